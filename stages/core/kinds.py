@@ -1,0 +1,157 @@
+"""The three kinds of part (workload, search, loss) and what passes between them and the verbs.
+
+A part is a frozen record of functions, filled in at the foot of its own file under the fixed name `WORKLOAD`,
+`SEARCH` or `LOSS`. A verb is handed such records as arguments and knows none of them by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from stages.core.space import Architecture, Group
+
+Batch = TypeVar("Batch")
+Metrics = dict[str, float]
+Log = Callable[[Mapping[str, Any]], None]
+"""Takes one record of progress, for example {"epoch": 3, "epochs": 20, "loss": 0.5}; a list's `append` serves in a test."""
+
+
+class Settings(BaseModel):
+    """The ancestor of every settings class: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the axes of a feature mean: which one holds channels, which are positions, which (if any) is the batch."""
+
+    channel: int
+    positions: tuple[int, ...]
+    batch: int | None = None
+
+
+IMAGE = Layout(channel=1, positions=(2, 3), batch=0)
+"""(batch, channel, height, width)"""
+NODES = Layout(channel=1, positions=(0,))
+"""(nodes, channel): one graph, its nodes are the positions"""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A named intermediate result of a model, with the meaning of its axes."""
+
+    value: Tensor
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model answers for one batch.
+
+    `prediction` by `meaning`: "classes" is (..., classes) of logits; "candidates" is (queries, candidates) of scores
+    with the true answer in column 0; "values" is any shape of real numbers, for which no softmax makes sense.
+    """
+
+    prediction: Tensor
+    meaning: Literal["classes", "candidates", "values"]
+    features: Mapping[str, Feature] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Batches(Generic[Batch]):
+    """One split: `draw(rng)` yields the batches of one pass (the same rng state, the same pass), `length` of them."""
+
+    draw: Callable[[torch.Generator], Iterator[Batch]]
+    length: int
+
+
+@dataclass(frozen=True)
+class Data(Generic[Batch]):
+    """What a workload loads: `test` is None unless it was asked for; `sizes` are the facts that shape a model."""
+
+    train: Batches[Batch]
+    valid: Batches[Batch]
+    test: Batches[Batch] | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Workload(Generic[Batch]):
+    """A task: its data, its model families and how a model is asked, taught and scored."""
+
+    prepare_settings: type[Settings]
+    data_settings: type[Settings]
+    model_settings: Any
+    """A settings class, or a discriminated union of them (one for each model family)."""
+    prepare: Callable[..., Metrics]
+    """prepare(settings, raw: Path, prepared: Path, rng) -> facts about the data; byte-deterministic parquet in `prepared`."""
+    load: Callable[..., Data[Batch]]
+    """load(settings, prepared: Path, *, test: bool = False) -> Data"""
+    model: Callable[[Any, Mapping[str, int], Architecture | None], nn.Module]
+    """model(settings, sizes, architecture): the full network for None, else the static one of that architecture."""
+    apply: Callable[[nn.Module, Batch], Output]
+    """The one place where a model meets a batch."""
+    loss: Callable[[Output, Batch], Tensor]
+    """The task's own loss, a scalar."""
+    score: Callable[[Iterable[tuple[Output, Batch]]], Metrics]
+    """Metrics over a whole split; the first key is the one to beat."""
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One architecture that a search proposes; `weights` (of the static model) may be inherited by the student."""
+
+    architecture: Architecture
+    cost: float
+    metrics: Metrics
+    weights: Mapping[str, Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Problem(Generic[Batch]):
+    """What a search is given. Costs are in the budget's unit (MACs or parameters)."""
+
+    groups: tuple[Group, ...]
+    supernet: Callable[[], nn.Module]
+    """A new full network on the device, with the teacher's weights if the verb's settings say so."""
+    static: Callable[[Architecture], nn.Module]
+    """A new network of an architecture on the device, freshly initialised."""
+    cost: Callable[[Mapping[str, Tensor]], Tensor]
+    """Cost from kept shares: for a width group a scalar count, for a depth group a vector with one value a block."""
+    budget: float
+    data: Data[Batch]
+    apply: Callable[[nn.Module, Batch], Output]
+    loss: Callable[[Output, Batch], Tensor]
+    validate: Callable[[nn.Module], Metrics]
+    """Scores a model on the validation split; the first key is the one to beat, higher is better."""
+    log: Log
+    scratch: Path | None = None
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search method: `run(problem, settings, rng)` yields trials; the verb keeps the best one inside the budget."""
+
+    settings: type[Settings]
+    run: Callable[[Problem[Any], Any, torch.Generator], Iterator[Trial]]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A distillation loss: `make` sees one pair of outputs, so it can build an adapter or refuse before any epoch.
+
+    The module it makes maps (student Output, teacher Output) to a scalar; its parameters are trained with the student
+    and are no part of the student's checkpoint.
+    """
+
+    settings: type[Settings]
+    make: Callable[[Any, Output, Output], nn.Module]

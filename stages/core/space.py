@@ -1,0 +1,283 @@
+"""What may be searched: width and depth groups, declared once where a network is built.
+
+A network builds its layers through a `Blueprint`. The same class then serves as the full network, as the supernet
+under soft masks, and as the static network of any `Architecture`; which axis of which tensor belongs to which group
+is known from the declaration, so weights can be cut out and costs counted without tracing.
+
+    blueprint = Blueprint(architecture)
+    hidden = blueprint.width("layer0.hidden", 64)
+    self.first = blueprint.linear(fixed(16), hidden)
+    self.gate = blueprint.gate(hidden)              # multiplied into the INPUT of every consumer
+    self.second = blueprint.linear(hidden, fixed(16))
+    self.blueprint = blueprint                      # lets `groups_of`, `masked` and `extract` find it
+
+Under hard 0/1 masks the full network equals the extracted static one (differentiable model scaling, arXiv 2405.07194).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Elements kept or dropped together: the channels of tied layers, or the removable blocks of one trunk.
+
+    `sharpness` is the mask temperature in units of `size`: 1 for widths, 4 for depth and heads (arXiv 2405.07194, A.1.1).
+    """
+
+    name: str
+    size: int
+    kind: Literal["width", "depth"] = "width"
+    sharpness: int = 1
+    minimum: int = 1
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The kept indices of every group, sorted: all a static network needs beside its settings."""
+
+    kept: Mapping[str, tuple[int, ...]]
+
+    def counts(self) -> dict[str, int]:
+        """Group name -> number of kept elements."""
+        return {name: len(indices) for name, indices in self.kept.items()}
+
+    def to_json(self) -> str:
+        """One group a line, sorted by name."""
+        return json.dumps({name: list(self.kept[name]) for name in sorted(self.kept)}, indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> Architecture:
+        """The inverse of `to_json`."""
+        return Architecture({name: tuple(indices) for name, indices in json.loads(text).items()})
+
+
+def full(groups: tuple[Group, ...]) -> Architecture:
+    """Everything kept."""
+    return Architecture({group.name: tuple(range(group.size)) for group in groups})
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a tensor: a concatenation of parts (group name or None for a fixed part, number of entries)."""
+
+    parts: tuple[tuple[str | None, int], ...]
+
+    @property
+    def count(self) -> int:
+        """Entries along this axis in the network at hand."""
+        return sum(size for _, size in self.parts)
+
+    def __add__(self, other: Axis) -> Axis:
+        """Concatenation."""
+        return Axis(self.parts + other.parts)
+
+
+def fixed(count: int) -> Axis:
+    """An axis that no search touches."""
+    return Axis(((None, count),))
+
+
+class Gate(nn.Module):
+    """Multiplies the masks of an axis into dimension `dim`; the identity while no masks are set."""
+
+    def __init__(self, masks: dict[str, Tensor], axis: Axis, dim: int) -> None:
+        super().__init__()
+        self.masks, self.axis, self.dim = masks, axis, dim
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Any shape whose dimension `dim` is the axis."""
+        mask = axis_mask(self.masks, self.axis, value)
+        if mask is None:
+            return value
+        shape = [1] * value.dim()
+        shape[self.dim] = -1
+        return value * mask.view(shape)
+
+
+class DepthGate(nn.Module):
+    """Multiplies the residual branch of one removable block by its scalar mask: x + gate(f(x))."""
+
+    def __init__(self, masks: dict[str, Tensor], group: str, index: int) -> None:
+        super().__init__()
+        self.masks, self.group, self.index = masks, group, index
+
+    def forward(self, branch: Tensor) -> Tensor:
+        """Any shape."""
+        mask = self.masks.get(self.group)
+        return branch if mask is None else branch * mask[self.index].to(branch.dtype)
+
+
+class MaskedLayerNorm(nn.LayerNorm):
+    """LayerNorm over one searched axis (the last): mean and variance over kept entries only, so masks and cuts agree."""
+
+    def __init__(self, masks: dict[str, Tensor], axis: Axis) -> None:
+        super().__init__(axis.count)
+        self.masks, self.axis = masks, axis
+
+    def forward(self, value: Tensor) -> Tensor:
+        """(..., channels) -> (..., channels); dropped channels hold values that later gates remove."""
+        mask = axis_mask(self.masks, self.axis, value)
+        if mask is None:
+            return super().forward(value)
+        kept = mask.sum()
+        centred = value - (value * mask).sum(-1, keepdim=True) / kept
+        variance = (mask * centred.square()).sum(-1, keepdim=True) / kept
+        return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+
+
+def axis_mask(masks: Mapping[str, Tensor], axis: Axis, like: Tensor) -> Tensor | None:
+    """The mask along a whole axis (fixed parts are ones), or None if none of its groups has one."""
+    if not any(name in masks for name, _ in axis.parts):
+        return None
+    parts = [masks[name] if name in masks else like.new_ones(size) for name, size in axis.parts]
+    return torch.cat([part.to(like) for part in parts])
+
+
+@dataclass
+class Blueprint:
+    """Builds declared layers, and remembers the groups and the masks of one network."""
+
+    architecture: Architecture | None = None
+    groups: dict[str, Group] = field(default_factory=dict)
+    masks: dict[str, Tensor] = field(default_factory=dict)
+
+    def width(self, name: str, size: int, *, sharpness: int = 1) -> Axis:
+        """Declares a width group of the full network; the axis has as many entries as the architecture keeps."""
+        self._declare(Group(name, size, "width", sharpness))
+        return Axis(((name, len(self._kept(name))),))
+
+    def depth(self, name: str, size: int, *, minimum: int = 0) -> tuple[int, ...]:
+        """Declares a depth group; returns the indices of the blocks to build. Mark each of them with `block`."""
+        self._declare(Group(name, size, "depth", sharpness=4, minimum=minimum))
+        return self._kept(name)
+
+    def block(self, name: str, index: int, module: nn.Module) -> nn.Module:
+        """Marks a module as block `index` of a depth group: it is costed with that block and dropped with it."""
+        module.depth = (name, index)  # type: ignore[assignment]
+        return module
+
+    def linear(self, inside: Axis, outside: Axis, *, bias: bool = True) -> nn.Linear:
+        """nn.Linear; gate its input yourself with `gate(inside)`."""
+        layer = nn.Linear(inside.count, outside.count, bias=bias)
+        return declare(layer, {"weight": (outside, inside), "bias": (outside,)}, cost=(outside, inside))
+
+    def batch_norm(self, axis: Axis) -> nn.BatchNorm1d:
+        """nn.BatchNorm1d over (rows, channels)."""
+        names = ("weight", "bias", "running_mean", "running_var")
+        return declare(nn.BatchNorm1d(axis.count), {name: (axis,) for name in names})
+
+    def layer_norm(self, axis: Axis) -> MaskedLayerNorm:
+        """LayerNorm over the last dimension, exact under masks."""
+        return declare(MaskedLayerNorm(self.masks, axis), {"weight": (axis,), "bias": (axis,)})
+
+    def embedding(self, number: int, axis: Axis) -> nn.Embedding:
+        """nn.Embedding whose vectors lie along a searched axis."""
+        return declare(nn.Embedding(number, axis.count), {"weight": (fixed(number), axis)})
+
+    def gate(self, axis: Axis, dim: int = -1) -> Gate:
+        """The mask of an axis, to be multiplied into the input of each of its consumers."""
+        return Gate(self.masks, axis, dim)
+
+    def depth_gate(self, name: str, index: int) -> DepthGate:
+        """The scalar mask of one removable block."""
+        return DepthGate(self.masks, name, index)
+
+    def _declare(self, group: Group) -> None:
+        if group.name in self.groups:
+            raise ValueError(f"group {group.name!r} is declared twice in one network")
+        self.groups[group.name] = group
+
+    def _kept(self, name: str) -> tuple[int, ...]:
+        if self.architecture is None:
+            return tuple(range(self.groups[name].size))
+        if name not in self.architecture.kept:
+            raise ValueError(f"the architecture lacks group {name!r}; it has {sorted(self.architecture.kept)}")
+        return self.architecture.kept[name]
+
+
+def declare(layer: Layer, axes: Mapping[str, tuple[Axis, ...]], cost: tuple[Axis, ...] = ()) -> Layer:
+    """Says which axes a layer's own tensors have, and which counts multiply to its MACs for one row of input."""
+    layer.axes, layer.cost_axes = dict(axes), cost  # type: ignore[assignment]
+    return layer
+
+
+def blueprint_of(model: nn.Module) -> Blueprint:
+    """The blueprint a network was built with."""
+    blueprint = getattr(model, "blueprint", None)
+    if not isinstance(blueprint, Blueprint):
+        raise TypeError(f"{type(model).__name__} has no attribute `blueprint`, so nothing is known of what may be searched in it")
+    return blueprint
+
+
+def groups_of(model: nn.Module) -> tuple[Group, ...]:
+    """All groups of a network, in the order of declaration."""
+    return tuple(blueprint_of(model).groups.values())
+
+
+@contextmanager
+def masked(model: nn.Module, masks: Mapping[str, Tensor]) -> Iterator[nn.Module]:
+    """Runs the network under masks (group name -> vector in [0, 1], one entry an element) for the time of the block."""
+    current = blueprint_of(model).masks
+    current.update(masks)
+    try:
+        yield model
+    finally:
+        current.clear()
+
+
+def hard_masks(groups: tuple[Group, ...], architecture: Architecture, like: Tensor) -> dict[str, Tensor]:
+    """The 0/1 masks of an architecture."""
+    masks = {}
+    for group in groups:
+        masks[group.name] = like.new_zeros(group.size)
+        masks[group.name][list(architecture.kept[group.name])] = 1
+    return masks
+
+
+def extract(model: nn.Module, architecture: Architecture) -> dict[str, Tensor]:
+    """The state of the static network of `architecture`, cut out of the full network's."""
+    axes = dict(_axes_by_tensor(model))
+    dropped = tuple(_dropped_blocks(model, architecture))
+    return {
+        name: _cut(tensor, axes.get(name, ()), architecture).clone()
+        for name, tensor in model.state_dict().items()
+        if not name.startswith(dropped)
+    }
+
+
+def _axes_by_tensor(model: nn.Module) -> Iterator[tuple[str, tuple[Axis, ...]]]:
+    for prefix, module in model.named_modules():
+        for name, axes in getattr(module, "axes", {}).items():
+            yield (f"{prefix}.{name}" if prefix else name), axes
+
+
+def _dropped_blocks(model: nn.Module, architecture: Architecture) -> Iterator[str]:
+    for prefix, module in model.named_modules():
+        if (depth := getattr(module, "depth", None)) and depth[1] not in architecture.kept[depth[0]]:
+            yield f"{prefix}."
+
+
+def _cut(tensor: Tensor, axes: tuple[Axis, ...], architecture: Architecture) -> Tensor:
+    for dim, axis in enumerate(axes):
+        tensor = tensor.index_select(dim, _kept_entries(axis, architecture).to(tensor.device))
+    return tensor
+
+
+def _kept_entries(axis: Axis, architecture: Architecture) -> Tensor:
+    entries, offset = [], 0
+    for name, size in axis.parts:
+        kept = range(size) if name is None else architecture.kept[name]
+        entries += [offset + index for index in kept]
+        offset += size
+    return torch.tensor(entries, dtype=torch.long)
