@@ -1,0 +1,81 @@
+"""A knowledge graph as integer triples, the batch that a model meets, and the two rules by which a model hides the answer.
+
+Nodes and relations are numbers; no name is kept, so no model can lean on one. A graph with R relations is seen by the
+models with 2R of them: the inverse of (i, k, j) is (j, k + R, i), and all 2R are exchangeable (arXiv 2302.01313).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Task = Literal["train", "mixed", "node", "relation"]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Observed triples (head, relation, tail), three int64 vectors of equal length, over `nodes` and `relations`."""
+
+    head: Tensor
+    relation: Tensor
+    tail: Tensor
+    nodes: int
+    relations: int
+
+    def augmented(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Source, relation and target of all edges and their inverses: twice as many, over 2R relations."""
+        source, target = torch.cat((self.head, self.tail)), torch.cat((self.tail, self.head))
+        return source, torch.cat((self.relation, self.relation + self.relations)), target
+
+    def keep(self, which: Tensor) -> Graph:
+        """The same nodes and relations with only the triples of a boolean mask (or of an index)."""
+        return replace(self, head=self.head[which], relation=self.relation[which], tail=self.tail[which])
+
+    def to(self, device: torch.device | str, **how: bool) -> Graph:
+        """The graph on a device."""
+        moved = (part.to(device, **how) for part in (self.head, self.relation, self.tail))
+        return Graph(*moved, nodes=self.nodes, relations=self.relations)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Queries about one observed graph.
+
+    `triples` is (queries, candidates, 3), int64, with the true triple of each query in candidate 0; its relations are
+    in 0..2R-1. The graph may hold the true triples: it is for the model to hide them.
+    """
+
+    graph: Graph
+    triples: Tensor
+    task: Task
+
+    def to(self, device: torch.device | str, **how: bool) -> Batch:
+        """The batch on a device."""
+        return Batch(self.graph.to(device, **how), self.triples.to(device, **how), self.task)
+
+
+def hide_pairs(graph: Graph, triples: Tensor) -> Graph:
+    """Drops every triple that joins a target pair, in either direction and by any relation; `triples` is (..., 3)."""
+    hidden = _pair_codes(triples[..., 0].flatten(), triples[..., 2].flatten(), graph.nodes)
+    return graph.keep(~torch.isin(_pair_codes(graph.head, graph.tail, graph.nodes), hidden))
+
+
+def hide_triples(graph: Graph, triples: Tensor) -> Graph:
+    """Drops the target triples only, given directly or as their inverse copies; `triples` is (..., 3) over 2R relations."""
+    head, relation, tail = triples.reshape(-1, 3).unbind(-1)
+    inverse = relation >= graph.relations
+    head, tail = torch.where(inverse, tail, head), torch.where(inverse, head, tail)
+    hidden = triple_codes(head, relation % graph.relations, tail, graph)
+    return graph.keep(~torch.isin(triple_codes(graph.head, graph.relation, graph.tail, graph), hidden))
+
+
+def triple_codes(head: Tensor, relation: Tensor, tail: Tensor, graph: Graph) -> Tensor:
+    """One int64 a triple, different for different triples of the graph with its 2R relations."""
+    return (head * (2 * graph.relations) + relation) * graph.nodes + tail
+
+
+def _pair_codes(source: Tensor, target: Tensor, nodes: int) -> Tensor:
+    return torch.minimum(source, target) * nodes + torch.maximum(source, target)
