@@ -90,6 +90,12 @@ def total(cost: Cost) -> float:
     return sum(term.coefficient * math.prod(axis.count for axis in term.axes) for term in cost)
 
 
+def summary(model: nn.Module, run: Callable[[], object]) -> dict[str, float]:
+    """Parameters and MACs of a network as it stands, for the metrics of a stage."""
+    model.eval()
+    return {"parameters": total(parameters(model)), "macs": total(macs(model, run))}
+
+
 def _recorder(rows: dict[str, float], name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         # A layer that knows better (a sparse aggregation: its number of edges; a convolution) says so itself.

@@ -1,0 +1,96 @@
+"""compare: all students of every teacher in one table and one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import torch
+from matplotlib.figure import Figure
+
+from stages.core.files import read_json, write_json
+from stages.core.kinds import Log, Metrics
+
+SETTINGS = None
+"""Its settings are the names: student -> teacher, read off the students of params.yaml."""
+Row = dict[str, Any]
+
+
+def compare(settings: dict[str, str], *, reports: Path, comparison: Path, rng: torch.Generator, log: Log) -> Metrics:
+    """Reads the report of every student in `settings` (student -> teacher); writes table.json, table.md and picture.svg."""
+    found = {student: reports / student / "report.json" for student in settings}
+    rows = _rows({student: read_json(path) for student, path in found.items() if path.exists()}, settings)
+    comparison.mkdir(parents=True, exist_ok=True)
+    write_json(comparison / "table.json", rows)
+    (comparison / "table.md").write_text(markdown(rows))
+    picture(rows).savefig(comparison / "picture.svg", metadata={"Date": None})
+    facts = {"students": float(sum(row["kind"] == "student" for row in rows))}
+    log(facts)
+    return facts
+
+
+def _rows(reports: dict[str, Row], names: dict[str, str]) -> list[Row]:
+    """For each teacher its own row, then its students', cheapest last."""
+    rows: list[Row] = []
+    for teacher in dict.fromkeys(names[student] for student in reports):
+        mine = {student: report for student, report in reports.items() if names[student] == teacher}
+        first = next(iter(mine.values()))
+        own = {"name": teacher, "kind": "teacher", "teacher": teacher, "search": "", "losses": ""}
+        rows.append(own | _facts(first["teacher"], first["teacher"]))
+        rows += [_student_row(student, teacher, report) for student, report in mine.items()]
+    return rows
+
+
+def _student_row(name: str, teacher: str, report: Row) -> Row:
+    origin = {"search": report["search"]["method"], "losses": "+".join(report["losses"]) or "none"}
+    facts = _facts(report["student"], report["teacher"]) | {"agreement": report["agreement"]}
+    return {"name": name, "kind": "student", "teacher": teacher} | origin | facts
+
+
+def _facts(own: Row, teacher: Row) -> Row:
+    metric = next(iter(own))
+    return {
+        "metric": metric,
+        "quality": own[metric],
+        "kept": own[metric] / teacher[metric] if teacher[metric] else None,
+        "parameters": own["parameters"],
+        "macs": own["macs"],
+        "macs_share": own["macs"] / teacher["macs"],
+        "latency_ms": own["latency_ms"],
+        "latency_spread_ms": own["latency_spread_ms"],
+        "metrics": own,
+    }
+
+
+def markdown(rows: list[Row]) -> str:
+    """The table as text that reads well raw and rendered."""
+    head = ["name", "search", "distilled by", "metric", "quality", "kept", "parameters", "MMACs", "share", "latency, ms", "agreement"]
+    body = [_cells(row) for row in rows]
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _cells(row: Row) -> list[str]:
+    def share(value: float | None) -> str:
+        return "" if value is None else f"{value:.1%}"
+
+    latency = f"{row['latency_ms']:.1f} ± {row['latency_spread_ms']:.1f}"
+    named = [row["name"], row["search"], row["losses"], row["metric"], f"{row['quality']:.4f}", share(row["kept"])]
+    return [*named, f"{row['parameters']:,.0f}", f"{row['macs'] / 1e6:,.1f}", share(row["macs_share"]), latency, share(row.get("agreement"))]
+
+
+def picture(rows: list[Row]) -> Figure:
+    """Quality against MACs, one panel a teacher."""
+    matplotlib.rcParams["svg.hashsalt"] = "stillhouse"  # equal tables give equal bytes
+    teachers = list(dict.fromkeys(row["teacher"] for row in rows)) or [""]
+    figure = Figure(figsize=(6 * len(teachers), 4), layout="constrained")
+    for axes, teacher in zip(figure.subplots(1, len(teachers), squeeze=False)[0], teachers, strict=True):
+        for row in (row for row in rows if row["teacher"] == teacher):
+            axes.scatter(row["macs"] / 1e6, row["quality"], marker="*" if row["kind"] == "teacher" else "o", s=80)
+            axes.annotate(row["name"], (row["macs"] / 1e6, row["quality"]), xytext=(6, 4), textcoords="offset points", fontsize=8)
+            axes.set_ylabel(row["metric"])
+        axes.set_xlabel("MACs of one test batch, millions")
+        axes.set_title(teacher)
+        axes.margins(0.25)
+    return figure

@@ -1,0 +1,45 @@
+"""Scoring a model over a split, and comparing the answers of two models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from lightning_fabric.utilities.apply_func import move_data_to_device
+from torch import Tensor, nn
+
+from stages.core.kinds import Batches, Metrics, Output, Workload
+
+EVALUATION_SEED = 0
+"""Batches of validation and test are drawn with this seed, so every model of every run sees the same ones."""
+
+
+def passes(workload: Workload[Any], model: nn.Module, batches: Batches[Any]) -> Iterator[tuple[Output, Any]]:
+    """The model's answers in evaluation mode without gradient, batch by batch, on the model's own device."""
+    device = next(model.parameters()).device
+    model.eval()
+    for batch in batches.draw(torch.Generator().manual_seed(EVALUATION_SEED)):
+        batch = move_data_to_device(batch, device)
+        with torch.no_grad():
+            yield workload.apply(model, batch), batch
+
+
+def score(workload: Workload[Any], model: nn.Module, batches: Batches[Any]) -> Metrics:
+    """The workload's metrics over a split; the first key is the one to beat."""
+    return workload.score(passes(workload, model, batches))
+
+
+def first_batch(batches: Batches[Any], device: torch.device) -> Any:
+    """The batch on which costs are counted, latency is measured and losses are made."""
+    return move_data_to_device(next(iter(batches.draw(torch.Generator().manual_seed(EVALUATION_SEED)))), device)
+
+
+def agreement(first: Output, second: Output) -> Tensor:
+    """How alike two models answer one batch, one number a row in [0, 1] (values: in [-1, 1]).
+
+    Classes and candidates: whether the best answer is the same. Values: the correlation over the whole batch.
+    """
+    if first.meaning == "values":
+        return torch.corrcoef(torch.stack([first.prediction.flatten(), second.prediction.flatten()]))[0, 1].view(1)
+    return (first.prediction.argmax(-1) == second.prediction.argmax(-1)).float().flatten()

@@ -1,0 +1,54 @@
+"""teach: train the big model that students are made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stages.core import checkpoint, cost, curve, machine
+from stages.core.fit import FitSettings, fit, fit_best
+from stages.core.kinds import Log, Metrics, Settings, Workload
+from stages.core.score import first_batch, score
+
+
+class TeachSettings(Settings):
+    """A teacher: its network, what it is trained on, and how."""
+
+    model: Any
+    data: Any
+    fit: FitSettings
+
+
+SETTINGS = TeachSettings
+
+
+def teach(
+    settings: TeachSettings,
+    workload: Workload[Any],
+    *,
+    prepared: Path,
+    teacher: Path,
+    rng: torch.Generator,
+    log: Log,
+    scratch: Path | None = None,
+) -> Metrics:
+    """Trains on the training split and keeps the epoch that is best on the validation split."""
+    data, device = workload.load(settings.data, prepared), machine.device()
+    model = workload.model(settings.model, data.sizes, None).to(device)
+    example = first_batch(data.valid, device)
+    record = curve.Curve(log, scratch)
+    best = fit_best(
+        model,
+        fit(model, lambda batch: workload.loss(workload.apply(model, batch), batch), data.train, settings.fit, rng, scratch=scratch),
+        settings.fit,
+        lambda: score(workload, model, data.valid),
+        record,
+        higher_is_better=workload.higher_is_better,
+        scratch=scratch,
+    )
+    description = {"model": settings.model.model_dump(mode="json"), "sizes": dict(data.sizes), "architecture": None}
+    checkpoint.write_model(teacher, model.state_dict(), description)
+    record.write(teacher / "curve.csv")
+    return best | cost.summary(model, lambda: workload.apply(model, example))
