@@ -102,14 +102,14 @@ def _step(
     with fabric.autocast():
         loss = objective(fabric.to_device(batch))
     if not torch.isfinite(loss):
-        raise FloatingPointError(f"the training loss became {float(loss)}: lower the learning rate or clip the gradient")
+        raise FloatingPointError(f"the training loss became {loss.item()}: lower the learning rate or clip the gradient")
     fabric.backward(loss)
     if settings.clip_norm:
         nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
     if settings.clip_value:
         nn.utils.clip_grad_value_(model.parameters(), settings.clip_value)
     optimizer.step()
-    return float(loss.detach())
+    return loss.item()
 
 
 def fit_best(
