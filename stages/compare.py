@@ -77,7 +77,14 @@ def _cells(row: Row) -> list[str]:
 
     latency = f"{row['latency_ms']:.1f} ± {row['latency_spread_ms']:.1f}"
     named = [row["name"], row["search"], row["losses"], row["metric"], f"{row['quality']:.4f}", share(row["kept"])]
-    return [*named, f"{row['parameters']:,.0f}", f"{row['macs'] / 1e6:,.1f}", share(row["macs_share"]), latency, share(row.get("agreement"))]
+    return [
+        *named,
+        f"{row['parameters']:,.0f}",
+        f"{row['macs'] / 1e6:,.1f}",
+        share(row["macs_share"]),
+        latency,
+        share(row.get("agreement")),
+    ]
 
 
 def picture(rows: list[Row]) -> Figure:

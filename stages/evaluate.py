@@ -41,7 +41,10 @@ def evaluate(
     device = machine.device()
     test = workload.load(settings.data, prepared, test=True).test
     assert test is not None
-    models = {"teacher": checkpoint.read_model(workload, teacher).to(device), "student": checkpoint.read_model(workload, student).to(device)}
+    models = {
+        "teacher": checkpoint.read_model(workload, teacher).to(device),
+        "student": checkpoint.read_model(workload, student).to(device),
+    }
     rows = {name: _measured(workload, model, test, device) for name, model in models.items()}
     times = latency.interleaved(_calls(workload, models, first_batch(test, device)), settings.latency_repetitions, device)
     for name, (median, spread) in times.items():

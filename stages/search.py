@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import nn
 
 from stages.core import checkpoint, cost, machine
+from stages.core.errors import UserError
 from stages.core.files import write_json
 from stages.core.kinds import Data, Log, Metrics, Problem, Search, Settings, Trial, Workload
 from stages.core.score import first_batch, score
@@ -112,5 +113,5 @@ def _best(trials: list[Trial], budget: float) -> Trial:
     inside = [trial for trial in trials if trial.cost <= budget]
     if not inside:
         closest = min((trial.cost for trial in trials), default=float("nan"))
-        raise ValueError(f"no trial is inside the budget of {budget:.4g}; the closest costs {closest:.4g}")
+        raise UserError(f"no trial is inside the budget of {budget:.4g}; the closest costs {closest:.4g}")
     return max(inside, key=lambda trial: next(iter(trial.metrics.values())))

@@ -90,9 +90,7 @@ def scripted(scores, higher=True, patience=None, scratch=None):
     records = []
     answers = iter(scores)
     epochs = fit(model, lambda batch: -model.weight.sum(), random_batches(), settings, torch.Generator(), scratch=scratch)
-    best = fit_best(
-        model, epochs, settings, lambda: {"quality": next(answers)}, records.append, higher_is_better=higher, scratch=scratch
-    )
+    best = fit_best(model, epochs, settings, lambda: {"quality": next(answers)}, records.append, higher_is_better=higher, scratch=scratch)
     return model.weight.item(), best, records
 
 

@@ -1,0 +1,66 @@
+"""Writes the README's result tables from benchmarks/results: `make tables`. With --check it only says whether they agree.
+
+A table stands between `<!-- results NAME: metric, metric, ... -->` and `<!-- end -->`; a metric may be given as `metric as head`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stages.core.files import read_json
+
+ROOT = Path(__file__).parent.parent
+PLACE = re.compile(r"(<!-- results (?P<name>[\w.-]+): (?P<metrics>[^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main(check: Annotated[bool, typer.Option(help="change nothing; exit 1 if a table differs from its results")] = False) -> None:
+    """Renews the tables of README.md."""
+    readme = ROOT / "README.md"
+    old = readme.read_text()
+    new = PLACE.sub(_renewed, old)
+    if check and new != old:
+        typer.echo("README.md: a results table differs from benchmarks/results - wanted what `make tables` writes")
+        raise typer.Exit(1)
+    if not check:
+        readme.write_text(new)
+
+
+def _renewed(place: re.Match[str]) -> str:
+    result = read_json(ROOT / "benchmarks" / "results" / f"{place['name']}.json")
+    columns = dict(_column(text) for text in place["metrics"].split(","))
+    return f"{place[1]}\n{render(result['rows'], columns)}\n`{result['command']}`, commit {result['commit'][:12]}\n\n{place[4]}"
+
+
+def _column(text: str) -> tuple[str, str]:
+    metric, _, head = text.strip().partition(" as ")
+    return metric, head or metric
+
+
+def render(rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
+    """One line a set and method, one column a metric: mean ± standard deviation (seeds)."""
+    cells = {(row["set"], row["method"], row["metric"]): row for row in rows}
+    lines = [["set", "method", *columns.values()], ["---"] * (2 + len(columns))]
+    for group, method in dict.fromkeys((row["set"], row["method"]) for row in rows):
+        values = [_cell(cells.get((group, method, metric))) for metric in columns]
+        if any(values):
+            lines.append([group, method, *values])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    spread = f" ± {_digits(row['sd'])}" if row["seeds"] > 1 else ""
+    return f"{_digits(row['mean'])}{spread} ({row['seeds']})"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.3f}" if 0.0005 <= abs(value) < 10 or value == 0 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    typer.run(main)

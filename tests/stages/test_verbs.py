@@ -1,0 +1,158 @@
+"""The verbs as plain functions on the toy workload: no DVC, no Prefect, no MLflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from stages.compare import compare
+from stages.core import checkpoint
+from stages.core.fit import FitSettings
+from stages.core.kinds import Loss, Output, Settings, Trial
+from stages.core.kinds import Search as SearchPart
+from stages.core.space import Architecture, full
+from stages.distill import DistillSettings, WeightedLoss, distill
+from stages.evaluate import EvaluateSettings, evaluate
+from stages.prepare import prepare
+from stages.search import Budget, SearchSettings, search
+from stages.teach import TeachSettings, teach
+from tests.tiny.toy import WORKLOAD
+
+DATA = WORKLOAD.data_settings(batch_size=64)
+FIT = FitSettings(epochs=8, learning_rate=0.02)
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    torch.manual_seed(seed)
+    return torch.Generator().manual_seed(seed)
+
+
+def halved(problem, settings, rng):
+    """A search that keeps the first half of every width group, after one trial that is far over the budget."""
+    everything = full(problem.groups)
+    yield Trial(everything, problem.budget * 2, {"accuracy": 1.0})
+    halves = {
+        group.name: everything.kept[group.name][: group.size // 2] if group.kind == "width" else everything.kept[group.name]
+        for group in problem.groups
+    }
+    architecture = Architecture(halves)
+    yield Trial(architecture, 0.5 * problem.budget, problem.validate(problem.static(architecture)))
+
+
+HALVED = SearchPart(Settings, halved)
+
+
+class Distance(nn.Module):
+    """The mean squared difference of predictions, through an adapter that must not reach the student's checkpoint."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.adapter = nn.Parameter(torch.ones(()))
+
+    def forward(self, student: Output, teacher: Output) -> torch.Tensor:
+        assert not teacher.prediction.requires_grad
+        return (self.adapter * student.prediction - teacher.prediction).square().mean()
+
+
+DISTANCE = Loss(Settings, lambda settings, student, teacher: Distance())
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory) -> Path:
+    """A folder with prepared data and a teacher."""
+    root = tmp_path_factory.mktemp("verbs")
+    (root / "raw.json").write_text(json.dumps({"rows": 400, "rings": 3}))
+    prepare(WORKLOAD.prepare_settings(), WORKLOAD, raw=root / "raw.json", prepared=root / "prepared", rng=rng(), log=lambda _: None)
+    settings = TeachSettings(model=WORKLOAD.model_settings(), data=DATA, fit=FIT)
+    records: list = []
+    metrics = teach(settings, WORKLOAD, prepared=root / "prepared", teacher=root / "teacher", rng=rng(), log=records.append)
+    assert len(records) == 8
+    assert metrics["valid_accuracy"] > 0.8
+    return root
+
+
+def find(root: Path, found: Path, weights: str = "teacher") -> dict[str, float]:
+    settings = SearchSettings(method="halved", settings=Settings(), budget=Budget(unit="macs", share=0.7), weights=weights, data=DATA)
+    paths = {"prepared": root / "prepared", "teacher": root / "teacher", "found": found}
+    return search(settings, WORKLOAD, HALVED, **paths, rng=rng(), log=lambda _: None)
+
+
+def shrink(root: Path, to: Path, losses: tuple[WeightedLoss, ...] = (), **changes) -> dict[str, float]:
+    settings = DistillSettings(losses=losses, data=DATA, fit=FIT, **changes)
+    paths = {"prepared": root / "prepared", "teacher": root / "teacher", "found": to / "found", "student": to / "student"}
+    return distill(settings, WORKLOAD, [DISTANCE] * len(losses), **paths, rng=rng(), log=lambda _: None)
+
+
+def test_the_curve_stands_beside_the_teacher(taught):
+    lines = (taught / "teacher" / "curve.csv").read_text().splitlines()
+    assert lines[0].startswith("epoch,loss,valid_accuracy")
+    assert len(lines) == 9
+
+
+def test_a_search_keeps_the_best_trial_inside_the_budget(taught, tmp_path):
+    metrics = find(taught, tmp_path / "found")
+    assert metrics["trials"] == 2
+    assert metrics["cost"] <= metrics["budget"]
+    record = checkpoint.read_record(tmp_path / "found")
+    assert all(len(kept) == 8 for name, kept in record["architecture"].items() if "hidden" in name or "trunk" in name)
+
+
+def test_a_search_with_nothing_inside_the_budget_says_so(taught, tmp_path):
+    over = SearchPart(Settings, lambda problem, settings, rng: iter([Trial(full(problem.groups), problem.budget * 3, {"accuracy": 1.0})]))
+    settings = SearchSettings(method="over", settings=Settings(), budget=Budget(unit="parameters", share=0.5), data=DATA)
+    paths = {"prepared": taught / "prepared", "teacher": taught / "teacher", "found": tmp_path / "found"}
+    with pytest.raises(ValueError, match=r"no trial is inside the budget of .*; the closest costs"):
+        search(settings, WORKLOAD, over, **paths, rng=rng(), log=lambda _: None)
+
+
+def test_a_student_is_distilled_evaluated_and_compared(taught, tmp_path):
+    find(taught, tmp_path / "found")
+    metrics = shrink(taught, tmp_path, (WeightedLoss(loss="distance", weight=0.5, settings=Settings()),), warmup_epochs=1)
+    assert metrics["macs"] < 0.7 * json.loads((tmp_path / "found" / "search.json").read_text())["budget"] / 0.7
+    assert not any("adapter" in name for name in checkpoint.read_state(tmp_path / "student"))
+    paths = {"prepared": taught / "prepared", "teacher": taught / "teacher", "student": tmp_path / "student"}
+    report = evaluate(EvaluateSettings(data=DATA), WORKLOAD, **paths, report=tmp_path / "reports" / "small", rng=rng(), log=lambda _: None)
+    assert 0 <= report["agreement"] <= 1
+    assert report["student_macs"] < report["teacher_macs"]
+    compare(
+        {"small": "rings", "missing": "rings"},
+        reports=tmp_path / "reports",
+        comparison=tmp_path / "comparison",
+        rng=rng(),
+        log=lambda _: None,
+    )
+    rows = json.loads((tmp_path / "comparison" / "table.json").read_text())
+    assert [(row["name"], row["kind"]) for row in rows] == [("rings", "teacher"), ("small", "student")]
+    assert rows[1]["losses"] == "distance"
+    assert rows[1]["quality"] == report["student_accuracy"]
+    assert "| small | halved | distance | accuracy |" in (tmp_path / "comparison" / "table.md").read_text()
+    assert (tmp_path / "comparison" / "picture.svg").read_text().startswith("<?xml")
+
+
+def test_without_losses_the_teacher_is_not_read(taught, tmp_path):
+    find(taught, tmp_path / "found")
+    settings = DistillSettings(data=DATA, fit=FIT)
+    paths = {"prepared": taught / "prepared", "teacher": tmp_path / "absent", "found": tmp_path / "found", "student": tmp_path / "student"}
+    metrics = distill(settings, WORKLOAD, [], **paths, rng=rng(), log=lambda _: None)
+    assert metrics["valid_accuracy"] > 0.5
+
+
+def test_the_same_seed_gives_the_same_student(taught, tmp_path):
+    for name in ("one", "two"):
+        find(taught, tmp_path / name / "found")
+        shrink(taught, tmp_path / name, start="fresh")
+    one, two = ((tmp_path / name / "student" / "model.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
+def test_the_warm_up_raises_the_weight_of_the_teaching(taught, tmp_path):
+    from stages.distill import Teaching
+
+    output = Output(torch.zeros(2, 3), "classes")
+    other = Output(torch.ones(2, 3), "classes")
+    teaching = Teaching([(2.0, Distance())], warmup_steps=4)
+    assert [teaching(output, other).item() for _ in range(6)] == pytest.approx([0.0, 0.5, 1.0, 1.5, 2.0, 2.0])
