@@ -1,0 +1,77 @@
+"""Parquet and JSON files: written whole or not at all, and the same bytes for the same values."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import torch
+from torch import Tensor
+
+from stages.core.errors import UserError
+
+
+def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
+    """Writes columns of equal length (tensors, arrays or lists); a matrix becomes a column of lists of fixed length.
+
+    Raises ValueError when the lengths differ.
+    """
+    arrays = {name: _arrow(column) for name, column in columns.items()}
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{path} - wanted columns of one length - got {lengths}")
+    _replace(path, lambda temporary: parquet.write_table(pa.table(arrays), temporary, compression="zstd"))
+
+
+def read_parquet(path: Path) -> dict[str, Tensor | list[Any]]:
+    """Columns by name, in the order of the file: numbers as tensors (lists of numbers as matrices), all else as lists."""
+    table = parquet.read_table(path)
+    return {name: _plain(table.column(name).combine_chunks()) for name in table.column_names}
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes indented JSON with sorted keys; NaN and infinity are refused, because they are not JSON."""
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: Path) -> Any:
+    """The value that a JSON file holds. Raises UserError naming file and line when it holds none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}:{error.lineno} - wanted JSON - {error.msg}") from None
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _arrow(column: Any) -> pa.Array:
+    values = column.numpy(force=True) if isinstance(column, Tensor) else column
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+    return pa.array(values)
+
+
+def _plain(array: pa.Array) -> Tensor | list[Any]:
+    kind = array.type
+    if pa.types.is_fixed_size_list(kind) and _is_number(kind.value_type):
+        return torch.from_numpy(array.flatten().to_numpy().copy()).reshape(len(array), kind.list_size)
+    return torch.from_numpy(array.to_numpy(zero_copy_only=False).copy()) if _is_number(kind) else array.to_pylist()
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
