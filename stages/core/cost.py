@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, zip_longest
 
 import torch
 from torch import Tensor, nn
 
-from stages.core.space import Architecture, Axis, Group
+from stages.core.space import Architecture, Axis, Group, fixed
 
 Counts = Mapping[str, Tensor]
 """Width group -> number kept (scalar); depth group -> one value in [0, 1] a block (vector)."""
@@ -28,22 +30,27 @@ class Term:
     axes: tuple[Axis, ...]
     blocks: tuple[tuple[str, int], ...] = ()
 
-    def value(self, counts: Counts) -> Tensor:
-        """A scalar."""
-        total = torch.as_tensor(self.coefficient, dtype=torch.float64)
-        for axis in self.axes:
-            total = total * sum(size if name is None else counts[name].double() for name, size in axis.parts)
-        for group, index in self.blocks:
-            total = total * counts[group][index].double()
-        return total
 
+@dataclass(frozen=True, eq=False)
+class Cost:
+    """A sum of terms."""
 
-Cost = tuple[Term, ...]
+    terms: tuple[Term, ...]
 
 
 def evaluate(cost: Cost, counts: Counts) -> Tensor:
-    """The sum of all terms, a scalar in double precision."""
-    return torch.stack([term.value(counts) for term in cost]).sum()
+    """The sum of all terms, a scalar in double precision, on the device of the counts."""
+    device = next((count.device for count in counts.values()), torch.device("cpu"))
+    tables = _tables(cost, device)
+    one = torch.ones(1, dtype=torch.float64, device=device)
+    widths = torch.cat([*(counts[name].double().view(1) for name in tables.widths), one])
+    blocks = torch.cat([*(counts[name].double()[:size] for name, size in tables.depths.items()), one])
+    value = tables.coefficients
+    for axis in tables.axes:
+        value = value * (axis @ widths)
+    for index in tables.blocks:
+        value = value * blocks[index]
+    return value.sum()
 
 
 def counts_of(groups: tuple[Group, ...], architecture: Architecture) -> dict[str, Tensor]:
@@ -72,22 +79,23 @@ def macs(model: nn.Module, run: Callable[[], object]) -> Cost:
             handle.remove()
     blocks = _blocks(model)
     modules = dict(model.named_modules())
-    return tuple(Term(count, modules[name].cost_axes, blocks[name]) for name, count in rows.items())  # type: ignore[arg-type]
+    return Cost(tuple(Term(count, modules[name].cost_axes, blocks[name]) for name, count in rows.items()))
 
 
 def parameters(model: nn.Module) -> Cost:
-    """The number of trainable parameters."""
-    blocks, terms = _blocks(model), []
+    """The number of trainable parameters; a tensor that several layers share is counted once."""
+    blocks = _blocks(model)
+    terms: dict[Tensor, Term] = {}
     for name, module in model.named_modules():
         for key, tensor in module.named_parameters(recurse=False):
             axes = getattr(module, "axes", {}).get(key)
-            terms.append(Term(1.0, axes, blocks[name]) if axes else Term(float(tensor.numel()), (), blocks[name]))
-    return tuple(terms)
+            terms.setdefault(tensor, Term(1.0, axes, blocks[name]) if axes else Term(float(tensor.numel()), (), blocks[name]))
+    return Cost(tuple(terms.values()))
 
 
 def total(cost: Cost) -> float:
     """The cost of the network it was taken from, as that network stands (a full one or a static one)."""
-    return sum(term.coefficient * math.prod(axis.count for axis in term.axes) for term in cost)
+    return sum(term.coefficient * math.prod(axis.count for axis in term.axes) for term in cost.terms)
 
 
 def summary(model: nn.Module, run: Callable[[], object]) -> dict[str, float]:
@@ -96,10 +104,54 @@ def summary(model: nn.Module, run: Callable[[], object]) -> dict[str, float]:
     return {"parameters": total(parameters(model)), "macs": total(macs(model, run))}
 
 
+@dataclass(frozen=True)
+class _Tables:
+    """The terms as tensors: value = coefficients * prod(axes @ widths) * prod(blocks), the last entry of each vector being 1."""
+
+    widths: tuple[str, ...]
+    depths: dict[str, int]
+    coefficients: Tensor
+    axes: tuple[Tensor, ...]
+    blocks: tuple[Tensor, ...]
+
+
+@lru_cache(maxsize=16)
+def _tables(cost: Cost, device: torch.device) -> _Tables:
+    widths = tuple(dict.fromkeys(name for term in cost.terms for axis in term.axes for name, _ in axis.parts if name is not None))
+    depths: dict[str, int] = {}
+    for group, index in (block for term in cost.terms for block in term.blocks):
+        depths[group] = max(depths.get(group, 0), index + 1)
+    return _Tables(
+        widths,
+        depths,
+        torch.tensor([term.coefficient for term in cost.terms], dtype=torch.float64, device=device),
+        tuple(_axis_table(column, widths).to(device) for column in zip_longest(*(term.axes for term in cost.terms))),
+        tuple(_block_index(column, depths).to(device) for column in zip_longest(*(term.blocks for term in cost.terms))),
+    )
+
+
+def _axis_table(column: tuple[Axis | None, ...], widths: tuple[str, ...]) -> Tensor:
+    """(terms, widths + 1): how often each count enters one axis of each term."""
+    table = torch.zeros(len(column), len(widths) + 1, dtype=torch.float64)
+    place = {name: index for index, name in enumerate(widths)}
+    for row, axis in zip(table, column, strict=True):
+        for name, size in axis.parts if axis else fixed(1).parts:
+            row[-1 if name is None else place[name]] += size if name is None else 1
+    return table
+
+
+def _block_index(column: tuple[tuple[str, int] | None, ...], depths: dict[str, int]) -> Tensor:
+    """(terms,): the place of each term's block in the concatenation of all depth groups."""
+    ends = dict(zip(depths, accumulate(depths.values()), strict=True))
+    last = sum(depths.values())
+    return torch.tensor([ends[block[0]] - depths[block[0]] + block[1] if block else last for block in column])
+
+
 def _recorder(rows: dict[str, float], name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         # A layer that knows better (a sparse aggregation: its number of edges; a convolution) says so itself.
-        count = module.rows(*inputs) if hasattr(module, "rows") else inputs[0].numel() / inputs[0].shape[-1]
+        own: Callable[..., float] | None = getattr(module, "rows", None)
+        count = own(*inputs) if own else inputs[0].numel() / inputs[0].shape[-1]
         rows[name] = rows.get(name, 0.0) + float(count)
 
     return record

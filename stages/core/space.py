@@ -140,7 +140,7 @@ def axis_mask(masks: Mapping[str, Tensor], axis: Axis, like: Tensor) -> Tensor |
     """The mask along a whole axis (fixed parts are ones), or None if none of its groups has one."""
     if not any(name in masks for name, _ in axis.parts):
         return None
-    parts = [masks[name] if name in masks else like.new_ones(size) for name, size in axis.parts]
+    parts = [masks[name] if name is not None and name in masks else like.new_ones(size) for name, size in axis.parts]
     return torch.cat([part.to(like) for part in parts])
 
 
@@ -152,9 +152,9 @@ class Blueprint:
     groups: dict[str, Group] = field(default_factory=dict)
     masks: dict[str, Tensor] = field(default_factory=dict)
 
-    def width(self, name: str, size: int, *, sharpness: int = 1) -> Axis:
+    def width(self, name: str, size: int, *, sharpness: int = 1, minimum: int = 1) -> Axis:
         """Declares a width group of the full network; the axis has as many entries as the architecture keeps."""
-        self._declare(Group(name, size, "width", sharpness))
+        self._declare(Group(name, size, "width", sharpness, minimum))
         return Axis(((name, len(self._kept(name))),))
 
     def depth(self, name: str, size: int, *, minimum: int = 0) -> tuple[int, ...]:
@@ -175,7 +175,7 @@ class Blueprint:
     def batch_norm(self, axis: Axis) -> nn.BatchNorm1d:
         """nn.BatchNorm1d over (rows, channels)."""
         names = ("weight", "bias", "running_mean", "running_var")
-        return declare(nn.BatchNorm1d(axis.count), {name: (axis,) for name in names})
+        return declare(nn.BatchNorm1d(axis.count), dict.fromkeys(names, (axis,)))
 
     def layer_norm(self, axis: Axis) -> MaskedLayerNorm:
         """LayerNorm over the last dimension, exact under masks."""
