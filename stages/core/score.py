@@ -22,7 +22,8 @@ def passes(workload: Workload[Any], model: nn.Module, batches: Batches[Any]) -> 
     for batch in batches.draw(torch.Generator().manual_seed(EVALUATION_SEED)):
         batch = move_data_to_device(batch, device)
         with torch.no_grad():
-            yield workload.apply(model, batch), batch
+            answer = workload.apply(model, batch)
+        yield answer, batch  # outside the block: what the caller does meanwhile keeps its own gradient mode
 
 
 def score(workload: Workload[Any], model: nn.Module, batches: Batches[Any]) -> Metrics:
