@@ -1,0 +1,117 @@
+"""What every distillation loss owes, whatever it compares: the folder is read, so a new loss is held to it unasked."""
+
+import importlib
+import pkgutil
+
+import pytest
+import torch
+
+from benchmarks import losses as benchmark
+from stages import losses
+from stages.core.kinds import IMAGE, Feature, Loss, Output
+
+FOUND: dict[str, Loss] = {
+    info.name: importlib.import_module(f"stages.losses.{info.name}").LOSS for info in pkgutil.iter_modules(losses.__path__)
+}
+SETTINGS = {"pearson": {"pairs": ["map"]}, "channel": {"pairs": ["map"]}}
+"""Only a loss whose settings have a field without default needs to be named here."""
+NAIVE = {case.method: case.naive for case in benchmark.CASES}
+
+
+def answer(seed, rows=3, dtype=torch.float64):
+    """Scores of 5 candidates and a feature map: something for every kind of loss."""
+    rng = torch.Generator().manual_seed(seed)
+    scores, maps = (torch.randn(shape, generator=rng, dtype=torch.float64) for shape in ((rows, 5), (rows, 4, 2, 3)))
+    return Output(scores.to(dtype).requires_grad_(), "candidates", {"map": Feature(maps.to(dtype).requires_grad_(), IMAGE)})
+
+
+def tensors(output):
+    return [output.prediction, *(feature.value for feature in output.features.values())]
+
+
+def gradients(value, output):
+    return [gradient for gradient in torch.autograd.grad(value, tensors(output), allow_unused=True) if gradient is not None]
+
+
+@pytest.fixture(params=sorted(FOUND))
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def make(name):
+    chosen = FOUND[name].settings(**SETTINGS.get(name, {}))
+    return lambda student, teacher: FOUND[name].make(chosen, student, teacher)
+
+
+def test_zero_and_stationary_when_the_student_equals_the_teacher(make):
+    student, teacher = answer(1), answer(1)
+    value = make(student, teacher)(student, teacher)
+    assert value.item() == pytest.approx(0, abs=1e-14)
+    assert all(gradient.abs().max() < 1e-14 for gradient in gradients(value, student))
+
+
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_positive_when_the_student_differs(make, seed):
+    student, teacher = answer(seed), answer(1)
+    assert make(student, teacher)(student, teacher).item() > 1e-3
+
+
+def test_finite_gradient_into_the_student_and_none_into_the_teacher(make):
+    student, teacher = answer(1), answer(2)
+    value = make(student, teacher)(student, teacher)
+    value.backward()
+    received = [tensor.grad for tensor in tensors(student) if tensor.grad is not None]
+    assert received
+    assert all(gradient.isfinite().all() and gradient.abs().max() > 0 for gradient in received)
+    assert all(tensor.grad is None for tensor in tensors(teacher))
+
+
+def test_gradient_follows_finite_differences(make):
+    student, teacher = answer(1), answer(2)
+    loss = make(student, teacher)
+
+    def value(scores, maps):
+        return loss(Output(scores, "candidates", {"map": Feature(maps, IMAGE)}), teacher)
+
+    assert torch.autograd.gradcheck(value, tuple(tensors(student)))
+
+
+def test_mismatched_outputs_are_refused_with_both_shapes(make):
+    student, teacher = answer(1, rows=3), answer(2, rows=4)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        make(student, teacher)
+    assert any(
+        str(tuple(ours.shape)) in str(caught.value) and str(tuple(theirs.shape)) in str(caught.value)
+        for ours, theirs in zip(tensors(student), tensors(teacher), strict=True)
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_its_double_loop(name, make, seed):
+    student, teacher = answer(seed), answer(seed + 10)
+    read = (lambda output: output.features["map"].value.flatten(2)) if name in SETTINGS else (lambda output: output.prediction)
+    expected = NAIVE[name](read(student), read(teacher))
+    value = make(student, teacher)(student, teacher)
+    torch.testing.assert_close(value, expected, rtol=1e-12, atol=1e-14)
+    for ours, theirs in zip(gradients(value, student), gradients(expected, student), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_reckoned_in_single(make, dtype):
+    student, teacher = answer(1, dtype=dtype), answer(2, dtype=dtype)
+    with torch.autocast("cpu", torch.bfloat16):
+        value = make(student, teacher)(student, teacher)
+    assert value.dtype == torch.float32
+    assert all(gradient.isfinite().all() for gradient in gradients(value, student))
+
+    def widened(output):
+        return Output(output.prediction.double(), output.meaning, {"map": Feature(output.features["map"].value.double(), IMAGE)})
+
+    exact = make(widened(student), widened(teacher))(widened(student), widened(teacher))
+    assert value.item() == pytest.approx(exact.item(), rel=1e-5)
+
+
+def test_the_benchmark_times_every_loss():
+    assert set(NAIVE) == set(FOUND)
