@@ -74,6 +74,14 @@ def test_an_adapter_is_drawn_from_the_global_seed():
     assert not torch.equal(weight(1), weight(2))
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_an_adapter_lies_where_the_student_lies():
+    student, teacher = output(map=(torch.rand(5, 3).cuda(), NODES)), output(map=(torch.rand(5, 4).cuda(), NODES))
+    (weight,) = pairing(student, teacher).parameters()
+    assert weight.device.type == "cuda"
+
+
 def test_equal_widths_need_no_adapter():
     same = output(map=(torch.rand(5, 3), NODES))
     assert not list(pairing(same, same).parameters())

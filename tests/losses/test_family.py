@@ -113,5 +113,16 @@ def test_half_precision_is_reckoned_in_single(make, dtype):
     assert value.item() == pytest.approx(exact.item(), rel=1e-5)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_device_gives_the_same_value(make):
+    student, teacher = answer(1), answer(2)
+    ours, theirs = (
+        Output(output.prediction.cuda(), output.meaning, {"map": Feature(output.features["map"].value.cuda(), IMAGE)})
+        for output in (student, teacher)
+    )
+    assert make(ours, theirs)(ours, theirs).item() == pytest.approx(make(student, teacher)(student, teacher).item(), rel=1e-12)
+
+
 def test_the_benchmark_times_every_loss():
     assert set(NAIVE) == set(FOUND)

@@ -1,6 +1,7 @@
 """Distillation of score gaps."""
 
 import itertools
+import re
 
 import pytest
 import torch
@@ -84,9 +85,10 @@ def test_only_candidates_have_a_true_answer_in_column_0(meaning):
         value(torch.zeros(3, 4), torch.zeros(3, 4), meaning)
 
 
-def test_candidates_without_a_negative_are_refused():
-    with pytest.raises(UserError, match=r"2 or more.*\(3, 1\)"):
-        value(torch.zeros(3, 1), torch.zeros(3, 1))
+@pytest.mark.parametrize("shape", [(3, 1), (3, 4, 2)])
+def test_candidates_are_rows_with_a_negative(shape):
+    with pytest.raises(UserError, match=rf"2 or more.*got candidates {re.escape(str(shape))}"):
+        value(torch.zeros(shape), torch.zeros(shape))
 
 
 def test_a_weight_of_zero_is_refused():
