@@ -7,6 +7,7 @@ models with 2R of them: the inverse of (i, k, j) is (j, k + R, i), and all 2R ar
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -34,10 +35,14 @@ class Graph:
         """The same nodes and relations with only the triples of a boolean mask (or of an index)."""
         return replace(self, head=self.head[which], relation=self.relation[which], tail=self.tail[which])
 
-    def to(self, device: torch.device | str, **how: bool) -> Graph:
-        """The graph on a device."""
-        moved = (part.to(device, **how) for part in (self.head, self.relation, self.tail))
-        return Graph(*moved, nodes=self.nodes, relations=self.relations)
+    def to(self, device: torch.device | str) -> Graph:
+        """The graph on a device: always the same object, so that what was computed for it can be kept."""
+        return self if self.head.device == torch.device(device) else _moved(self, torch.device(device))
+
+
+@lru_cache(maxsize=8)
+def _moved(graph: Graph, device: torch.device) -> Graph:
+    return Graph(graph.head.to(device), graph.relation.to(device), graph.tail.to(device), graph.nodes, graph.relations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +57,20 @@ class Batch:
     triples: Tensor
     task: Task
 
-    def to(self, device: torch.device | str, **how: bool) -> Batch:
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The batch on a device."""
-        return Batch(self.graph.to(device, **how), self.triples.to(device, **how), self.task)
+        return Batch(self.graph.to(device), self.triples.to(device, non_blocking=non_blocking), self.task)
 
 
 def hide_pairs(graph: Graph, triples: Tensor) -> Graph:
     """Drops every triple that joins a target pair, in either direction and by any relation; `triples` is (..., 3)."""
+    return graph.keep(~joins_target(graph, triples))
+
+
+def joins_target(graph: Graph, triples: Tensor) -> Tensor:
+    """(triples of the graph), bool: which of them `hide_pairs` drops."""
     hidden = _pair_codes(triples[..., 0].flatten(), triples[..., 2].flatten(), graph.nodes)
-    return graph.keep(~torch.isin(_pair_codes(graph.head, graph.tail, graph.nodes), hidden))
+    return torch.isin(_pair_codes(graph.head, graph.tail, graph.nodes), hidden)
 
 
 def hide_triples(graph: Graph, triples: Tensor) -> Graph:
