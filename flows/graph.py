@@ -1,0 +1,199 @@
+"""dvc.yaml as frozen nodes: what there is, what is due and why.
+
+The graph, the status of one stage and the lock are no documented part of DVC's interface; this is the one place that
+uses them, and tests/flows/test_graph.py holds them to the pinned version.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import networkx
+from dvc.exceptions import DvcException
+from dvc.lock import LockError
+from dvc.repo import Repo, lock_repo
+
+if TYPE_CHECKING:
+    from dvc.stage import Stage
+
+# Outside its own command line DVC's warnings (such as "a file is empty") would end up in the middle of a table.
+logging.getLogger("dvc").setLevel(logging.ERROR)
+
+State = Literal["due", "maybe", "unchanged"]
+
+
+class Problem(Exception):
+    """Something the reader can put right; its text is one sentence."""
+
+
+class Busy(Problem):
+    """A stage is running in this folder, so nothing can be said about what is due."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One stage. `maybe`: only something before it is due, and it is skipped if that leaves the same bytes."""
+
+    name: str
+    command: str
+    after: tuple[str, ...]
+    state: State
+    reasons: tuple[str, ...]
+    gpu: int = 0
+    retries: int = 0
+    timeout: float | None = None
+    """Seconds for one try, None for no limit."""
+
+
+def read(folder: Path) -> tuple[Node, ...]:
+    """All stages of the pipeline that `folder` belongs to, predecessors first.
+
+    Raises:
+        Busy: a stage is running.
+        Problem: there is no pipeline, or dvc.yaml or params.yaml cannot be read.
+    """
+    try:
+        with Repo(str(folder)) as repo, lock_repo(repo):
+            return tuple(_nodes(repo.index.graph))
+    except LockError as error:
+        raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error
+    except DvcException as error:
+        raise Problem(" ".join(str(error).split())) from error
+
+
+def root(folder: Path) -> Path:
+    """The folder of the DVC repository that `folder` lies in.
+
+    Raises:
+        Problem: there is none.
+    """
+    try:
+        return Path(Repo.find_root(str(folder)))
+    except DvcException as error:
+        raise Problem(f"{folder} is not inside a DVC repository: go to the project's folder, or say `dvc init` in it") from error
+
+
+def select(nodes: Sequence[Node], names: Sequence[str]) -> tuple[Node, ...]:
+    """The nodes of some teachers, students or stages, with all that they need; every node if no name is given.
+
+    Raises:
+        Problem: a name that nothing has.
+    """
+    if not names:
+        return tuple(nodes)
+    wanted = {node.name for name in names for node in _named(nodes, name)}
+    for node in reversed(nodes):
+        if node.name in wanted:
+            wanted |= set(node.after)
+    return tuple(node for node in nodes if node.name in wanted)
+
+
+def _named(nodes: Sequence[Node], name: str) -> list[Node]:
+    found = [node for node in nodes if name in (node.name, node.name.partition("@")[2])]
+    if not found:
+        keys = sorted({key for node in nodes if (key := node.name.partition("@")[2])})
+        stages = ", ".join(node.name for node in nodes)
+        raise Problem(f"no teacher, student or stage is named {name!r}; there are {', '.join(keys)}, and the stages {stages}")
+    return found
+
+
+def _nodes(graph: networkx.DiGraph) -> Iterator[Node]:
+    """DVC's edges point from a stage to what it needs."""
+    rank = {stage: index for index, stage in enumerate(graph)}
+    stale: dict[str, Stage] = {}
+    for stage in networkx.lexicographical_topological_sort(graph.reverse(copy=False), key=rank.__getitem__):
+        before = [other.addressing for other in graph.successors(stage)]
+        upstream = [stale[name] for name in before if name in stale]
+        state, reasons = _judge(stage, upstream)
+        if state != "unchanged":
+            stale[stage.addressing] = stage
+        yield Node(stage.addressing, str(stage.cmd), tuple(before), state, reasons, **_wishes(stage))
+
+
+def _judge(stage: Stage, stale: Sequence[Stage]) -> tuple[State, tuple[str, ...]]:
+    made = {str(out) for other in stale for out in other.outs}
+    reasons = tuple(_reasons(stage, made))
+    if reasons:
+        return "due", reasons
+    if stale:
+        return "maybe", (f"after {', '.join(other.addressing for other in stale)}",)
+    return "unchanged", ()
+
+
+def _reasons(stage: Stage, made: set[str]) -> Iterator[str]:
+    """`made`: paths that a stage before this one is about to write; that they differ now says nothing."""
+    entries = stage.status().get(stage.addressing, [])
+    if entries and not any(dep.hash_info for dep in stage.deps):
+        yield "never run"
+        return
+    for entry in entries:
+        if isinstance(entry, str):
+            yield entry
+            continue
+        for dep in stage.deps:
+            yield from _changed_dep(dep, entry.get("changed deps", {}), made)
+        yield from (f"output {path} {_WORDS.get(state, state)}" for path, state in entry.get("changed outs", {}).items())
+
+
+_WORDS = {"deleted": "missing", "modified": "changed"}
+
+
+def _changed_dep(dep: Any, changed: Mapping[str, Any], made: set[str]) -> Iterator[str]:
+    path = str(dep)
+    if hasattr(dep, "read_params"):
+        if path in changed:
+            yield from _changed_values(dep.hash_info.value or {}, dep.read_params())
+    elif path in changed and not any(Path(out).is_relative_to(path) or Path(path).is_relative_to(out) for out in made):
+        newest = _newest(Path(dep.fs_path)) if changed[path] == "modified" else None
+        yield f"{path} {_WORDS.get(changed[path], changed[path])}" + (f" (last edited: {newest})" if newest else "")
+
+
+def _changed_values(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    for key in [*before, *(key for key in after if key not in before)]:
+        if before.get(key, _NONE) != after.get(key, _NONE):
+            yield f"{key}: {before.get(key, _NONE)} -> {after.get(key, _NONE)}"
+
+
+_NONE = "(none)"
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """("students.small.distill.losses.0.weight", 1.0) and the like."""
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    elif prefix:
+        yield prefix, value
+    for key, inner in items:
+        yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
+
+
+def _newest(folder: Path) -> str | None:
+    """The last edited file in a folder of code: DVC keeps one hash for the whole folder, so the file itself is not known."""
+    files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return str(max(files, key=lambda path: path.stat().st_mtime).relative_to(folder)) if files else None
+
+
+def _wishes(stage: Stage) -> dict[str, Any]:
+    """What `meta` asks of the scheduler.
+
+    Raises:
+        Problem: a value of the wrong kind.
+    """
+    meta = stage.meta or {}
+    try:
+        timeout = meta.get("timeout")
+        return {
+            "gpu": int(meta.get("gpu", 0)),
+            "retries": int(meta.get("retries", 0)),
+            "timeout": None if timeout is None else float(timeout),
+        }
+    except (TypeError, ValueError) as error:
+        raise Problem(f"dvc.yaml: {stage.addressing}: meta wants numbers for gpu, retries and timeout (in seconds), got {meta}") from error

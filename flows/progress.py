@@ -1,0 +1,142 @@
+"""What the stages of an execution are doing: one live table on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from flows.graph import Node
+from flows.reproduce import log_path
+
+State = Literal["waiting", "running", "done", "unchanged", "failed", "not run", "stopped"]
+COLOURS = {"running": "cyan", "done": "green", "unchanged": "dim", "failed": "red", "not run": "yellow", "stopped": "yellow"}
+QUIET = 10.0
+"""Seconds between two plain lines on the same running stage."""
+UNSAID = ("epoch", "epochs", "time", "seconds")
+TAIL = 15
+"""Lines of a failed stage's log that are shown."""
+
+
+@dataclass
+class Line:
+    """One stage; `started` and `ended` in seconds of the monotonic clock."""
+
+    state: State = "waiting"
+    note: str = ""
+    started: float | None = None
+    ended: float | None = None
+
+    def elapsed(self) -> str:
+        """Minutes and seconds since the start."""
+        if self.started is None:
+            return ""
+        seconds = int((self.ended or time.monotonic()) - self.started)
+        return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+class Board:
+    """Told of every change by the stages' threads; shows it while the `with` block lasts."""
+
+    def __init__(self, nodes: Sequence[Node], folder: Path, console: Console) -> None:
+        self.lines = {node.name: Line() for node in nodes}
+        self._folder, self._console = folder, console
+        self._lock, self._closed = threading.Lock(), threading.Event()
+        self._live = Live(self, console=console, refresh_per_second=4) if console.is_terminal else None
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
+        self._since = time.time()
+
+    def __enter__(self) -> Board:
+        if self._live:
+            self._live.start()
+        else:
+            self._ticker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        if self._live:
+            self._live.stop()
+        else:
+            self._ticker.join()
+
+    def set(self, name: str, state: State, note: str = "") -> None:
+        """A stage has changed its state."""
+        with self._lock:
+            line, now = self.lines[name], time.monotonic()
+            line.state, line.note = state, note
+            if state == "running":
+                line.started, line.ended = now, None
+            elif line.started is not None:
+                line.ended = now
+        if not self._live:
+            self._say(name, f"{state}{': ' + note if note else ''}{' after ' + line.elapsed() if line.ended else ''}")
+
+    def __rich__(self) -> Table:
+        """The table as it stands now."""
+        table = Table(box=None, pad_edge=False)
+        for column in ("stage", "state", "progress", "elapsed"):
+            table.add_column(column, justify="right" if column == "elapsed" else "left", overflow="fold")
+        for name, line in self.lines.items():
+            progress = self._progress(name) if line.state == "running" else line.note
+            table.add_row(name, Text(line.state, style=COLOURS.get(line.state, "")), progress, line.elapsed())
+        return table
+
+    def failures(self) -> None:
+        """The end of each failed stage's log, and how to run that stage by hand."""
+        for name, line in self.lines.items():
+            if line.state == "failed":
+                log = log_path(self._folder, name)
+                self._print(f"\n{name} failed. The end of {log.relative_to(self._folder)}:")
+                for text in log.read_text(errors="replace").splitlines()[-TAIL:] if log.exists() else ["(empty)"]:
+                    self._print(f"  {text}")
+                self._print(f"By hand: dvc repro --single-item {name}")
+
+    def _tick(self) -> None:
+        said: dict[str, str] = {}
+        while not self._closed.wait(QUIET):
+            for name, line in self.lines.items():
+                if line.state == "running" and (progress := self._progress(name)) != said.get(name, ""):
+                    said[name] = progress
+                    self._say(name, f"{progress} ({line.elapsed()})")
+
+    def _progress(self, name: str) -> str:
+        return describe(newest_record(self._folder / ".work" / name, self._since))
+
+    def _say(self, name: str, text: str) -> None:
+        self._print(f"{name}: {text}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(Text(text), soft_wrap=True)
+
+
+def newest_record(folder: Path, since: float) -> Mapping[str, Any]:
+    """The last complete record in the newest metrics.jsonl of a stage, {} if none is newer than `since` (seconds of the epoch)."""
+    paths = [(path.stat().st_mtime, path) for path in folder.glob("*/metrics.jsonl")]
+    if not paths or max(paths)[0] < since:
+        return {}
+    with max(paths)[1].open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - 4096))
+        for line in reversed(file.read().split(b"\n")[:-1]):
+            try:
+                record = json.loads(line)
+            except ValueError:  # its beginning was cut off
+                continue
+            return record if isinstance(record, Mapping) else {}
+    return {}
+
+
+def describe(record: Mapping[str, Any]) -> str:
+    """For example "epoch 3/20  loss 0.5  mrr 0.31"."""
+    words = [f"epoch {record['epoch']}/{record.get('epochs', '?')}"] if "epoch" in record else []
+    words += [f"{name} {value:.4g}" for name, value in record.items() if name not in UNSAID and isinstance(value, int | float)]
+    return "  ".join(words[:4])

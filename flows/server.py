@@ -1,0 +1,91 @@
+"""Prefect's own server for the time of one execution, on this machine only and with nothing sent anywhere."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flows.graph import Problem
+from flows.leash import leashed
+from flows.reproduce import end_group
+
+START = 120.0
+"""Seconds that a server may take to answer; its first start in a folder also makes its database."""
+UNUSED = ("scheduler", "late_runs", "foreman", "triggers", "cancellation_cleanup", "pause_expirations")
+
+
+def settings(folder: Path) -> dict[str, str]:
+    """The environment in which Prefect, client and server, stays quiet and at home; what the reader has set stays."""
+    private = {
+        "PREFECT_HOME": str(folder / ".prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",  # the board says what failed, in one place
+        "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
+        **{f"PREFECT_SERVER_SERVICES_{name.upper()}_ENABLED": "false" for name in UNUSED},
+    }
+    return {name: os.environ.get(name, value) for name, value in private.items()}
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[bool]:
+    """Makes sure of a server: the one of PREFECT_API_URL, or (then it yields True) one started here and stopped at the end.
+
+    Call it before the first import of prefect, which reads its settings then.
+
+    Raises:
+        Problem: the server does not start.
+    """
+    os.environ.update(settings(folder))
+    if os.environ.get("PREFECT_API_URL"):
+        yield False
+        return
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}/api"
+    process = _start(folder, port)
+    os.environ["PREFECT_API_URL"] = address
+    try:
+        _wait(process, address, folder)
+        yield True
+    finally:
+        end_group(process)
+        del os.environ["PREFECT_API_URL"]
+
+
+def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    home = Path(os.environ["PREFECT_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api"}
+    with (home / "server.log").open("wb") as log:
+        return subprocess.Popen(
+            leashed(command), cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, process_group=0
+        )
+
+
+def _wait(process: subprocess.Popen[bytes], address: str, folder: Path) -> None:
+    deadline = time.monotonic() + START
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    log = Path(os.environ["PREFECT_HOME"]) / "server.log"
+    last = (log.read_text(errors="replace").strip().splitlines() or ["nothing was printed"])[-1]
+    raise Problem(f"Prefect's server does not start: {last} (see {log}, or run `stillhouse doctor` in {folder})")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

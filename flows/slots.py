@@ -1,0 +1,60 @@
+"""The GPUs of this machine as file locks: the kernel frees one at any end of its holder, and each says which device it is."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Event
+from typing import IO
+
+FOLDER = Path(tempfile.gettempdir()) / f"stillhouse-gpus-{os.getuid()}"
+POLL = 0.2
+"""Seconds between two looks at busy devices."""
+
+
+def devices() -> tuple[str, ...]:
+    """The CUDA devices that this process may use, none on a machine without them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return tuple(name for name in visible.split(",") if name not in ("", "-1"))
+    numbers = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+    return tuple(sorted(numbers, key=int))
+
+
+@contextmanager
+def hold(wanted: int, available: Sequence[str], stop: Event) -> Iterator[dict[str, str]]:
+    """Waits for `wanted` free devices (or all there are) and yields the environment of a stage that may use just those.
+
+    Stages that want one, or a machine without any, are not held up. The wait ends early, with nothing held, when `stop` is set.
+    """
+    with ExitStack() as stack:
+        count = min(wanted, len(available))
+        while count and not (held := _try(count, available, stack)) and not stop.wait(POLL):
+            pass
+        yield {"CUDA_VISIBLE_DEVICES": ",".join(held)} if count and held else {}
+
+
+def _try(count: int, available: Sequence[str], stack: ExitStack) -> list[str]:
+    """All of `count` devices or none: two stages that each hold half of what they want would wait for ever."""
+    FOLDER.mkdir(exist_ok=True)
+    with ExitStack() as tried:
+        held: list[str] = []
+        for name in available:
+            if len(held) < count and _lock(tried.enter_context((FOLDER / f"{name}.lock").open("w"))):
+                held.append(name)
+        if len(held) < count:
+            return []
+        stack.enter_context(tried.pop_all())
+        return held
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
