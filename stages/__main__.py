@@ -78,12 +78,13 @@ def _check() -> None:
 
 def _call(verb: str, name: str | None, parent: int) -> Call:
     """DVC names the stage in the environment; by hand it is verb@name, and then the stage outlives the shell."""
-    address = os.environ.get("DVC_STAGE")
+    address, owner = os.environ.get("DVC_STAGE"), os.getpid()
     if address:
-        process.die_with_parent(parent)
+        owner = process.caller(parent)
+        process.die_with(owner)
     stage = address.rpartition(":")[2] if address else f"{verb}@{name}" if name else verb
     flow_run = os.environ.get("STILLHOUSE_FLOW_RUN", os.environ.get("PREFECT__FLOW_RUN_ID"))
-    return Call(verb, name, stage, Path(os.environ.get("DVC_ROOT", ".")), _execution(parent if address else os.getpid()), flow_run)
+    return Call(verb, name, stage, Path(os.environ.get("DVC_ROOT", ".")), _execution(owner), flow_run)
 
 
 def _execution(owner: int) -> Execution:

@@ -18,6 +18,7 @@ from typing import Any
 from dvc.dependency import ParamsDependency
 from dvc.dvcfile import ProjectFile
 from dvc.exceptions import DvcException
+from dvc.parsing import EntryNotFound
 from dvc.repo import Repo
 from dvc.stage.loader import StageLoader
 
@@ -60,7 +61,7 @@ def take_possible(stages: list[str], folder: Path) -> dict[str, Fingerprint]:
     found = {}
     with _stages(folder) as load:
         for stage in stages:
-            with suppress(UserError):
+            with suppress(UserError, DvcException):
                 found[stage] = _fingerprint(stage, load(stage))
     return found
 
@@ -83,9 +84,16 @@ def _stages(folder: Path) -> Iterator[Callable[[str], Any]]:
     try:
         with Repo(str(folder)) as repo:
             project = ProjectFile(repo, str(folder.resolve() / "dvc.yaml"))
-            yield lambda name: StageLoader.load_stage(project, name, project.resolver.resolve_one(name)[name])
+            yield lambda name: _load(project, name)
     except DvcException as error:
         raise UserError(str(error)) from error
+
+
+def _load(project: ProjectFile, name: str) -> Any:
+    try:
+        return StageLoader.load_stage(project, name, project.resolver.resolve_one(name)[name])
+    except EntryNotFound:
+        raise UserError(f"dvc.yaml has no stage {name!r}; there are {', '.join(project.resolver.get_keys())}") from None
 
 
 def _fingerprint(name: str, stage: Any) -> Fingerprint:

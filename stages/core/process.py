@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
+import select
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ import psutil
 
 from stages.core.errors import UserError
 
-_PR_SET_PDEATHSIG = 1
+_SHELLS = ("sh", "dash", "bash", "ksh", "zsh", "fish")
 
 
 class Stopped(BaseException):
@@ -40,18 +41,41 @@ def stop_on_signals() -> None:
     signal.signal(signal.SIGINT, stop)
 
 
-def die_with_parent(parent: int) -> None:
-    """Asks Linux for a SIGTERM when the parent dies (elsewhere it does nothing); `parent` is its id as first seen.
+def caller(parent: int) -> int:
+    """The process that gave this one its command: some shells stay between the two for the whole time, others do not.
 
-    DVC starts its commands as its own children, and a killed DVC leaves them running. Raises Stopped if the parent had gone
-    before the kernel was asked.
+    Raises Stopped if it has ended.
+    """
+    try:
+        shell = psutil.Process(parent)
+        return shell.ppid() if shell.name() in _SHELLS else parent
+    except psutil.NoSuchProcess:
+        raise Stopped(signal.SIGTERM) from None
+
+
+def die_with(pid: int) -> None:
+    """From now on this process is sent a SIGTERM when the other one ends, however it ends (Linux; elsewhere nothing happens).
+
+    DVC's commands outlive a killed DVC, and the kernel's own parent-death signal would only tell of a shell in between. Raises
+    Stopped if the other one had ended before, so that this one was handed to the first process of the system.
     """
     if sys.platform != "linux":
         return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    adopted = os.getppid() == 1 and not any("dvc" in word for word in psutil.Process(1).cmdline())
-    if os.getppid() != parent or adopted:
+    if pid == 1 and not any("dvc" in word for word in psutil.Process(1).cmdline()):
         raise Stopped(signal.SIGTERM)
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise Stopped(signal.SIGTERM) from None
+
+    end = select.poll()
+    end.register(handle, select.POLLIN)
+
+    def watch() -> None:
+        end.poll()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="die-with-caller", daemon=True).start()
 
 
 @contextmanager
