@@ -35,13 +35,16 @@ class Structure(nn.Module):
 
     `sharpness` multiplies every group's own; `normalise_ranks` False puts raw importances where ranks belong, which is
     known to break a search and serves as its control. After `freeze_depth_after` updates the depth groups stand still
-    with masks of 0 and 1, because the cost jumps when a block crosses the threshold.
+    with masks of 0 and 1, because the cost jumps when a block crosses the threshold. `balance` gives the gradient that
+    the cost sends to the ratios the norm of the task's, on a moving average, times itself: so the weight of the cost
+    means the same whatever the scale of the task's loss. None leaves that gradient as it is.
     """
 
     ratio: nn.Parameter
     importance: Tensor
     updates: Tensor
     held: Tensor
+    task_norm: Tensor
     group: Tensor
     size: Tensor
     temperature: Tensor
@@ -58,16 +61,18 @@ class Structure(nn.Module):
         sharpness: float = 1.0,
         normalise_ranks: bool = True,
         freeze_depth_after: int | None = None,
+        balance: float | None = None,
     ) -> None:
         super().__init__()
         if not groups:
             raise UserError("a search needs at least one group of elements that may be dropped, and the network declares none")
-        self.groups, self.normalise_ranks = groups, normalise_ranks
+        self.groups, self.normalise_ranks, self.balance = groups, normalise_ranks, balance
         self.sizes = [group.size for group in groups]
         self.ratio = nn.Parameter(torch.zeros(len(groups)))
         self.register_buffer("importance", torch.zeros(sum(self.sizes)))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self.register_buffer("held", torch.zeros(len(groups)))
+        self.register_buffer("task_norm", torch.zeros(()))
         self.freeze_depth_after = torch.iinfo(torch.long).max if freeze_depth_after is None else freeze_depth_after
         self._constants(sharpness)
 
@@ -93,17 +98,22 @@ class Structure(nn.Module):
         Counts are exact integers whose gradient is that of the soft masks. The two answers are separate nodes of the
         graph, so that the importance sees the gradient of the task and not that of the cost.
         """
-        mask = self.mask()
-        hard = (mask >= 0.5).to(mask)
-        applied = mask.clone()
+        position, for_task, for_cost = self._position(), self.ratio.clone(), self.ratio.clone()
+        applied, counted = self._mask(position, for_task), self._mask(position, for_cost)
         if applied.requires_grad:
             self.applied = applied.detach()
             applied.register_hook(self._collect)
-        return self._by_group(applied), self._counts(hard + (mask - mask.detach()))
+            for_task.register_hook(self._measure)
+            for_cost.register_hook(self._balanced)
+        hard = (counted >= 0.5).to(counted)
+        return self._by_group(applied), self._counts(hard + (counted - counted.detach()))
 
     def mask(self) -> Tensor:
         """(elements,) in [0, 1] (eq. 3); ones before the first update, when nothing is known of the elements."""
-        soft = torch.sigmoid(self.temperature[self.group] * (self._position() - self.ratio[self.group]))
+        return self._mask(self._position(), self.ratio)
+
+    def _mask(self, position: Tensor, ratio: Tensor) -> Tensor:
+        soft = torch.sigmoid(self.temperature[self.group] * (position - ratio[self.group]))
         whole = self.pinned[self.group] | (self.updates == 0)
         soft = torch.where(whole, torch.ones_like(soft), soft)
         return torch.where(self._frozen()[self.group], (soft >= 0.5).to(soft), soft)
@@ -139,6 +149,15 @@ class Structure(nn.Module):
 
     def _collect(self, gradient: Tensor) -> None:
         self.gradient += gradient
+
+    def _measure(self, gradient: Tensor) -> None:
+        weight = torch.clamp(1 / self.updates.clamp(min=1), min=1 - AVERAGE).to(gradient)
+        self.task_norm = torch.where(gradient.isfinite().all(), self.task_norm.lerp(gradient.norm(), weight), self.task_norm)
+
+    def _balanced(self, gradient: Tensor) -> Tensor:
+        if self.balance is None:
+            return gradient
+        return nn.functional.normalize(gradient, dim=0) * (self.balance * self.task_norm)
 
     def _by_group(self, elements: Tensor) -> Masks:
         return {group.name: part for group, part in zip(self.groups, elements.split(self.sizes), strict=True)}

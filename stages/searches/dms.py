@@ -2,6 +2,10 @@
 
 The structure is one number a group, the share that is pruned, turned into soft masks by a differentiable top-k; the
 cost is pressed under a target that falls from the full network's to the budget over most of the search.
+
+Where paper and release differ or leave a gap: ranks are half-integers (none is lost while nothing is pruned), depth is
+costed by hard decisions with soft gradients as widths are, the target falls at every step and not every epoch, and the
+widths are scaled at the end until the budget is met exactly.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from stages.core.fit import FitSettings, fit
 from stages.core.kinds import Problem, Search, Settings, Trial
 from stages.core.rounding import Rounding, most_important
 from stages.core.space import Architecture, extract, full, masked
-from stages.core.structure import Structure, geometric_target, resource_loss
+from stages.core.structure import Masks, Structure, geometric_target, resource_loss
 
 
 class DmsSettings(Settings):
@@ -29,7 +33,10 @@ class DmsSettings(Settings):
     """How the supernet's weights are trained; the structure shares the optimiser, at a rate of its own."""
     structure_learning_rate: float = Field(5e-3, gt=0)
     """Constant. Too small if `cost` ends above `target` in the log; the widths are then cut to the budget at the end."""
-    resource_weight: float = Field(1.0, gt=0)
+    resource_weight: float = Field(2.0, gt=0)
+    balanced: bool = True
+    """Whether that weight is relative to the gradient of the task's loss, so that it need not be tuned for every task.
+    The paper's own runs have False and a weight of 1, which suits a cross-entropy."""
     decay: float = Field(0.8, gt=0, le=1)
     """The share of the steps over which the target falls; after them it stays, and so does the depth."""
     sharpness: float = Field(1.0, gt=0)
@@ -71,9 +78,13 @@ class _Joint:
         return [{"params": list(self.supernet.parameters())}, structure | {"weight_decay": 0.0, "constant": True}]
 
     @torch.no_grad()
+    def counts(self) -> Masks:
+        """What the masks keep: group name -> a scalar for widths, (size,) for depth."""
+        return self.structure()[1]
+
     def progress(self) -> dict[str, float]:
         """The cost of what the masks keep, and its target."""
-        return {"cost": float(self.problem.cost(self.structure()[1])), "target": float(self.target())}
+        return {"cost": float(self.problem.cost(self.counts())), "target": float(self.target())}
 
 
 def run(problem: Problem[Any], settings: DmsSettings, rng: torch.Generator) -> Iterator[Trial]:
@@ -102,14 +113,18 @@ def _joint(problem: Problem[Any], settings: DmsSettings) -> _Joint:
     supernet = problem.supernet()
     steps = max(1, round(settings.decay * settings.fit.epochs * problem.data.train.length))
     structure = Structure(
-        problem.groups, sharpness=settings.sharpness, normalise_ranks=settings.normalise_ranks, freeze_depth_after=steps
+        problem.groups,
+        sharpness=settings.sharpness,
+        normalise_ranks=settings.normalise_ranks,
+        freeze_depth_after=steps,
+        balance=settings.resource_weight if settings.balanced else None,
     ).to(next(supernet.parameters()).device)
     return _Joint(problem, settings, supernet, structure, rounding, rounding.price(full(problem.groups)), steps)
 
 
 def _architecture(joint: _Joint) -> Architecture:
     """What the masks keep, its widths scaled until the budget is met, which the search does only about."""
-    groups, counts = joint.problem.groups, joint.structure()[1]
+    groups, counts = joint.problem.groups, joint.counts()
     kept = {group.name: max(round(float(counts[group.name].sum())), group.minimum) for group in groups}
     scores = {name: importance.cpu() for name, importance in joint.structure.importances().items()}
     shares = {group.name: kept[group.name] / group.size for group in groups if group.kind == "width"}

@@ -236,6 +236,29 @@ def test_state_is_complete() -> None:
     assert torch.equal(first.mask(), second.mask())
 
 
+def test_balance_ties_the_gradient_of_the_cost_to_that_of_the_task() -> None:
+    groups = (width(6), Group("other", 4))
+    made = structure(*groups, ratio=0.5, balance=3.0)
+    plain = structure(*groups, ratio=0.5)
+    for one in (made, plain):
+        step(one, torch.linspace(-1, 2, 10))
+    task = plain.ratio.grad.clone()
+    torch.testing.assert_close(made.ratio.grad, task)
+    for one in (made, plain):
+        one.importance.copy_(torch.arange(10))
+        one.ratio.grad = None
+        counts = one()[1]
+        (1e-6 * (counts["width"] + 2 * counts["other"])).backward()
+    assert made.ratio.grad.norm().item() == pytest.approx(3 * task.norm().item())
+    torch.testing.assert_close(made.ratio.grad / made.ratio.grad.norm(), plain.ratio.grad / plain.ratio.grad.norm())
+
+
+def test_balance_without_any_gradient_is_nothing() -> None:
+    made = structure(width(3), ratio=0.5, balance=1.0)
+    (0 * made()[1]["width"]).backward()
+    assert made.ratio.grad.item() == 0
+
+
 def test_raw_importance_instead_of_ranks() -> None:
     made = structure(width(2), importance=torch.tensor([0.5, 0.0]), normalise_ranks=False)
     torch.testing.assert_close(made.mask(), torch.sigmoid(torch.tensor([1.0, 0.0]).double()))
