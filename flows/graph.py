@@ -6,6 +6,7 @@ uses them, and tests/flows/test_graph.py holds them to the pinned version.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,14 +51,15 @@ class Node:
 
 
 def read(folder: Path) -> tuple[Node, ...]:
-    """All stages of the pipeline that `folder` belongs to, predecessors first.
+    """All stages of the pipeline in `folder`, predecessors first.
 
     Raises:
         Busy: a stage is running.
         Problem: there is no pipeline, or dvc.yaml or params.yaml cannot be read.
     """
     try:
-        with Repo(str(folder)) as repo, lock_repo(repo):
+        # DVC names stages, and paths in its messages, as seen from the working folder.
+        with contextlib.chdir(folder), Repo() as repo, lock_repo(repo):
             return tuple(_nodes(repo.index.graph))
     except LockError as error:
         raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error

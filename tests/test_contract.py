@@ -1,0 +1,189 @@
+"""dvc.yaml says what the verbs do: a forgotten dependency is a red test here, and would be a stale result elsewhere."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.dependency import ParamsDependency
+from dvc.repo import Repo
+
+ROOT = Path(__file__).parents[1]
+STAGES = ROOT / "stages"
+VERBS = ("prepare", "teach", "search", "distill", "evaluate", "compare")
+WORKLOADS = sorted(path.parent.name for path in STAGES.glob("workloads/*/__init__.py"))
+SEARCHES = sorted(path.stem for path in STAGES.glob("searches/*.py") if path.stem != "__init__")
+
+# DVC's own use of a library that has grown older.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
+
+
+def everything() -> dict[str, Any]:
+    """One teacher for each workload, and for each of them one student for each search."""
+    teachers = {name.replace("_", "-"): {"workload": name, "raw": f"data/raw/{name}.json"} for name in WORKLOADS}
+    students = {
+        f"{teacher}-{method}".replace("_", "-"): {"teacher": teacher, "workload": block["workload"], "search": {"method": method}}
+        for teacher, block in teachers.items()
+        for method in SEARCHES
+    }
+    return {"seed": 1, "teachers": teachers, "students": students}
+
+
+def resolve(folder: Path, pipeline: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Stage name -> DVC's stage."""
+    (folder / ".dvc").mkdir(parents=True, exist_ok=True)
+    (folder / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+    (folder / "dvc.yaml").write_text(pipeline)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    with Repo(str(folder)) as repo:
+        return {stage.name: stage for stage in repo.index.stages}
+
+
+def problems(stage: Any, params: dict[str, Any]) -> list[str]:
+    """Everything in which a stage of dvc.yaml and its verb disagree."""
+    verb, _, name = stage.name.partition("@")
+    block = params["teachers"].get(name) or params["students"].get(name) or {}
+    deps = {dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency)}
+    code = {path for path in deps if path.startswith("stages/")}
+    *read, written = paths(verb, name, block)
+    return [
+        *(f"{path} is read and no dependency" for path in set(read) - deps),
+        *(f"{path} is a dependency and not read" for path in deps - code - set(read)),
+        *(f"outs are {outs(stage)}, and {written} is written" for _ in [0] if outs(stage) != [written]),
+        *(f"tracks {tracked(stage)} and is given {given(verb, name)}" for _ in [0] if tracked(stage) != given(verb, name)),
+        *(f"{file} is imported and no dependency" for file in sorted(reachable(verb, block)) if not lies_under(file, code)),
+        *([] if str(stage.cmd).split() == ["python", "-m", "stages", verb, *([name] if name else [])] else [f"cmd is {stage.cmd}"]),
+    ]
+
+
+def paths(verb: str, name: str, block: dict[str, Any]) -> list[str]:
+    """Where the runner puts what a verb's signature names; the last one is written."""
+    teacher = block.get("teacher", name)
+    places = {"raw": block.get("raw"), "report": f"data/reports/{name}", "reports": "data/reports", "comparison": "data/comparison"}
+    places |= {what: f"data/{teacher}/{what}" for what in ("prepared", "teacher")}
+    places |= {what: f"data/{name}/{what}" for what in ("found", "student")}
+    signature = inspect.signature(getattr(importlib.import_module(f"stages.{verb}"), verb))
+    words = [word for word, kind in signature.parameters.items() if kind.kind is kind.KEYWORD_ONLY]
+    return [places[word] for word in words if word not in ("rng", "log", "scratch")]
+
+
+def outs(stage: Any) -> list[str]:
+    """The outputs of a stage that are neither metrics nor plots."""
+    return [out.def_path for out in stage.outs if not out.metric and not out.plot]
+
+
+def tracked(stage: Any) -> set[str]:
+    """The parameters of a stage."""
+    return {key for dep in stage.deps if isinstance(dep, ParamsDependency) for key in dep.params}
+
+
+def given(verb: str, name: str) -> set[str]:
+    """What the runner hands to a verb: the seed and its own block; to the comparison, all students."""
+    owner = "teachers" if verb in ("prepare", "teach") else "students"
+    return {"seed", f"{owner}.{name}.{verb}" if name else owner}
+
+
+def reachable(verb: str, block: dict[str, Any]) -> set[str]:
+    """Every file of ours that a verb or one of its parts imports, and those that hold no more than a docstring left out."""
+    start = [STAGES / f"{verb}.py"]
+    if "workload" in block:
+        start += (STAGES / "workloads" / block["workload"]).rglob("*.py")
+    if verb == "search":
+        start.append(STAGES / "searches" / f"{block['search']['method']}.py")
+    if verb == "distill":
+        start += (STAGES / "losses").glob("*.py")
+    found: set[Path] = set()
+    while start:
+        file = start.pop()
+        if file not in found:
+            found.add(file)
+            start += imported(file)
+    return {str(file.relative_to(ROOT)) for file in found if does_something(file)}
+
+
+def imported(file: Path) -> Iterator[Path]:
+    """The files of ours that a file imports, wherever in it, with the packages around them."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = ".".join(file.relative_to(ROOT).parts[: -node.level]) if node.level else ""
+            base = ".".join(filter(None, [package, node.module or ""]))
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            steps = name.split(".")
+            for length in range(1, len(steps) + 1):
+                place = ROOT.joinpath(*steps[:length])
+                yield from (path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file())
+
+
+def does_something(file: Path) -> bool:
+    """Whether there is more in it than a docstring."""
+    return any(not isinstance(node, ast.Expr) for node in ast.parse(file.read_text()).body)
+
+
+def lies_under(file: str, folders: set[str]) -> bool:
+    """Whether one of the folders (or files) contains it."""
+    return any(Path(file).is_relative_to(folder) for folder in folders)
+
+
+PIPELINE = (ROOT / "dvc.yaml").read_text()
+
+
+def test_every_stage_declares_what_its_verb_and_parts_use(tmp_path):
+    params = everything()
+    stages = resolve(tmp_path, PIPELINE, params)
+    assert {name.partition("@")[0] for name in stages} == set(VERBS)
+    assert len(stages) == 2 * len(WORKLOADS) + 3 * len(WORKLOADS) * len(SEARCHES) + 1
+    assert {name: found for name, stage in stages.items() if (found := problems(stage, params))} == {}
+
+
+def test_the_committed_parameters_resolve_too(tmp_path):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    stages = resolve(tmp_path, PIPELINE, params)
+    assert {name: found for name, stage in stages.items() if (found := problems(stage, params))} == {}
+
+
+@pytest.mark.parametrize(
+    ("kept", "changed", "complaint"),
+    [
+        ("stages/core, stages/teach.py", "stages/teach.py", "stages/core/kinds.py is imported and no dependency"),
+        ("        - stages/losses\n", "", "stages/losses/logits.py is imported and no dependency"),
+        ("        - stages/searches/${item.search.method}.py\n", "", "stages/searches/uniform.py is imported and no dependency"),
+        ("        - data/${key}/found\n", "", "is read and no dependency"),
+        ('params: [seed, "students.${key}.distill"]', 'params: ["students.${key}.distill"]', "and is given"),
+        ('params: [seed, "students.${key}.search"]', 'params: [seed, "students.${key}"]', "and is given"),
+        ('outs: ["data/${key}/teacher"]', 'outs: ["data/${key}/master"]', "is written"),
+        ("deps: [data/reports, ", "deps: [data/reports, data/raw, ", "data/raw is a dependency and not read"),
+        ("stages evaluate ${key}", "stages teach ${key}", "cmd is"),
+    ],
+)
+def test_a_forgotten_line_is_found(tmp_path, kept, changed, complaint):
+    assert kept in PIPELINE
+    params = everything()
+    stages = resolve(tmp_path, PIPELINE.replace(kept, changed), params)
+    assert any(complaint in problem for stage in stages.values() for problem in problems(stage, params))
+
+
+def test_an_import_through_another_module_is_followed(tmp_path, monkeypatch):
+    """A part that reaches outside its dependencies by a detour, and inside a function."""
+    shutil.copytree(STAGES, tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "stages/outside.py").write_text("VALUE = 1\n")
+    (tmp_path / "stages/core/detour.py").write_text("def late():\n    from .. import outside\n    return outside.VALUE\n")
+    with (tmp_path / "stages/core/kinds.py").open("a") as file:
+        file.write("\nfrom stages.core.detour import late\n")
+    monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)
+    monkeypatch.setattr(f"{__name__}.STAGES", tmp_path / "stages")
+    params = everything()
+    stages = resolve(tmp_path, PIPELINE, params)
+    teach = next(stage for name, stage in stages.items() if name.startswith("teach@"))
+    assert problems(teach, params) == ["stages/outside.py is imported and no dependency"]
