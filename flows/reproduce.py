@@ -81,11 +81,11 @@ def _run(command: Sequence[str], folder: Path, extra: Mapping[str, str], log: Pa
     return code
 
 
-def end_group(process: subprocess.Popen[bytes], grace: float = GRACE) -> None:
+def end_group(process: subprocess.Popen[bytes]) -> None:
     """Asks a process group to end, waits, and ends by force what is left."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         _signal(process.pid, number)
-        deadline = time.monotonic() + grace
+        deadline = time.monotonic() + GRACE
         while time.monotonic() < deadline:
             process.poll()  # a leader that is not waited for would count as alive
             if not _signal(process.pid, 0):
