@@ -41,6 +41,7 @@ _LIMITS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """With MLflow's own limits a tracker that is down holds a stage for minutes. What the user has set is left as it is."""
 
@@ -184,7 +185,8 @@ def _store(root: Path) -> Iterator[_Store]:
     """Opens the tracker. One process at a time: the first contact of several with an empty database kills some of them."""
     for name, value in {**_LIMITS, "MLFLOW_TRACKING_URI": f"sqlite:///{root.resolve() / 'mlflow.db'}"}.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for chatty in ("alembic", "urllib3"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     with warnings.catch_warnings(), process.waiting_lock(root / _LOCK):
         warnings.simplefilter("ignore")  # those of MLflow's own dependencies; nobody here can act on them
         from mlflow import MlflowClient

@@ -143,7 +143,7 @@ def start(project: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture
 def runs(project: Path) -> Callable[[], list[Any]]:
-    """The runs of the project's tracker, oldest first, executions too."""
+    """The runs of the project's tracker, oldest first, an execution before its stages."""
 
     def read() -> list[Any]:
         from mlflow import MlflowClient
@@ -151,8 +151,9 @@ def runs(project: Path) -> Callable[[], list[Any]]:
         client = MlflowClient()
         experiment = client.get_experiment_by_name(track.EXPERIMENT)
         assert experiment is not None
-        found = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
-        return [client.get_run(run.info.run_id) for run in found]  # a search does not tell the models
+        found = client.search_runs([experiment.experiment_id])
+        found = [client.get_run(run.info.run_id) for run in found]  # a search does not tell the models
+        return sorted(found, key=lambda run: (run.info.start_time, "dvc.stage" in run.data.tags))
 
     return read
 
