@@ -1,0 +1,45 @@
+"""Inductive knowledge graph completion: rank the true triple among false ones, on a graph with new nodes and new relations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+from torch import nn
+
+from stages.core.kinds import Output, Workload
+from stages.core.space import Architecture
+from stages.workloads.knowledge_graph.graph import Batch
+from stages.workloads.knowledge_graph.isdea import Isdea, IsdeaSettings
+from stages.workloads.knowledge_graph.isdea_marked import IsdeaMarked, IsdeaMarkedSettings
+from stages.workloads.knowledge_graph.isdea_plus import IsdeaPlus, IsdeaPlusSettings
+from stages.workloads.knowledge_graph.prepare import PrepareSettings, prepare
+from stages.workloads.knowledge_graph.ranking import loss, score
+from stages.workloads.knowledge_graph.sample import DataSettings, load
+
+ModelSettings = Annotated[IsdeaSettings | IsdeaPlusSettings | IsdeaMarkedSettings, Field(discriminator="family")]
+_FAMILIES = {IsdeaSettings: Isdea, IsdeaPlusSettings: IsdeaPlus, IsdeaMarkedSettings: IsdeaMarked}
+
+
+def model(settings: ModelSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
+    """The network of a family; the sizes of the graph do not matter to it."""
+    return _FAMILIES[type(settings)](settings, architecture)
+
+
+def apply(network: nn.Module, batch: Batch) -> Output:
+    """The network hides the answers itself."""
+    return network(batch)
+
+
+WORKLOAD = Workload(
+    prepare_settings=PrepareSettings,
+    data_settings=DataSettings,
+    model_settings=ModelSettings,
+    prepare=prepare,
+    load=load,
+    model=model,
+    apply=apply,
+    loss=loss,
+    score=score,
+)

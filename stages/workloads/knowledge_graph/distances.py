@@ -38,42 +38,65 @@ def _links(graph: Graph, directed: bool) -> Sums:
 
 
 def _search(links: Sums, source: Tensor, target: Tensor, nodes: int, hops: int) -> Tensor:
-    """One breadth-first search a pair, all side by side; a cell is pair * nodes + node.
+    """Two breadth-first searches a pair, from both ends and all side by side, of which the cheaper one takes each step.
 
-    A path may pass neither its source nor its target on the way, so the edges that it could misuse are those between
-    the two: they are never taken, because both count as seen and a pair is found one step before its target.
+    Both take their first step at once and without the other end, so the edges between the two are never followed; then
+    they touch when their radii sum to the distance. A cell is pair * nodes + node.
     """
-    start = torch.arange(len(source), device=source.device) * nodes
     found = torch.where(source == target, 0, hops + 1)
-    seen, goal = torch.zeros(2, len(source) * nodes, dtype=torch.bool, device=source.device)
-    seen[start + source] = seen[start + target] = True
-    goal[_onward(links.starts, links.columns, start, target)[1]] = True
-    pair, cell = _onward(links.starts_back, links.columns_back, start, source)
-    for hop in range(2, hops + 1):
-        fresh = ~seen[cell]
-        pair, cell = pair[fresh], cell[fresh]
-        arrived = pair[goal[cell]]
-        found[arrived] = found[arrived].clamp(max=hop)
-        if hop == hops or not len(cell):
+    if hops == 1:
+        return found
+    forward = _Side(links.starts_back, links.columns_back, source, target, nodes)
+    back = _Side(links.starts, links.columns, target, source, nodes)
+    touched = forward.rim[back.seen[forward.rim]] // nodes
+    found[touched] = found[touched].clamp(max=2)
+    for distance in range(3, hops + 1):
+        work = torch.stack((forward.work(), back.work()))
+        going = (found > hops) & (work > 0).all(0)
+        if not going.any():
             break
-        cell = _distinct(cell, seen)
-        cell = cell[found[cell // nodes] > hops]
-        pair = cell // nodes
-        place, cell = _onward(links.starts_back, links.columns_back, start[pair], cell % nodes)
-        pair = pair[place]
+        cheaper = work[0] <= work[1]
+        for side, other, chosen in ((forward, back, going & cheaper), (back, forward, going & ~cheaper)):
+            side.step(chosen, going)
+            touched = side.rim[other.seen[side.rim]] // nodes
+            found[touched] = found[touched].clamp(max=distance)
     return found
 
 
-def _distinct(cell: Tensor, seen: Tensor) -> Tensor:
-    """Each cell once, without sorting: of equal ones that stays whose mark survives. Marks them as seen."""
-    mark, order = torch.empty_like(seen, dtype=torch.int32), torch.arange(len(cell), dtype=torch.int32, device=cell.device)
-    seen[cell], mark[cell] = True, order
+class _Side:
+    """The search from one end of each pair: the cells seen, and those on its rim, which starts at radius 1."""
+
+    def __init__(self, starts: Tensor, columns: Tensor, end: Tensor, other: Tensor, nodes: int) -> None:
+        self.starts, self.columns, self.nodes, self.pairs = starts, columns, nodes, len(end)
+        first = torch.arange(len(end), device=end.device) * nodes
+        self.seen = torch.zeros(len(end) * nodes, dtype=torch.bool, device=end.device)
+        self.seen[first + end] = self.seen[first + other] = True
+        self.rim = first + end
+        every = torch.ones_like(end, dtype=torch.bool)
+        self.step(every, every)
+
+    def work(self) -> Tensor:
+        """(pairs,): edges that the next step has to follow."""
+        node = self.rim % self.nodes
+        edges = self.starts[node + 1] - self.starts[node]
+        return torch.zeros(self.pairs, dtype=edges.dtype, device=edges.device).index_add(0, self.rim // self.nodes, edges)
+
+    def step(self, chosen: Tensor, going: Tensor) -> None:
+        """Moves the rims of the chosen pairs one edge on, and forgets those that are going no more."""
+        pair = self.rim // self.nodes
+        rim, kept = self.rim[chosen[pair]], self.rim[(going & ~chosen)[pair]]
+        node = rim % self.nodes
+        counts = self.starts[node + 1] - self.starts[node]
+        place = torch.repeat_interleave(torch.arange(len(rim), device=rim.device), counts)
+        first = self.starts[node] - (counts.cumsum(0) - counts)
+        cell = (rim - node)[place] + self.columns[torch.arange(len(place), device=rim.device) + first[place]]
+        cell = _distinct(cell[~self.seen[cell]], len(self.seen))
+        self.seen[cell] = True
+        self.rim = torch.cat((kept, cell))
+
+
+def _distinct(cell: Tensor, cells: int) -> Tensor:
+    """Each cell once, without sorting: of equal ones that stays whose mark survives."""
+    mark, order = torch.empty(cells, dtype=torch.int32, device=cell.device), torch.arange(len(cell), dtype=torch.int32, device=cell.device)
+    mark[cell] = order
     return cell[mark[cell] == order]
-
-
-def _onward(starts: Tensor, columns: Tensor, start: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
-    """All entries of some rows of a sparse matrix: the place of the row among `row`, and `start` + column."""
-    counts = starts[row + 1] - starts[row]
-    place = torch.repeat_interleave(torch.arange(len(row), device=row.device), counts)
-    first = starts[row] - (counts.cumsum(0) - counts)
-    return place, start[place] + columns[torch.arange(len(place), device=row.device) + first[place]]

@@ -89,3 +89,21 @@ def triple_codes(head: Tensor, relation: Tensor, tail: Tensor, graph: Graph) -> 
 
 def _pair_codes(source: Tensor, target: Tensor, nodes: int) -> Tensor:
     return torch.minimum(source, target) * nodes + torch.maximum(source, target)
+
+
+def inverse(triples: Tensor, relations: int) -> Tensor:
+    """(j, k + R, i) for each (i, k, j) of (..., 3), and back."""
+    head, relation, tail = triples.unbind(-1)
+    return torch.stack((tail, (relation + relations) % (2 * relations), head), -1)
+
+
+def asked_pairs(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Which nodes are asked about under which relations.
+
+    The distinct codes node * 2R + relation of all heads and tails, sorted, and (triples, 2), the places of each triple's
+    head and tail among them.
+    """
+    head, relation, tail = batch.triples.reshape(-1, 3).unbind(-1)
+    relations = 2 * batch.graph.relations
+    codes = torch.stack((head * relations + relation, tail * relations + relation), 1)
+    return torch.unique(codes, return_inverse=True)

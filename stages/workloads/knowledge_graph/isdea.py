@@ -22,7 +22,7 @@ from torch.nn import functional
 from stages.core.kinds import NODES, Feature, Output, Settings
 from stages.core.space import Architecture, Axis, Blueprint, declare, fixed
 from stages.workloads.knowledge_graph.distances import distances
-from stages.workloads.knowledge_graph.graph import Batch, joins_target
+from stages.workloads.knowledge_graph.graph import Batch, asked_pairs, joins_target
 from stages.workloads.knowledge_graph.norm import shared_batch_norm
 from stages.workloads.knowledge_graph.rows import Level, Rows, Step, rows_of
 from stages.workloads.knowledge_graph.sums import Aggregate
@@ -184,7 +184,7 @@ class Isdea(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """Scores (queries, candidates); features of the (node, relation) pairs that the batch asks about, and of its triples."""
-        asked, place = _asked(batch)
+        asked, place = asked_pairs(batch)
         like = self.score.second.weight
         visible = Visible.of(batch, self.settings.layers, like)
         state = like.new_ones(batch.graph.nodes, self.settings.width)
@@ -212,11 +212,3 @@ class Isdea(nn.Module):
         total = self.totals[1](state, level.gather, share)
         own, other = self.mixes[1](state[level.find_codes(asked)], total[asked // level.relations], level.relations)
         return own + other
-
-
-def _asked(batch: Batch) -> tuple[Tensor, Tensor]:
-    """The distinct (node, relation) codes of a batch, and the places of head and tail of each triple among them."""
-    head, relation, tail = batch.triples.reshape(-1, 3).unbind(-1)
-    relations = 2 * batch.graph.relations
-    codes = torch.stack((head * relations + relation, tail * relations + relation), 1)
-    return torch.unique(codes, return_inverse=True)

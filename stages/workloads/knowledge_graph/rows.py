@@ -92,47 +92,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """All levels and steps of a network of some depth on one graph."""
-
-    steps: tuple[Step, ...]
-    neighbours: Sums
-    """(nodes) -> (nodes): in-neighbours by any relation; labels are pairs."""
-    pair: Tensor
-    """(2 triples): the joined (target, source) pair of each edge of the augmented graph."""
-
-    def pair_weights(self, triple_weights: Tensor) -> Tensor:
-        """(triples) -> (pairs): the number of edges that join each pair, when a triple counts its weight."""
-        weights = torch.cat((triple_weights, triple_weights))
-        return weights.new_zeros(self.neighbours.entries).index_add(0, self.pair, weights)
-
-
-@lru_cache(maxsize=8)
-def rows_of(graph: Graph, layers: int) -> Rows:
-    """The rows of a graph, for a network of so many layers."""
-    source, relation, target = graph.augmented()
-    pairs, pair = torch.unique(target * graph.nodes + source, return_inverse=True)
-    joined = _Joined(pairs // graph.nodes, pairs % graph.nodes, graph.nodes, 2 * graph.relations)
-    edges = _Edges(source, relation, target, target * joined.relations + relation)
-    steps, codes = [], torch.empty(0, dtype=torch.long, device=source.device)
-    level = Level.of(codes, graph.nodes, joined.relations)
-    for _ in range(layers):
-        steps.append(_step(level, edges, joined))
-        level = steps[-1].after
-    neighbours = Sums.of(joined.target, joined.source, (graph.nodes, graph.nodes), torch.arange(len(pairs), device=pairs.device))
-    return Rows(tuple(steps), neighbours, pair)
-
-
-@dataclass(frozen=True, eq=False)
-class _Edges:
-    source: Tensor
-    relation: Tensor
-    target: Tensor
-    code: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class _Joined:
+class Joined:
     """The distinct (target, source) pairs of a graph."""
 
     target: Tensor
@@ -151,7 +111,48 @@ class _Joined:
         return self.target[pair] * self.relations + level.codes[row] % self.relations, row, pair
 
 
-def _step(before: Level, edges: _Edges, joined: _Joined) -> Step:
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """All levels and steps of a network of some depth on one graph."""
+
+    steps: tuple[Step, ...]
+    joined: Joined
+    neighbours: Sums
+    """(nodes) -> (nodes): in-neighbours by any relation; labels are joined pairs."""
+    pair: Tensor
+    """(2 triples): the joined pair of each edge of the augmented graph."""
+
+    def pair_weights(self, triple_weights: Tensor) -> Tensor:
+        """(triples) -> (pairs): the number of edges that join each pair, when a triple counts its weight."""
+        weights = torch.cat((triple_weights, triple_weights))
+        return weights.new_zeros(self.neighbours.entries).index_add(0, self.pair, weights)
+
+
+@lru_cache(maxsize=8)
+def rows_of(graph: Graph, layers: int) -> Rows:
+    """The rows of a graph, for a network of so many layers."""
+    source, relation, target = graph.augmented()
+    pairs, pair = torch.unique(target * graph.nodes + source, return_inverse=True)
+    joined = Joined(pairs // graph.nodes, pairs % graph.nodes, graph.nodes, 2 * graph.relations)
+    edges = _Edges(source, relation, target, target * joined.relations + relation)
+    steps, codes = [], torch.empty(0, dtype=torch.long, device=source.device)
+    level = Level.of(codes, graph.nodes, joined.relations)
+    for _ in range(layers):
+        steps.append(_step(level, edges, joined))
+        level = steps[-1].after
+    neighbours = Sums.of(joined.target, joined.source, (graph.nodes, graph.nodes), torch.arange(len(pairs), device=pairs.device))
+    return Rows(tuple(steps), joined, neighbours, pair)
+
+
+@dataclass(frozen=True, eq=False)
+class _Edges:
+    source: Tensor
+    relation: Tensor
+    target: Tensor
+    code: Tensor
+
+
+def _step(before: Level, edges: _Edges, joined: Joined) -> Step:
     reached, touched, pair = joined.from_touched(before)
     direct, direct_of_edge = torch.unique(edges.code, return_inverse=True)
     after = Level.of(torch.unique(torch.cat((reached, before.codes, direct))), before.nodes, before.relations)
