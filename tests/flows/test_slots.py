@@ -1,0 +1,82 @@
+"""GPU slots, with devices that are only names."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import pytest
+
+from flows import slots
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(slots, "FOLDER", tmp_path / "slots")
+    monkeypatch.setattr(slots, "POLL", 0.01)
+
+
+def test_two_stages_get_different_devices_and_a_third_waits():
+    stop = Event()
+    with slots.hold(1, ("0", "1"), stop) as first, ThreadPoolExecutor() as pool:
+        with slots.hold(1, ("0", "1"), stop) as second:
+            assert (first, second) == ({"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"})
+            third = pool.submit(_enter_and_leave, stop)
+            time.sleep(0.1)
+            assert not third.done()
+        assert third.result(timeout=5) == {"CUDA_VISIBLE_DEVICES": "1"}
+
+
+def _enter_and_leave(stop):
+    with slots.hold(1, ("0", "1"), stop) as held:
+        return held
+
+
+def test_all_or_nothing():
+    stop = Event()
+    with slots.hold(1, ("0", "1"), stop):
+        stop.set()
+        with slots.hold(2, ("0", "1"), stop) as none:
+            assert none == {}
+        with slots.hold(1, ("0", "1"), Event()) as free:
+            assert free == {"CUDA_VISIBLE_DEVICES": "1"}, "the try for two left nothing locked"
+
+
+def test_more_than_there_are_is_all_there_are():
+    with slots.hold(4, ("3", "5"), Event()) as held:
+        assert held == {"CUDA_VISIBLE_DEVICES": "3,5"}
+
+
+@pytest.mark.parametrize(("wanted", "available"), [(0, ("0",)), (1, ())])
+def test_without_a_wish_or_a_device_nothing_is_waited_for_or_changed(wanted, available):
+    with slots.hold(wanted, available, Event()) as held:
+        assert held == {}
+    assert not slots.FOLDER.exists()
+
+
+def test_the_kernel_frees_the_slot_of_a_killed_holder():
+    code = (
+        "import sys, time; from pathlib import Path; from threading import Event; from flows import slots\n"
+        f"slots.FOLDER = Path({str(slots.FOLDER)!r})\n"
+        "with slots.hold(1, ('0',), Event()): print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout
+    assert holder.stdout.readline() == "held\n"
+    holder.kill()
+    holder.communicate()
+    with slots.hold(1, ("0",), Event()) as held:
+        assert held == {"CUDA_VISIBLE_DEVICES": "0"}
+
+
+def test_devices_are_those_the_environment_leaves(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    assert slots.devices() == ("2", "3")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert slots.devices() == ()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert len(slots.devices()) == sum(name.removeprefix("nvidia").isdigit() for name in os.listdir("/dev") if name.startswith("nvidia"))
