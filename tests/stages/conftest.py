@@ -109,7 +109,7 @@ def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "dvc"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(stages.workloads, "__path__", [*stages.workloads.__path__, str(TINY)])
+    monkeypatch.setattr(stages.workloads, "__path__", [*stages.workloads.__path__, str(folder / "stages/workloads")])
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield folder
     for number, handler in handlers.items():
@@ -138,7 +138,9 @@ def start(project: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for process in started:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 @pytest.fixture
