@@ -73,9 +73,13 @@ def outputs(stage: str, folder: Path) -> dict[str, str]:
 
 
 def revision(folder: Path) -> tuple[str, bool]:
-    """The commit of the Git repository around `folder` ("" without one), and whether tracked files differ from it."""
+    """The commit of the Git repository around `folder` ("" without one), and whether tracked files differ from it.
+
+    What stages write does not count: metrics under data, and dvc.lock.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
-    return commit, bool(commit and _git(folder, "status", "--porcelain", "--untracked-files=no"))
+    written = (":/", ":(top,exclude,glob)**/data/**", ":(top,exclude,glob)**/dvc.lock")
+    return commit, bool(commit and _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *written))
 
 
 @contextmanager

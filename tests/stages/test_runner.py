@@ -85,6 +85,11 @@ def test_teach_puts_model_metrics_and_curve_beside_each_other_and_drops_its_chec
     assert main(["teach", "rings"]) == 0, "an output that is in the way is replaced"
 
 
+def test_nothing_is_imported_before_the_fingerprint_that_belongs_to_a_part_or_to_the_tracker(project: Path):
+    code = "import sys, stages.__main__; print(sorted({'torch', 'mlflow', 'prefect', 'stages.core.kinds'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
 def test_every_path_of_every_verb_has_its_place(project: Path):
     call = work.Call("", "half", "", Path(), None, None)  # type: ignore[arg-type]
     block = Block(None, {}, 0, "rings", Path("data/raw/x.json"))
