@@ -23,7 +23,7 @@ from stages.core.space import Architecture, Axis, Blueprint, declare, fixed
 from stages.workloads.knowledge_graph.distances import distances
 from stages.workloads.knowledge_graph.graph import Batch, Graph, asked_pairs, joins_target
 from stages.workloads.knowledge_graph.rows import Rows, rows_of
-from stages.workloads.knowledge_graph.sums import Aggregate
+from stages.workloads.knowledge_graph.sums import Aggregate, Sums
 
 
 class IsdeaPlusSettings(Settings):
@@ -35,6 +35,14 @@ class IsdeaPlusSettings(Settings):
     predictor: int = Field(128, gt=0)
     hops: int | None = Field(None, gt=0)
     """Distances above it count as not reachable; None looks for paths of any length, as published."""
+
+
+class Walk(Aggregate):
+    """Sums of numbers whose columns are relations, which belong to no channel of the network."""
+
+    def rows(self, table: Tensor, sums: Sums, weights: Tensor | None = None) -> int:
+        """Multiply-adds of all columns."""
+        return sums.entries * table.shape[1]
 
 
 class Chain(nn.Module):
@@ -98,7 +106,7 @@ class IsdeaPlus(nn.Module):
         hidden = [blueprint.width(f"predictor.hidden{index}", settings.predictor) for index in range(2)]
         pair = state + state + state + distance + distance
         self.predictor = Chain(blueprint, "predictor", (pair, *hidden, fixed(1)), nn.ReLU())
-        self.add = declare(Aggregate(), {}, (fixed(1),))
+        self.add = declare(Walk(), {}, (fixed(1),))
 
     def forward(self, batch: Batch) -> Output:
         """Scores (queries, candidates); features of the (node, relation) pairs that the batch asks about."""

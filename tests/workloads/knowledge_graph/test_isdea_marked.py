@@ -180,6 +180,13 @@ def test_a_score_depends_on_no_other_candidate() -> None:
     torch.testing.assert_close(scores(model, graph, together)[0, :60], scores(model, graph, alone)[:, 1], rtol=0, atol=1e-10)
 
 
+def test_nodes_without_edges_change_nothing() -> None:
+    graph, model = sparse_graph(torch.Generator().manual_seed(10)), marked_model()
+    triples = every_triple(graph)[:300]
+    more = replace(graph, nodes=graph.nodes + 5)
+    torch.testing.assert_close(scores(model, more, triples), scores(model, graph, triples), rtol=0, atol=1e-10)
+
+
 def test_hops_are_shortest_paths_without_the_hidden_triple() -> None:
     rng = torch.Generator().manual_seed(6)
     for _ in range(30):

@@ -1,0 +1,65 @@
+"""ISDEA written as its formula reads, with a sum over all other relations for each relation: what the fast form must equal."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stages.workloads.knowledge_graph.graph import Batch, hide_pairs
+from stages.workloads.knowledge_graph.isdea import Convolution, Isdea, Mix, Perceptron
+
+Edges = tuple[Tensor, Tensor, Tensor]
+
+
+def literal_scores(model: Isdea, batch: Batch) -> Tensor:
+    """The scores that `model` gives a batch, from its own weights; O(R^2) time, all N x 2R states in memory."""
+    state = literal_states(model, batch)
+    head, relation, tail = batch.triples.reshape(-1, 3).unbind(-1)
+    return model.score(state[relation, head], state[relation, tail], batch)[0].view(batch.triples.shape[:-1])
+
+
+def literal_states(model: Isdea, batch: Batch) -> Tensor:
+    """(2R, nodes, channels)"""
+    graph = hide_pairs(batch.graph, batch.triples)
+    state = model.score.second.weight.new_ones(2 * graph.relations, graph.nodes, model.settings.width)
+    for index, layer in enumerate(model.layers.values()):
+        changed = _convolved(layer, torch.relu(state), graph.augmented())
+        state = state + changed if index and model.settings.residual else changed
+    first, second = model.mixes
+    return _mixed(second, torch.relu(_normalised(model.norm, _mixed(first, state))))
+
+
+def _convolved(layer: Convolution, state: Tensor, edges: Edges) -> Tensor:
+    """BN(GIN1(H_k, A_k) + GIN2(mean of the others, their edges)) for each relation k."""
+    results = []
+    for kind in range(len(state)):
+        own = _isomorphism(layer.own, state[kind], edges, edges[1] == kind)
+        other = _isomorphism(layer.other, _mean_of_others(state, kind), edges, edges[1] != kind)
+        results.append(own + other)
+    return _normalised(layer.norm, torch.stack(results))
+
+
+def _mean_of_others(state: Tensor, kind: int) -> Tensor:
+    others = [state[other] for other in range(len(state)) if other != kind]
+    return torch.stack(others).sum(0) / max(len(others), 1)
+
+
+def _isomorphism(perceptron: Perceptron, state: Tensor, edges: Edges, which: Tensor) -> Tensor:
+    """GIN: MLP((1 + eps) x_i + sum over in-neighbours of x_j)."""
+    source, _, target = edges
+    total = ((1 + perceptron.eps) * state).index_add(0, target[which], state[source[which]])
+    hidden = torch.relu(functional.linear(total, perceptron.first.weight, perceptron.bias))
+    return functional.linear(hidden, perceptron.second.weight, perceptron.second.bias)
+
+
+def _mixed(mix: Mix, state: Tensor) -> Tensor:
+    parts = [mix.own(state[kind]) + mix.other(_mean_of_others(state, kind)) for kind in range(len(state))]
+    return torch.stack(parts)
+
+
+def _normalised(norm: torch.nn.BatchNorm1d, state: Tensor) -> Tensor:
+    flat = functional.batch_norm(
+        state.flatten(0, 1), norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.training, norm.momentum or 0.0, norm.eps
+    )
+    return flat.view(state.shape)
