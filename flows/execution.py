@@ -93,13 +93,13 @@ def _tracked(folder: Path, nodes: Sequence[Node]) -> Iterator[list[Status]]:
 def _flow(names: Sequence[str], jobs: int | None, own_server: bool) -> Status:
     from prefect import get_client
 
-    from flows import states
-    from flows.pipeline import execute as run
+    from flows import pipeline, states
 
     with get_client(sync_client=True) as client:
         if own_server:
             states.bury(client)
-        state: State[Any] = run(list(names), jobs, return_state=True)
+        run = pipeline.execute.with_options(task_runner=pipeline.threads(jobs))
+        state: State[Any] = run(list(names), return_state=True)
         states.settle(client, state.state_details.flow_run_id)
     if state.is_completed():
         return "FINISHED"

@@ -9,8 +9,10 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from threading import Event, Semaphore
+from queue import Queue
+from threading import Event
 from typing import Any
 
 from prefect import State, flow, task
@@ -19,7 +21,6 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
-from prefect.utilities.annotations import allow_failure
 from rich.console import Console
 
 from flows import graph, slots
@@ -27,17 +28,18 @@ from flows.graph import Node
 from flows.progress import Board
 from flows.reproduce import StageFailed, Stopped, reproduce
 
-THREADS: Any = ThreadPoolTaskRunner()
+
+def threads(jobs: int | None = None) -> Any:
+    """Room for `jobs` stages at once, as many as there are cores by default; their work is in processes of their own."""
+    return ThreadPoolTaskRunner(max_workers=jobs or os.cpu_count() or 1)
 
 
 class Execution:
     """What the stages of one flow run share."""
 
-    def __init__(self, folder: Path, board: Board, jobs: int, stop: Event) -> None:
+    def __init__(self, folder: Path, board: Board, stop: Event) -> None:
         self.folder, self.board, self.stop = folder, board, stop
         self.devices = slots.devices()
-        # A thread waits for a stage's predecessors too, so the runner has a thread for every stage and this limits the work.
-        self.room = Semaphore(jobs)
         self.extra = {"STILLHOUSE_FLOW_RUN": str(flow_run.get_id() or "")}
 
     def run(self, node: Node) -> State[str]:
@@ -46,12 +48,11 @@ class Execution:
         Raises:
             StageFailed: Prefect then tries again, if the node has retries left.
         """
-        lacking = [name for name in node.after if name in self.board.lines and self.board.lines[name].state not in ("done", "unchanged")]
-        with self.room, slots.hold(node.gpu, self.devices, self.stop) as device:
-            if self.stop.is_set() or lacking:
-                return self._skipped(node, f"{', '.join(lacking)} gave no result" if lacking else "")
-            self.board.set(node.name, "running")
+        with slots.hold(node.gpu, self.devices, self.stop) as device:
             try:
+                if self.stop.is_set():
+                    raise Stopped
+                self.board.set(node.name, "running")
                 outcome = reproduce(node, self.folder, self.extra | device, self.stop)
             except StageFailed as error:
                 self.board.set(node.name, "failed", str(error))
@@ -59,12 +60,8 @@ class Execution:
             except Stopped:
                 self.board.set(node.name, "stopped")
                 return Cancelled(message=f"{node.name} was interrupted")
-            self.board.set(node.name, outcome)
-            return Completed(name=outcome.capitalize(), message=outcome)
-
-    def _skipped(self, node: Node, reason: str) -> State[str]:
-        self.board.set(node.name, "not run", reason)
-        return Cancelled(message=f"{node.name} was not run: {reason or 'interrupted'}")
+        self.board.set(node.name, outcome)
+        return Completed(name=outcome.capitalize(), message=outcome)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -73,9 +70,9 @@ def stage(execution: Execution, node: Node) -> State[str]:
     return execution.run(node)
 
 
-@flow(name="stillhouse", task_runner=THREADS, persist_result=False)
-def execute(names: list[str] | None = None, jobs: int | None = None) -> State[str]:
-    """Runs what is due of the pipeline around the working folder, at most `jobs` stages at once (as many as there are cores).
+@flow(name="stillhouse", task_runner=threads(), persist_result=False)
+def execute(names: list[str] | None = None) -> State[str]:
+    """Runs what is due of the pipeline around the working folder.
 
     Raises:
         graph.Problem: an unknown name, or nothing can be said about what is due.
@@ -85,20 +82,41 @@ def execute(names: list[str] | None = None, jobs: int | None = None) -> State[st
     board = Board(nodes, folder, Console())
     with interruptible() as stop:
         with board:
-            _submit(Execution(folder, board, jobs or os.cpu_count() or 1, stop), nodes)
+            _run_all(Execution(folder, board, stop), nodes)
         board.failures()
         return _verdict(board, stopped=stop.is_set())
 
 
-def _submit(execution: Execution, nodes: Sequence[Node]) -> None:
-    """A failure is let through to those that wait for it, so that each of them ends with a state and a reason of its own."""
+def _run_all(execution: Execution, nodes: Sequence[Node]) -> None:
+    """Submits each stage as soon as all that it needs has given a result, so that no thread of the runner waits for another."""
     futures: dict[str, PrefectFuture[Any]] = {}
-    for node in nodes:
-        before: list[Any] = [allow_failure(futures[name]) for name in node.after if name in futures]
-        ready = stage.with_options(task_run_name=node.name, retries=node.retries)
-        futures[node.name] = ready.submit(execution, node, wait_for=before, return_state=False)
-    for future in futures.values():
-        future.wait()
+    ended: Queue[str] = Queue()
+    waiting, settled = list(nodes), {node.name: False for node in nodes}
+    while waiting or not all(settled.values()):
+        for node in [node for node in waiting if all(settled.get(name, True) for name in node.after)]:
+            waiting.remove(node)
+            if reason := _hindrance(execution, node):
+                execution.board.set(node.name, "not run", reason)
+                ended.put(node.name)
+                continue
+            before = [futures[name] for name in node.after if name in futures]
+            ready = stage.with_options(task_run_name=node.name, retries=node.retries)
+            futures[node.name] = ready.submit(execution, node, wait_for=before, return_state=False)
+            futures[node.name].add_done_callback(partial(_note, ended, node.name))
+        settled[ended.get()] = True
+
+
+def _note(ended: Queue[str], name: str, _: PrefectFuture[Any]) -> None:
+    ended.put(name)
+
+
+def _hindrance(execution: Execution, node: Node) -> str:
+    """Why a stage cannot run, "" if it can."""
+    if execution.stop.is_set():
+        return "interrupted"
+    lines = execution.board.lines
+    lacking = [name for name in node.after if name in lines and lines[name].state not in ("done", "unchanged")]
+    return f"{', '.join(lacking)} gave no result" if lacking else ""
 
 
 def _verdict(board: Board, *, stopped: bool) -> State[str]:

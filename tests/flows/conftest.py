@@ -81,6 +81,10 @@ class Project:
         until(path.exists)
         return int(path.with_name("process").read_text())
 
+    def forget(self, stage: str) -> None:
+        """What an earlier run of a stage left, so that `process` waits for the next one."""
+        (self.folder / ".work" / stage / "fingerprint" / "seen.json").unlink(missing_ok=True)
+
     def call(self, *module: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs `python -m ...` in the folder."""
         command = [sys.executable, "-m", *module]

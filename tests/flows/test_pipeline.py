@@ -1,0 +1,205 @@
+"""One story with a real Prefect server: a failure, an interruption, a kill, and the end of the work."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.flows.conftest import Project, until
+
+FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
+AUDIT = '''
+"""Writes down every address that this process and all its children speak to."""
+import os, sys
+
+def listen(event, arguments):
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        address = arguments[1]
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        address = (arguments[0],)
+    else:
+        return
+    if isinstance(address, tuple):
+        with open(os.environ["ADDRESSES"], "a") as file:
+            file.write(f"{address[0]}\\n")
+
+if "ADDRESSES" in os.environ:
+    sys.addaudithook(listen)
+'''
+
+
+@dataclass
+class Chapter:
+    """One call of `stillhouse run`: how it ended, what ran, and the state in which Prefect has its stages."""
+
+    code: int
+    text: str
+    ran: list[str] = field(default_factory=list)
+    flow: str = ""
+    stages: dict[str, str] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def story(fresh_template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """All chapters in one project, since each start of a server takes seconds."""
+    folder = tmp_path_factory.mktemp("story") / "project"
+    shutil.copytree(fresh_template, folder)
+    hook = tmp_path_factory.mktemp("audit")
+    (hook / "sitecustomize.py").write_text(AUDIT)
+    project, told = Project(folder), {"folder": folder, "addresses": hook / "addresses.txt"}
+    text = (folder / "dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(text.replace("meta: {gpu: 1}", "meta: {gpu: 1, retries: 1}"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{hook}{os.pathsep}{os.environ['PYTHONPATH']}")
+        patch.setenv("ADDRESSES", str(hook / "addresses.txt"))
+        (folder / "wrong").touch()
+        told["mistake"] = chapter(project)
+        (folder / "wrong").unlink()
+        project.order(search__third={"exit": 1, "say": "singular matrix"})
+        told["failure"] = chapter(project)
+        project.order(search__third={"seconds": 60})
+        told["interruption"] = chapter(project, signal.SIGINT)
+        told["kill"] = chapter(project, signal.SIGKILL)
+        project.order()
+        told["end"] = chapter(project)
+        told["nothing"] = chapter(project)
+    return told
+
+
+def chapter(project: Project, end: signal.Signals | None = None) -> Chapter:
+    """Runs the command; with a signal, sends it as soon as search@third runs."""
+    project.forget("search@third")
+    before = {row["id"] for row in rows(project.folder, "flow_run")}
+    process, family = project.start("flows", "run"), []
+    if end:
+        project.process("search@third")
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(end)
+    text, _ = process.communicate(timeout=240)
+    until(lambda: not any(psutil.pid_exists(member.pid) for member in family), 30)
+    flows = [row for row in rows(project.folder, "flow_run") if row["id"] not in before]
+    tasks = [row for row in rows(project.folder, "task_run") if flows and row["flow_run_id"] == flows[0]["id"]]
+    assert len(flows) <= 1
+    states = {row["name"]: row["state_name"] for row in tasks}
+    return Chapter(process.returncode, text, project.ran(), flows[0]["state_name"] if flows else "", states)
+
+
+def rows(folder: Path, table: str) -> list[dict[str, Any]]:
+    """What Prefect's database has."""
+    path = folder / ".prefect/prefect.db"
+    if not path.exists():
+        return []
+    with sqlite3.connect(path) as database:
+        database.row_factory = sqlite3.Row
+        return [dict(row) for row in database.execute(f"select * from {table}")]
+
+
+def left_over(folder: Path) -> list[int]:
+    """The processes that still work in a folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_mistake_in_the_parameters_is_told_before_any_stage_runs(story):
+    assert story["mistake"].code == 1
+    assert "params.yaml: seed - is wrong" in story["mistake"].text
+    assert story["mistake"].ran == []
+
+
+def test_a_failure_stops_those_who_need_it_and_nobody_else(story):
+    told = story["failure"]
+    assert told.code == 1
+    assert told.ran.count("search@third") == 2, "it was tried again, as its meta asks"
+    assert set(told.ran) == {f"{verb}@{name}" for verb in ("prepare", "teach") for name in ("rings", "other")} | {
+        "search@third",
+        "search@half",
+        "distill@half",
+        "evaluate@half",
+    }
+    assert told.ran.index("prepare@rings") < told.ran.index("teach@rings") < told.ran.index("search@half") < told.ran.index("distill@half")
+
+
+def test_prefect_has_a_true_state_for_every_stage(story):
+    assert story["failure"].flow == "Failed"
+    assert story["failure"].stages == {
+        **dict.fromkeys(story["failure"].ran, "Done"),
+        "search@third": "Failed",
+    }
+    assert story["interruption"].flow == "Cancelled"
+    assert story["interruption"].stages == {"search@third": "Cancelled"}
+    assert story["kill"].flow == "Running", "nobody was left to say otherwise"
+    assert (story["end"].flow, set(story["end"].stages.values())) == ("Completed", {"Done"})
+
+
+def test_in_the_end_nothing_is_left_open(story):
+    found = rows(story["folder"], "flow_run") + rows(story["folder"], "task_run")
+    assert {row["state_type"] for row in found} <= FINAL
+    assert [row["state_name"] for row in rows(story["folder"], "flow_run")] == ["Failed", "Cancelled", "Crashed", "Completed"]
+
+
+def test_a_failure_is_shown_with_its_log_and_what_to_do(story):
+    text = story["failure"].text
+    assert "search@third: failed: search@third failed with exit code" in text
+    assert "singular matrix" in text
+    assert "By hand: dvc repro --single-item search@third" in text
+    assert "distill@third: not run: search@third gave no result" in text
+
+
+def test_an_interruption_ends_at_once_and_cleanly(story):
+    told = story["interruption"]
+    assert told.code == 130
+    assert told.ran == ["search@third"]
+    assert "search@third: stopped" in told.text
+    assert "distill@third: not run: interrupted\n" in told.text
+
+
+def test_a_killed_execution_leaves_no_process(story):
+    assert story["kill"].code == -signal.SIGKILL
+    assert left_over(story["folder"]) == []
+
+
+def test_the_rest_is_done_and_then_nothing(story):
+    assert story["end"].code == 0
+    assert sorted(story["end"].ran) == ["compare", "distill@third", "evaluate@third", "search@third"]
+    assert "| half | 0.75 |" in story["end"].text
+    assert (story["nothing"].code, story["nothing"].ran, story["nothing"].flow) == (0, [], "")
+    assert "nothing to do" in story["nothing"].text
+
+
+def test_no_traceback_is_ever_printed(story):
+    texts = [told.text for told in story.values() if isinstance(told, Chapter)]
+    assert [text for text in texts if "Traceback" in text or "Exception" in text] == []
+
+
+def test_nothing_speaks_to_another_machine(story):
+    addresses = set(story["addresses"].read_text().split())
+    assert "127.0.0.1" in addresses, "else the listener does not listen"
+    assert addresses <= {"127.0.0.1", "localhost", "::1", "None"}
+
+
+def test_the_tracker_hears_of_every_execution_and_its_stages(story):
+    calls = [call.split() for call in (story["folder"] / "tracked.txt").read_text().splitlines()]
+    started = [call[2] for call in calls if call[0] == "start"]
+    finished = {call[1]: call[3] for call in calls if call[0] == "finish"}
+    assert len(started) == 5
+    assert [finished.get(key) for key in started] == ["FAILED", "FAILED", "KILLED", None, "FINISHED"]
+    seen = json.loads((story["folder"] / ".work/compare/fingerprint/seen.json").read_text())
+    assert seen["STILLHOUSE_EXECUTION"] == started[-1]
+    assert seen["STILLHOUSE_FLOW_RUN"].replace("-", "") == rows(story["folder"], "flow_run")[-1]["id"].replace("-", "")
+    plan = json.loads((story["folder"] / ".work/plan.json").read_text())
+    assert len(plan) == 11
