@@ -1,0 +1,108 @@
+"""Quality of knowledge-graph models on one set: prepare, teach and the test lists of the pipeline, over seeds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+from benchmarks._cells import Cell, Row, measure
+from stages.core import checkpoint, machine
+from stages.core.fit import FitSettings
+from stages.core.kinds import Data, Metrics, Output
+from stages.core.score import EVALUATION_SEED, score
+from stages.prepare import prepare
+from stages.teach import TeachSettings, teach
+from stages.workloads.knowledge_graph import WORKLOAD
+from stages.workloads.knowledge_graph.graph import Batch, triple_codes
+
+LISTS = ("clean", "authors")
+
+
+@dataclass(frozen=True)
+class Set:
+    """Raw data with the settings that read it, and which candidate lists to rank on."""
+
+    name: str
+    raw: Path
+    prepare: Mapping[str, Any]
+    lists: tuple[str, ...] = LISTS
+
+
+def run(sets: Iterable[Set], methods: Mapping[str, Mapping[str, Any]], seeds: Iterable[int]) -> list[Row]:
+    """Rows for every model of `methods` (a `teach` block each), the same untrained, and the reverse-edge rule."""
+    sets, seeds = list(sets), list(seeds)
+    by_name = {entry.name: entry for entry in sets}
+    cells = []
+    for entry in sets:
+        for seed in seeds:
+            for name, block in methods.items():
+                settings = {"prepare": dict(entry.prepare), **block}
+                cells += [Cell(entry.name, name, seed, settings), Cell(entry.name, f"{name}_untrained", seed, settings)]
+        cells.append(Cell(entry.name, "reverse_edge", EVALUATION_SEED, {"prepare": dict(entry.prepare)}))
+    return measure(cells, lambda cell: _measured(cell, by_name[cell.set]))
+
+
+def _measured(cell: Cell, entry: Set) -> dict[str, Metrics]:
+    machine.use_workers()
+    prepared = {name: _prepared(cell.folder / name, entry, name) for name in entry.lists}
+    suffix = {name: f"{entry.name}-{name}" if len(entry.lists) > 1 else entry.name for name in entry.lists}
+    if cell.method == "reverse_edge":
+        return {suffix[name]: _rule(path) for name, path in prepared.items()}
+    rng = machine.seed(cell.seed)
+    settings = TeachSettings(
+        model=TypeAdapter(WORKLOAD.model_settings).validate_python(cell.settings["model"]),
+        data=WORKLOAD.data_settings(**cell.settings["data"]),
+        fit=FitSettings(**cell.settings["fit"]),
+    )
+    first = prepared[entry.lists[0]]
+    if cell.method.endswith("_untrained"):
+        model = WORKLOAD.model(settings.model, _loaded(settings.data, first).sizes, None)
+        facts: Metrics = {}
+    else:
+        started = time.perf_counter()
+        best = teach(settings, WORKLOAD, prepared=first, teacher=cell.folder / "teacher", rng=rng, log=_say(cell))
+        model = checkpoint.read_model(WORKLOAD, cell.folder / "teacher")
+        facts = {"train_seconds": time.perf_counter() - started, "best_epoch": best["best_epoch"]}
+    model = model.to(machine.device())
+    return {suffix[name]: score(WORKLOAD, model, _loaded(settings.data, path).test) | facts for name, path in prepared.items()}
+
+
+def _prepared(folder: Path, entry: Set, lists: str) -> Path:
+    """The lists are drawn with one seed, so every method and every training seed is asked the same."""
+    settings = WORKLOAD.prepare_settings(**entry.prepare, candidates=lists)
+    prepare(settings, WORKLOAD, raw=entry.raw, prepared=folder, rng=machine.seed(EVALUATION_SEED), log=lambda record: None)
+    return folder
+
+
+def _loaded(settings: Any, prepared: Path) -> Data[Batch]:
+    return WORKLOAD.load(settings, prepared, test=True)
+
+
+def _say(cell: Cell) -> Any:
+    def say(record: Mapping[str, Any]) -> None:
+        first = next((name for name in record if name.startswith("valid_")), None)
+        quality = f", {first} {record[first]:.4f}" if first else ""
+        where = f"{cell.set} {cell.method} seed {cell.seed}"
+        print(f"{where}: epoch {record['epoch']}, loss {record['loss']:.4f}{quality}, {record['seconds']:.0f} s", flush=True)
+
+    return say
+
+
+def _rule(prepared: Path) -> Metrics:
+    """Scores 1 where the reverse triple with the same relation is observed, else 0."""
+    test = _loaded(WORKLOAD.data_settings(), prepared).test
+    assert test is not None
+    return WORKLOAD.score((reverse_edge(batch), batch) for batch in test.draw(torch.Generator().manual_seed(EVALUATION_SEED)))
+
+
+def reverse_edge(batch: Batch) -> Output:
+    """The rule as a model's answer: 1 where (j, k, i) is observed for the candidate (i, k, j), inverse types included."""
+    head, relation, tail = batch.triples.unbind(-1)
+    observed = triple_codes(*batch.graph.augmented(), batch.graph)
+    return Output(torch.isin(triple_codes(tail, relation, head, batch.graph), observed).float(), "candidates")
