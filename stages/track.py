@@ -187,17 +187,18 @@ def _store(root: Path) -> Iterator[_Store]:
         os.environ.setdefault(name, value)
     for chatty in ("alembic", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
-    with warnings.catch_warnings(), process.waiting_lock(root / _LOCK):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of MLflow's own dependencies; nobody here can act on them
         from mlflow import MlflowClient
 
-        client = MlflowClient()
-        found = client.get_experiment_by_name(EXPERIMENT)
-        # A server has its own place for artifacts; a database in a file has them beside it.
-        place = (root.resolve() / "mlartifacts").as_uri() if client.tracking_uri.startswith("sqlite:") else None
-        store = _Store(client, found.experiment_id if found else client.create_experiment(EXPERIMENT, place))
-        store.bury_dead()
-        yield store
+        with process.waiting_lock(root / _LOCK):
+            client = MlflowClient()
+            found = client.get_experiment_by_name(EXPERIMENT)
+            # A server has its own place for artifacts; a database in a file has them beside it.
+            place = (root.resolve() / "mlartifacts").as_uri() if client.tracking_uri.startswith("sqlite:") else None
+            store = _Store(client, found.experiment_id if found else client.create_experiment(EXPERIMENT, place))
+            store.bury_dead()
+            yield store
 
 
 @contextmanager

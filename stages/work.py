@@ -134,9 +134,9 @@ def install(work: Work, metrics: Metrics) -> None:
         write_json(destination.with_name(f"{destination.name}.json"), finite)
     if (output / "curve.csv").exists():
         shutil.move(output / "curve.csv", destination.with_name(f"{destination.name}.csv"))
-    partial = destination.with_name(f".{destination.name}.partial")
+    partial = Path("data") / f".{work.call.stage}.partial"  # not beside the output: data/reports is read as a whole
     shutil.rmtree(partial, ignore_errors=True)
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    destination.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(output, partial)  # copies if the data lie on another file system than the scratch
     shutil.rmtree(destination, ignore_errors=True)
     partial.rename(destination)
