@@ -10,8 +10,12 @@ parameter depends on the number of nodes or relations, and a type and its invers
     h_u <- h_u + ReLU(LN(W [h_u ; m_u])) where u is within l hops of i   layer l
     s(i, k, j) = MLP [h_j ; hops ; v_k|k ; x_i ; x_j ; x_i * x_j ; h_i^0 * h_j]
 
-with x_u = MLP(sum over r of log(1 + edges of r leaving u) (U v_r|k)). Only the true triple of a query and its inverse
-copy are hidden from its propagations; the statistics of relations are those of the whole observed graph.
+with x_u = W [ReLU(LN(sum over r of log(1 + edges of r leaving u) (U v_r|k))) ; 1 / (1 + nodes at 1, 2, ... hops of u)],
+which tells candidates apart that no short walk reaches. Only the true triple of a query and its inverse copy are hidden,
+from all of this; the statistics of relations alone are those of the whole observed graph.
+
+A hidden triple may leave its nodes without edges, which no other candidate ever is: train on triples whose nodes have
+other edges, as the nodes of honest queries do.
 """
 
 from __future__ import annotations
@@ -109,13 +113,13 @@ class RelationEncoder(nn.Module):
 class NodeEncoder(nn.Module):
     """What a node is to a query relation, told by the relations of its own edges: x_u."""
 
-    def __init__(self, blueprint: Blueprint, relation: Axis, node: Axis, width: int) -> None:
+    def __init__(self, blueprint: Blueprint, relation: Axis, node: Axis, width: int, shells: int) -> None:
         super().__init__()
         hidden = blueprint.width("node.hidden", width)
         self.first = blueprint.linear(relation, hidden)
         self.sum = declare(WeightedSum(), {}, (hidden,))
         self.norm, self.gate = blueprint.layer_norm(hidden), blueprint.gate(hidden)
-        self.second = blueprint.linear(hidden, node)
+        self.second = blueprint.linear(hidden + fixed(shells), node)
 
     def forward(self, index: Index, conditions: Conditions, vectors: Tensor, of: Tensor, condition: Tensor, node: Tensor) -> Tensor:
         """The nodes (rows,) as seen by their conditions (rows,) -> (rows, node); `of` (conditions,) points into `vectors`."""
@@ -128,7 +132,9 @@ class NodeEncoder(nn.Module):
         table = self.first(vectors).flatten(0, 1)
         weights = count.to(table).log1p()[:, None]
         total = self.sum(table.index_select(0, of[asking] * index.types + relation), weights, owner, len(node))
-        return self.second(self.gate(self.norm(total).relu()))
+        # Small numbers matter most: an empty shell says that the node's component ends here.
+        shells = (1 + conditions.shells(index, condition, node)).to(table).reciprocal()
+        return self.second(torch.cat((self.gate(self.norm(total).relu()), shells), -1))
 
 
 class Layer(nn.Module):
@@ -181,7 +187,7 @@ class IsdeaMarked(nn.Module):
         blueprint, width = self.blueprint, settings.width
         state, relation, node, distance = (blueprint.width(name, width) for name in ("state", "relation", "node", "distance"))
         self.relations = RelationEncoder(blueprint, relation, width, settings.rounds)
-        self.nodes = NodeEncoder(blueprint, relation, node, width)
+        self.nodes = NodeEncoder(blueprint, relation, node, width, settings.layers)
         self.mark = blueprint.linear(relation, state)
         kept = blueprint.depth("layers", settings.layers, minimum=1)
         self.layers = nn.ModuleDict({str(at): blueprint.block("layers", at, Layer(blueprint, at, state, relation, width)) for at in kept})

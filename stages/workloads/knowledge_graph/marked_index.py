@@ -27,6 +27,7 @@ class Index:
 
     source, relation, target (edges,); `first` (nodes + 1,) points into them; `arrivals` is the sparse (nodes, nodes)
     count of edges target <- source; `distance` (nodes, nodes) in hops, uint8, `limit` + 1 for all that is farther.
+    `shells` (nodes, limit) counts the nodes at each distance from 1 on.
     Incidences are the distinct (node, relation of a leaving edge): `incident_first` (nodes + 1,), `incident_relation`,
     `incident_count`. `interactions` (4, types, types) and `statistics` (types, types, 22) describe pairs of relations.
     """
@@ -39,6 +40,7 @@ class Index:
     first: Tensor
     arrivals: Tensor
     distance: Tensor
+    shells: Tensor
     incident_first: Tensor
     incident_relation: Tensor
     incident_count: Tensor
@@ -71,7 +73,7 @@ def index_of(graph: Graph, limit: int) -> Index:
     incident, count = torch.unique_consecutive(source * types + relation, return_counts=True)
     interactions, statistics = _relation_statistics(source, relation, target, nodes, types)
     return Index(
-        nodes, types, source, relation, target, _starts(source, nodes), arrivals, distance,
+        nodes, types, source, relation, target, _starts(source, nodes), arrivals, distance, shell_sizes(distance, limit),
         _starts(incident // types, nodes), incident % types, count, interactions, statistics,
     )  # fmt: skip
 
@@ -96,6 +98,11 @@ def hops(arrivals: Tensor, heads: Tensor, hidden: Tensor | None, limit: int) -> 
         found[new] = step
         front = new.float()
     return found.T.contiguous()
+
+
+def shell_sizes(distance: Tensor, limit: int) -> Tensor:
+    """(rows, nodes) distances -> (rows, limit): how many nodes lie at each distance from 1 on."""
+    return torch.stack([(distance == step).sum(1) for step in range(1, limit + 1)], 1)
 
 
 def _take_back(arriving: Tensor, front: Tensor, hidden: Tensor, columns: Tensor) -> None:
@@ -126,7 +133,7 @@ def _relation_statistics(source: Tensor, relation: Tensor, target: Tensor, nodes
     same = torch.eye(types, device=source.device)
     between = torch.cat([meets / of_query, meets / of_other, joined / count[:, None], joined / count, same[None], same[None, :, inverse]])
     symmetry = parallel[torch.arange(types, device=source.device), inverse] / count
-    own = torch.stack([(count / nodes).log() / 3, (count / heads).log(), (count / heads[inverse]).log(), symmetry])
+    own = torch.stack([(count / count.sum()).log() / 3, (count / heads).log(), (count / heads[inverse]).log(), symmetry])
     alone = torch.cat([own[:, :, None].expand(-1, -1, types), own[:, None].expand(-1, types, -1)])
     return meets / meets.sum(-1, keepdim=True).clamp(min=1), torch.cat([between, alone]).permute(1, 2, 0).contiguous()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stages.workloads.knowledge_graph.marked_index import Index, hops, spread
+from stages.workloads.knowledge_graph.marked_index import Index, hops, shell_sizes, spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +50,18 @@ class Conditions:
         head, kind, tail = self.hidden[condition].unbind(-1)
         ahead = (source == head) & (relation == kind) & (target == tail)
         return ahead | ((source == tail) & (relation == index.inverse(kind)) & (target == head))
+
+    def shells(self, index: Index, condition: Tensor, node: Tensor) -> Tensor:
+        """How many nodes lie at each distance from a node (rows, limit), again without the hidden triple."""
+        sizes, limit = index.shells[node], index.shells.shape[1]
+        head, kind, tail = hidden = self.hidden[condition].unbind(-1)
+        nearest = torch.minimum(index.distance[head, node], index.distance[tail, node])
+        # The counts of the whole graph hold wherever the hidden edge is too far away to be walked.
+        touched = ((kind >= 0) & (nearest < limit)).nonzero()[:, 0]
+        codes, place = torch.unique(index.codes(*hidden)[touched] * index.nodes + node[touched], return_inverse=True)
+        first = place.new_empty(len(codes)).scatter_(0, place, touched)
+        found = hops(index.arrivals, node[first], self.hidden[condition[first]], limit)
+        return sizes.index_copy(0, touched, shell_sizes(found, limit)[place])
 
 
 @dataclass(frozen=True, eq=False)
