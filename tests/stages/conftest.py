@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 import stages.workloads
-from stages import track
+from stages import find, track
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = REPOSITORY / "tests" / "tiny"
@@ -158,6 +160,26 @@ def runs(project: Path) -> Callable[[], list[Any]]:
         return sorted(found, key=lambda run: (run.info.start_time, "dvc.stage" in run.data.tags))
 
     return read
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], None]:
+    """Puts a function with the signature of `prepare` in its place."""
+    return lambda function: monkeypatch.setattr(find.verb("prepare"), "prepare", functools.wraps(find.verb("prepare").prepare)(function))
+
+
+def locked(project: Path) -> dict[str, Any]:
+    path = project / "dvc.lock"
+    return YAML(typ="safe").load(path)["stages"] if path.exists() else {}
+
+
+def scratch(project: Path, stage: str) -> list[Path]:
+    return [path for path in (project / ".work" / stage).iterdir() if path.is_dir()]
+
+
+def only(runs: list[Any]) -> list[Any]:
+    """The runs of stages."""
+    return [run for run in runs if "dvc.stage" in run.data.tags]
 
 
 def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
