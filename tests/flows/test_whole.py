@@ -1,0 +1,128 @@
+"""The real stages on the toy workload, through the command and through plain DVC."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.flows.conftest import REPOSITORY, Project, commit
+
+TINY = REPOSITORY / "tests/tiny"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, _environment: None) -> Project:
+    """One teacher and one student, all stages done by `stillhouse run` (the reply is kept as `first`)."""
+    folder = tmp_path_factory.mktemp("whole") / "project"
+    shutil.copytree(REPOSITORY / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(TINY / "toy", folder / "stages/workloads/toy", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / name, folder / name)
+    (folder / "data/raw").mkdir(parents=True)
+    shutil.copy(TINY / "toy.json", folder / "data/raw")
+    params = yaml.safe_load((TINY / "params.yaml").read_text())
+    del params["students"]["third"]
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    commit(folder)
+    project = Project(folder)
+    project.first = project.call("flows", "run")  # type: ignore[attr-defined]
+    return project
+
+
+@pytest.fixture(scope="module")
+def plain(whole: Project, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Runs `dvc ...` where Prefect cannot be imported."""
+    trap = tmp_path_factory.mktemp("trap")
+    (trap / "prefect.py").write_text("raise ImportError('Prefect is not needed here')")
+
+    def call(*arguments: str) -> str:
+        done = whole.call("dvc", *arguments, PYTHONPATH=f"{trap}{os.pathsep}{os.environ['PYTHONPATH']}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return call
+
+
+def locked(project: Project) -> dict[str, Any]:
+    return yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def test_one_command_goes_from_raw_data_to_a_report(whole):
+    done = whole.first
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(locked(whole)) == {"prepare@rings", "teach@rings", "search@half", "distill@half", "evaluate@half", "compare"}
+    rows = json.loads((whole.folder / "data/comparison/table.json").read_text())
+    assert [row["name"] for row in rows] == ["rings", "half"]
+    assert "| half | uniform | logits | accuracy |" in done.stdout
+    with (whole.folder / "data/half/student.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
+    assert (done.stderr, "Traceback" in done.stdout) == ("", False)
+
+
+def test_prefect_and_mlflow_agree_on_what_ran(whole):
+    with sqlite3.connect(whole.folder / ".prefect/prefect.db") as prefect, sqlite3.connect(whole.folder / "mlflow.db") as mlflow:
+        flows = prefect.execute("select id, state_name from flow_run").fetchall()
+        stages = {name for (name,) in prefect.execute("select name from task_run where state_name = 'Done'")}
+        told = {name for (name,) in mlflow.execute("select value from tags where key = 'dvc.stage'")}
+        flow = {name for (name,) in mlflow.execute("select value from tags where key = 'prefect.flow_run_id'")}
+        states = {name for (name,) in mlflow.execute("select status from runs")}
+    assert [state for _, state in flows] == ["Completed"]
+    assert stages == told == set(locked(whole))
+    assert {name.replace("-", "") for name in flow} == {flows[0][0].replace("-", "")}
+    assert states == {"FINISHED"}
+
+
+def test_a_second_run_does_no_stage_work(whole):
+    before = {path: path.stat().st_mtime_ns for path in [*(whole.folder / "data").rglob("*"), *(whole.folder / ".work").rglob("*")]}
+    again = whole.call("flows", "run")
+    assert again.returncode == 0
+    assert "nothing to do: 6 stages are up to date" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_metrics_and_curves_are_files_for_git_and_outputs_are_not(whole):
+    command = ["git", "status", "--porcelain", "-uall", "data"]
+    shown = subprocess.run(command, cwd=whole.folder, capture_output=True, text=True, check=True).stdout
+    assert set(shown.split()[1::2]) == {
+        "data/rings/prepared.json",
+        "data/rings/teacher.json",
+        "data/rings/teacher.csv",
+        "data/half/found.json",
+        "data/half/student.json",
+        "data/half/student.csv",
+        "data/reports/half.json",
+    }
+
+
+def test_plain_dvc_sees_and_shows_everything(whole, plain, tmp_path):
+    assert "up to date" in plain("status")
+    assert "didn't change, skipping" in plain("repro")
+    assert "teacher_accuracy" in plain("metrics", "show")
+    plain("plots", "show", "--out", str(tmp_path / "plots"))
+    page = (tmp_path / "plots/index.html").read_text()
+    assert "data/half/student.csv" in page.replace("\\\\", "/")
+
+
+def test_an_experiment_with_a_loss_weight_runs_only_what_depends_on_it(whole, plain):
+    commit(whole.folder)
+    before = locked(whole)
+    whole.set("students.half.distill.losses.0.weight", 2.0)
+    plain("exp", "run", "--quiet")
+    assert changed(before, locked(whole)) == {"distill@half", "evaluate@half", "compare"}
+    difference = json.loads(plain("params", "diff", "--json"))
+    assert "students.half.distill.losses" in str(difference)
+    assert "up to date" in plain("status")
+    assert "half" in plain("exp", "show", "--csv")
