@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from stages.core import checkpoint
+from stages.core.errors import UserError
 from stages.core.kinds import Batches, Log, Metrics, Settings
 
 
@@ -102,7 +103,7 @@ def _step(
     with fabric.autocast():
         loss = objective(fabric.to_device(batch))
     if not torch.isfinite(loss):
-        raise FloatingPointError(f"the training loss became {loss.item()}: lower the learning rate or clip the gradient")
+        raise UserError(f"the training loss became {loss.item()}: lower the learning rate or clip the gradient")
     fabric.backward(loss)
     if settings.clip_norm:
         nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)

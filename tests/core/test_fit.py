@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from stages.core.errors import UserError
 from stages.core.fit import FitSettings, fit, fit_best
 from stages.core.kinds import Batches
 
@@ -78,7 +79,7 @@ def test_clipping_bounds_the_step():
 
 def test_a_loss_that_is_not_finite_stops_with_a_sentence():
     model = nn.Linear(1, 1)
-    with pytest.raises(FloatingPointError, match="became nan: lower the learning rate"):
+    with pytest.raises(UserError, match="became nan: lower the learning rate"):
         list(fit(model, lambda batch: model.weight.sum() * math.nan, random_batches(), SETTINGS, torch.Generator()))
 
 
