@@ -31,8 +31,9 @@ class DataSettings(Settings):
     """If set, each pass observes all training triples but a new share of each relation's, and asks about that share."""
     batches: int | None = Field(None, gt=0)
     """Ends a training pass after so many batches."""
-    evaluation_batch_size: int = Field(256, gt=0)
-    """Lists in a batch of validation or test; the model hides the triples of a whole batch."""
+    evaluation_batch_size: int = Field(16, gt=0)
+    """Lists in a batch of validation or test. ISDEA and ISDEA+ hide the pairs of a whole batch, 16 lists as many as 256
+    training triples; on a small graph larger batches would hide most of it."""
     valid_tasks: tuple[Literal["mixed", "node", "relation"], ...] = Field(("mixed",), min_length=1)
     test_tasks: tuple[Literal["mixed", "node", "relation"], ...] = Field(("mixed", "node", "relation"), min_length=1)
 
