@@ -23,7 +23,7 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
-from flows import graph, slots
+from flows import cores, graph, slots
 from flows.graph import Node
 from flows.progress import Board
 from flows.reproduce import StageFailed, Stopped, reproduce
@@ -37,7 +37,8 @@ def threads(jobs: int | None = None) -> Any:
 class Execution:
     """What the stages of one flow run share."""
 
-    def __init__(self, folder: Path, board: Board, stop: Event) -> None:
+    def __init__(self, folder: Path, board: Board, stop: Event, nodes: Sequence[Node]) -> None:
+        self.threads = cores.shares(nodes)
         self.folder, self.board, self.stop = folder, board, stop
         self.devices = slots.devices()
         self.extra = {"STILLHOUSE_FLOW_RUN": str(flow_run.get_id() or "")}
@@ -53,7 +54,7 @@ class Execution:
                 if self.stop.is_set():
                     raise Stopped
                 self.board.set(node.name, "running")
-                outcome = reproduce(node, self.folder, self.extra | device, self.stop)
+                outcome = reproduce(node, self.folder, self.extra | self.threads[node.name] | device, self.stop)
             except StageFailed as error:
                 self.board.set(node.name, "failed", str(error))
                 raise
@@ -82,7 +83,7 @@ def execute(names: list[str] | None = None) -> State[str]:
     board = Board(nodes, folder, Console())
     with interruptible() as stop:
         with board:
-            _run_all(Execution(folder, board, stop), nodes)
+            _run_all(Execution(folder, board, stop, nodes), nodes)
         board.failures()
         return _verdict(board, stopped=stop.is_set())
 
