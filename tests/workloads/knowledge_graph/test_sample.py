@@ -117,7 +117,7 @@ def test_the_test_takes_an_explicit_argument(prepared: Path) -> None:
     valid = list(data.valid.draw(torch.Generator()))
     assert {batch.task for batch in valid} == {"mixed"}
     assert len(valid) == data.valid.length == 2
-    test = load(DataSettings(), prepared, test=True).test
+    test = load(DataSettings(evaluation_batch_size=100), prepared, test=True).test
     assert test is not None
     assert [(batch.task, tuple(batch.triples.shape), batch.graph.relations) for batch in test.draw(torch.Generator())] == [
         (task, (56, 51, 3), 4) for task in ("mixed", "node", "relation")
