@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from flows import graph
 from flows.graph import Node, Problem
@@ -29,7 +27,6 @@ SHOWN = 5
 commands = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Distil big models into small ones that fit a budget."
 )
-console = Console()
 Names = Annotated[list[str] | None, typer.Argument(help="Teachers, students or stages, with all that they need; everything by default.")]
 
 Jobs = Annotated[int | None, typer.Option(min=1, help="Stages at once; as many as there are cores by default.")]
@@ -41,7 +38,7 @@ def run(names: Names = None, jobs: Jobs = None) -> None:
     folder = _enter()
     nodes = graph.select(graph.read(folder), names or [])
     if all(node.state == "unchanged" for node in nodes):
-        console.print(f"nothing to do: {len(nodes)} stages are up to date")
+        print(f"nothing to do: {len(nodes)} stages are up to date")
         _results(folder)
         return
     from flows import execution
@@ -64,7 +61,7 @@ def plan(names: Names = None, as_json: Annotated[bool, typer.Option("--json", he
     elif stale:
         _print_plan(stale, len(nodes))
     else:
-        console.print(f"nothing is due: {len(nodes)} stages are up to date")
+        print(f"nothing is due: {len(nodes)} stages are up to date")
     raise typer.Exit(STALE if stale else 0)
 
 
@@ -73,7 +70,7 @@ def doctor() -> None:
     """Check this machine and this folder; the exit code is 1 if anything is wrong."""
     from flows import doctor as checks
 
-    raise typer.Exit(checks.main(Path.cwd(), console))
+    raise typer.Exit(checks.main(Path.cwd()))
 
 
 def app() -> None:
@@ -95,7 +92,10 @@ def _enter() -> Path:
 
 
 def _print_plan(nodes: Sequence[Node], total: int) -> None:
-    table = Table(box=None, pad_edge=False)
+    from rich.console import Console
+    from rich.table import Table
+
+    table, console = Table(box=None, pad_edge=False), Console()
     for column in ("stage", "state", "why"):
         table.add_column(column, overflow="fold")
     for node in nodes:
@@ -110,13 +110,21 @@ def _results(folder: Path) -> None:
     """The comparison, if there is one, and where the rest is."""
     comparison, reports = folder / "data" / "comparison" / "table.md", folder / "data" / "reports"
     if comparison.exists():
-        from rich.markdown import Markdown
-
-        text = comparison.read_text()
-        console.print(Markdown(text) if console.is_terminal else text, soft_wrap=not console.is_terminal)
+        _print_markdown(comparison.read_text())
     if reports.exists():
-        console.print(f"reports: {reports}", soft_wrap=True)
-    console.print(f"MLflow: {os.environ.get('MLFLOW_TRACKING_URI', f'sqlite:///{folder}/mlflow.db')}", soft_wrap=True)
+        print(f"reports: {reports}")
+    print(f"MLflow: {os.environ.get('MLFLOW_TRACKING_URI', f'sqlite:///{folder}/mlflow.db')}")
+
+
+def _print_markdown(text: str) -> None:
+    """As a table on a terminal; anywhere else as it is, which reads well too and is not cut to a width."""
+    if not sys.stdout.isatty():
+        print(text)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(text))
 
 
 if __name__ == "__main__":

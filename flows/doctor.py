@@ -24,8 +24,9 @@ PATIENCE = 120.0
 """Seconds that a check may take."""
 
 
-def main(folder: Path, console: Console) -> int:
+def main(folder: Path) -> int:
     """Prints one line a check; returns the exit code, 1 if there is a problem."""
+    console = Console()
     with ThreadPoolExecutor() as pool:
         answers = {name: pool.submit(_answer, check, folder) for name, check in CHECKS.items()}
     problems = 0
