@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from queue import Queue
 from threading import Event
-from typing import Any
+from typing import Any, get_args
 
 from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
@@ -26,7 +26,7 @@ from rich.console import Console
 from flows import cores, graph, slots
 from flows.graph import Node
 from flows.progress import Board
-from flows.reproduce import StageFailed, Stopped, reproduce
+from flows.reproduce import Outcome, StageFailed, Stopped, reproduce
 
 
 def threads(jobs: int | None = None) -> Any:
@@ -116,7 +116,7 @@ def _hindrance(execution: Execution, node: Node) -> str:
     if execution.stop.is_set():
         return "interrupted"
     lines = execution.board.lines
-    lacking = [name for name in node.after if name in lines and lines[name].state not in ("done", "unchanged")]
+    lacking = [name for name in node.after if name in lines and lines[name].state not in get_args(Outcome)]
     return f"{', '.join(lacking)} gave no result" if lacking else ""
 
 

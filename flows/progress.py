@@ -18,8 +18,8 @@ from rich.text import Text
 from flows.graph import Node
 from flows.reproduce import log_path
 
-State = Literal["waiting", "running", "done", "unchanged", "failed", "not run", "stopped"]
-COLOURS = {"running": "cyan", "done": "green", "unchanged": "dim", "failed": "red", "not run": "yellow", "stopped": "yellow"}
+State = Literal["waiting", "running", "done", "restored", "unchanged", "failed", "not run", "stopped"]
+STYLES = {"running": "cyan", "done": "green", "restored": "green", "unchanged": "dim", "failed": "red", "not run": "yellow"}
 QUIET = 10.0
 """Seconds between two plain lines on the same running stage."""
 UNSAID = ("epoch", "epochs", "time", "seconds")
@@ -88,7 +88,7 @@ class Board:
             table.add_column(column, justify="right" if column == "elapsed" else "left", overflow="fold")
         for name, line in self.lines.items():
             progress = self._progress(name) if line.state == "running" else line.note
-            table.add_row(name, Text(line.state, style=COLOURS.get(line.state, "")), progress, line.elapsed())
+            table.add_row(name, Text(line.state, style=STYLES.get(line.state, "")), progress, line.elapsed())
         return table
 
     def failures(self) -> None:

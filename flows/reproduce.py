@@ -20,7 +20,9 @@ DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 GRACE = 20.0
 """Seconds between the request to stop and the end by force: time to write a checkpoint."""
 
-Outcome = Literal["done", "unchanged"]
+Outcome = Literal["done", "restored", "unchanged"]
+"""`restored`: DVC had a result of the same inputs in its cache; `unchanged`: the result in place is of these inputs."""
+SAID: dict[str, Outcome] = {"didn't change, skipping": "unchanged", "is cached - skipping run": "restored"}
 
 
 class StageFailed(Exception):
@@ -47,7 +49,8 @@ def reproduce(node: Node, folder: Path, extra: Mapping[str, str], stop: Event) -
         code = _run([*DVC, "commit", "--force", node.name], folder, extra, log, stop, None)
     if code:
         raise StageFailed(f"{node.name} failed with exit code {code}")
-    return "unchanged" if "didn't change, skipping" in log.read_text(errors="replace") else "done"
+    text = log.read_text(errors="replace")
+    return next((outcome for words, outcome in SAID.items() if words in text), "done")
 
 
 def log_path(folder: Path, stage: str) -> Path:

@@ -134,6 +134,14 @@ def test_a_failure_stops_those_who_need_it_and_nobody_else(story):
     assert told.ran.index("prepare@rings") < told.ran.index("teach@rings") < told.ran.index("search@half") < told.ran.index("distill@half")
 
 
+def test_stages_that_do_not_need_each_other_run_side_by_side(story):
+    first, *_ = rows(story["folder"], "flow_run")
+    times = {row["name"]: row for row in rows(story["folder"], "task_run") if row["flow_run_id"] == first["id"]}
+    assert times["prepare@other"]["start_time"] < times["prepare@rings"]["end_time"]
+    assert times["prepare@rings"]["start_time"] < times["prepare@other"]["end_time"]
+    assert times["prepare@rings"]["end_time"] < times["teach@rings"]["start_time"]
+
+
 def test_prefect_has_a_true_state_for_every_stage(story):
     assert story["failure"].flow == "Failed"
     assert story["failure"].stages == {

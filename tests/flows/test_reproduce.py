@@ -54,6 +54,14 @@ def test_a_stage_runs_once_and_its_words_are_kept(fresh):
     assert fresh.ran() == ["prepare@rings"]
 
 
+def test_a_result_of_the_same_inputs_is_restored(fresh):
+    run(fresh, "prepare@rings")
+    for noise, outcome in ((0.2, "done"), (0.1, "restored")):
+        fresh.set("teachers.rings.prepare.noise", noise)
+        assert run(fresh, "prepare@rings") == outcome
+    assert fresh.ran() == ["prepare@rings"] * 2
+
+
 def test_a_failure_is_not_taken_for_a_result_of_an_earlier_run(fresh):
     mark = fresh.folder / ".work/prepare@rings/old/done.json"
     mark.parent.mkdir(parents=True)
