@@ -76,7 +76,7 @@ class Perceptron(nn.Module):
 
     def finish(self, value: Tensor) -> Tensor:
         """From the sums, which hold the bias, to the result."""
-        return self.second(self.gate(torch.relu(value)))
+        return self.second(self.gate(value.relu_()))
 
 
 class Convolution(nn.Module):
@@ -101,15 +101,18 @@ class Convolution(nn.Module):
         return step.place(self.own.finish(torch.cat((lifted, direct))))
 
     def _other(self, state: Tensor, step: Step, visible: Visible) -> Tensor:
-        """(1 + eps) (S - H_k) + A_all S - A_all H_k - A_k S + A_k H_k, over 2R - 1, where H of a rest row is split off."""
-        value, add = self.other.first(state) / max(step.before.relations - 1, 1), self.sum_other
-        rest = value[step.before.touched :]
-        total = add(value, step.before.gather, step.before.share)
-        of_node = (1 + self.other.eps) * total + add(total - rest, visible.rows.neighbours, visible.pairs)
-        excess = value - step.before.spread(rest)
+        """(1 + eps) (S - H_k) + A_all S - A_all H_k - A_k S + A_k H_k, over 2R - 1.
+
+        H_k is split into the rest row of its node and the excess over it, which only touched pairs have.
+        """
+        before, eps, add = step.before, self.other.eps, self.sum_other
+        value = self.other.first(state) / max(before.relations - 1, 1)
+        rest = value[before.touched :]
+        total = add(value, before.gather, before.share)
+        of_node = (1 + eps) * (total - rest) + add(total - rest, visible.rows.neighbours, visible.pairs) + self.other.bias
+        excess = before.spread(rest)[: before.touched] - value[: before.touched]
         of_edge = add(value, step.own, visible.triples) - add(total, step.own_nodes, visible.triples)
-        table = torch.cat((of_node + self.other.bias, -(1 + self.other.eps) * value, -excess, of_edge))
-        return self.other.finish(add(table, step.other, visible.one_and_pairs))
+        return self.other.finish(add(torch.cat((of_node, (1 + eps) * excess, excess, of_edge)), step.other, visible.one_and_pairs))
 
 
 class Mix(nn.Module):

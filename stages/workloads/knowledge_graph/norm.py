@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from stages.core.space import Axis, declare
+
+_SLICE = 8192
+"""Rows of width 32 that fill one megabyte."""
 
 
 class SharedBatchNorm(nn.BatchNorm1d):
@@ -32,27 +36,40 @@ class SharedBatchNorm(nn.BatchNorm1d):
 
 
 class _Normalise(torch.autograd.Function):
-    """Written out, because composed of PyTorch's operations it reads and writes the rows three times as often."""
+    """Written out and taken in slices that fit a cache; composed of whole operations it takes five times as long."""
 
     @staticmethod
     def forward(context: Any, value: Tensor, weight: Tensor, bias: Tensor, share: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         part = share / share.sum()
         mean = part @ value
-        centred = value - mean
-        variance = part @ centred.square()
-        inverse = (variance + eps).rsqrt()
-        context.save_for_backward(centred, inverse, weight, part)
+        variance = torch.zeros_like(mean)
+        for rows, portion in _slices(value, part):
+            variance += portion @ (rows - mean).square_()
+        scale = weight * (variance + eps).rsqrt()
+        context.save_for_backward(value, mean, variance, weight, part)
+        context.eps = eps
         context.mark_non_differentiable(mean, variance)
-        return torch.addcmul(bias, centred, weight * inverse), mean, variance
+        return torch.addcmul(bias - mean * scale, value, scale), mean, variance
 
     @staticmethod
     def backward(context: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        centred, inverse, weight, part = context.saved_tensors
-        of_bias = gradient.sum(0)
-        of_weight = (gradient * centred).sum(0) * inverse
+        value, mean, variance, weight, part = context.saved_tensors
+        inverse = (variance + context.eps).rsqrt()
+        of_bias, along = gradient.sum(0), torch.zeros_like(mean)
+        for slope, rows in _slices(gradient, value):
+            along += (slope * rows).sum(0)
+        of_weight = (along - mean * of_bias) * inverse
         # Through mean and variance a row has as much say as the states it stands for.
-        common = torch.addcmul(of_bias, centred, of_weight * inverse).mul_(part[:, None])
-        return (gradient - common).mul_(weight * inverse), of_weight, of_bias, None, None
+        linear = of_weight * inverse
+        constant, scale, result = of_bias - mean * linear, weight * inverse, torch.empty_like(value)
+        for slope, rows, portion, out in _slices(gradient, value, part, result):
+            torch.addcmul(constant, rows, linear, out=out).mul_(-portion[:, None]).add_(slope).mul_(scale)
+        return result, of_weight, of_bias, None, None
+
+
+def _slices(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    size = _SLICE if tensors[0].device.type == "cpu" else len(tensors[0])
+    return zip(*(tensor.split(max(size, 1)) for tensor in tensors), strict=True)
 
 
 def shared_batch_norm(axis: Axis) -> SharedBatchNorm:

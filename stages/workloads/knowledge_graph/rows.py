@@ -85,7 +85,7 @@ class Step:
     place: Sums
     """(before + direct) -> (after): the direct row where there is one, else the lifted one."""
     other: Sums
-    """(nodes + before + before + direct) -> (after): node, lifted row, in-neighbours by any relation, direct row.
+    """(nodes + touched before + touched before + direct) -> (after): node, same pair, in-neighbours by any relation, direct row.
 
     Labels are 0 for a weight of one, 1 + pair for the number of parallel edges.
     """
@@ -160,9 +160,6 @@ def _step(before: Level, edges: _Edges, joined: Joined) -> Step:
     row, old, new = torch.arange(len(lifted), device=pair.device), len(before.node), len(direct)
     direct_row, triple = after.find_codes(direct), torch.arange(len(edges.code), device=pair.device) % (len(edges.code) // 2)
     placed = lifted.index_copy(0, direct_row, old + torch.arange(new, device=pair.device))
-    columns = (after.node, before.nodes + lifted, before.nodes + old + touched, before.nodes + old + placed[direct_row])
-    labels = (torch.zeros_like(row), torch.zeros_like(row), pair + 1, torch.zeros_like(direct_row))
-    entries = torch.cat((row, row, after.find_codes(reached), direct_row)), torch.cat(columns)
     return Step(
         before=before,
         after=after,
@@ -171,5 +168,20 @@ def _step(before: Level, edges: _Edges, joined: Joined) -> Step:
         own=Sums.of(direct_of_edge, before.find(edges.source, edges.relation), (new, old), triple),
         own_nodes=Sums.of(direct_of_edge, edges.source, (new, before.nodes), triple),
         place=Sums.of(row, placed, (len(row), old + new)),
-        other=Sums.of(*entries, (len(row), before.nodes + 2 * old + new), torch.cat(labels)),
+        other=_other(before, after, (after.find_codes(reached), touched, pair), direct_row),
     )
+
+
+def _other(before: Level, after: Level, reached: tuple[Tensor, Tensor, Tensor], direct: Tensor) -> Sums:
+    """`Step.other`; `reached` are after row, touched row before and pair, `direct` the after rows of the direct pairs."""
+    row, touched = torch.arange(len(after.node), device=direct.device), torch.arange(before.touched, device=direct.device)
+    parts = (  # row, column within its table, width of the table, label
+        (row, after.node, before.nodes, torch.zeros_like(row)),
+        (after.find_codes(before.codes), touched, before.touched, torch.zeros_like(touched)),
+        (*reached[:2], before.touched, reached[2] + 1),
+        (direct, torch.arange(len(direct), device=direct.device), len(direct), torch.zeros_like(direct)),
+    )
+    rows, columns, widths, labels = zip(*parts, strict=True)
+    offsets = [sum(widths[:place]) for place in range(len(widths))]
+    moved = [column + offset for column, offset in zip(columns, offsets, strict=True)]
+    return Sums.of(torch.cat(rows), torch.cat(moved), (len(row), sum(widths)), torch.cat(labels))

@@ -196,7 +196,7 @@ def counted(settings: IsdeaSettings, batch: Batch) -> int:
         number += 2 * before_rows * width**2  # both first layers
         number += (before_rows + len(direct)) * width**2 + after_rows * width**2  # both second layers
         own, totals, neighbours = len(edges), before_rows, len(joined)
-        number += width * (own + totals + neighbours + own + own + 2 * after_rows + len(reached) + len(direct))
+        number += width * (own + totals + neighbours + own + own + after_rows + len(touched) + len(reached) + len(direct))
         touched = after
     rows = len(touched) + nodes
     asked = {(node, kind) for head, kind, tail in batch.triples.reshape(-1, 3).tolist() for node in (head, tail)}
