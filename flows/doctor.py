@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from flows import graph
+from flows import graph, server
 from flows.graph import Problem
 
 PACKAGES = ("torch", "dvc", "prefect", "fastapi", "mlflow", "pyarrow", "pydantic")
@@ -123,11 +122,8 @@ def scheduler(_: Path) -> str:
     address = os.environ.get("PREFECT_API_URL")
     if not address:
         return "PREFECT_API_URL is not set: every run starts its own server"
-    try:
-        with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=10):
-            return f"{address} answers"
-    except (OSError, ValueError) as error:
-        raise Problem(f"{address} does not answer ({error}): start that server, or unset PREFECT_API_URL") from error
+    server.ask(address)
+    return f"{address} answers"
 
 
 CHECKS: dict[str, Callable[[Path], str]] = {

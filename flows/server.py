@@ -7,10 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flows.graph import Problem
@@ -43,10 +42,11 @@ def server(folder: Path) -> Iterator[bool]:
     Call it before the first import of prefect, which reads its settings then.
 
     Raises:
-        Problem: the server does not start.
+        Problem: the server does not start, or the named one does not answer.
     """
     os.environ.update(settings(folder))
-    if os.environ.get("PREFECT_API_URL"):
+    if address := os.environ.get("PREFECT_API_URL"):
+        ask(address)
         yield False
         return
     port = _free_port()
@@ -59,6 +59,19 @@ def server(folder: Path) -> Iterator[bool]:
     finally:
         end_group(process)
         del os.environ["PREFECT_API_URL"]
+
+
+def ask(address: str) -> None:
+    """Asks a server for its health.
+
+    Raises:
+        Problem: no answer, or not that of such a server.
+    """
+    try:
+        with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=10):
+            return
+    except (OSError, ValueError) as error:
+        raise Problem(f"{address} does not answer ({error}): start that server, or unset PREFECT_API_URL") from error
 
 
 def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
@@ -75,11 +88,10 @@ def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
 def _wait(process: subprocess.Popen[bytes], address: str, folder: Path) -> None:
     deadline = time.monotonic() + START
     while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
+        with suppress(Problem):
+            ask(address)
+            return
+        time.sleep(0.1)
     log = Path(os.environ["PREFECT_HOME"]) / "server.log"
     last = (log.read_text(errors="replace").strip().splitlines() or ["nothing was printed"])[-1]
     raise Problem(f"Prefect's server does not start: {last} (see {log}, or run `stillhouse doctor` in {folder})")

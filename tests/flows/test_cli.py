@@ -102,6 +102,14 @@ app()
     assert finished.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_named_server_that_is_away_is_told_in_one_line(fresh):
+    away = fresh.call("flows", "run", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert away.returncode == 1
+    assert away.stderr.startswith("http://127.0.0.1:9/api does not answer (")
+    assert len(away.stderr.splitlines()) == 1
+    assert fresh.ran() == []
+
+
 def test_a_second_run_in_the_same_folder_is_refused(fresh):
     (fresh.folder / ".work").mkdir()
     with (fresh.folder / ".work/execution.lock").open("w") as file:
