@@ -16,7 +16,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +23,7 @@ from rich.table import Table
 import benchmarks
 from stages.core.files import write_json
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is loaded, which the benchmarks do
 RESULTS = Path(__file__).parent / "results"
 VERSIONS = ("torch", "dvc", "prefect", "mlflow", "pyarrow")
 
@@ -59,6 +59,8 @@ def main(
 
 
 def _circumstances(module: ModuleType) -> dict[str, Any]:
+    import torch
+
     given = " DATA=FOLDER" if getattr(module, "needs_data", False) else ""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     machine = {"processor": _processor(), "cores": os.cpu_count(), "gpu": gpu, "python": platform.python_version()}

@@ -26,6 +26,8 @@ from stages.work import Call, Work
 def main(arguments: list[str] | None = None) -> int:
     """Runs one stage, or checks params.yaml; returns the exit status: 2 for a mistake that the reader can mend."""
     parent = os.getppid()
+    # Read when torch is loaded: threads that wait by spinning made a stage ten times slower beside another busy process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     given = _parse(arguments)
     process.stop_on_signals()
     try:
