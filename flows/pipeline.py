@@ -26,7 +26,7 @@ from rich.console import Console
 from flows import cores, graph, slots
 from flows.graph import Node
 from flows.progress import Board
-from flows.reproduce import Outcome, StageFailed, Stopped, reproduce
+from flows.reproduce import Outcome, Stopped, reproduce
 
 
 def threads(jobs: int | None = None) -> Any:
@@ -55,12 +55,12 @@ class Execution:
                     raise Stopped
                 self.board.set(node.name, "running")
                 outcome = reproduce(node, self.folder, self.extra | self.threads[node.name] | device, self.stop)
-            except StageFailed as error:
-                self.board.set(node.name, "failed", str(error))
-                raise
             except Stopped:
                 self.board.set(node.name, "stopped")
                 return Cancelled(message=f"{node.name} was interrupted")
+            except Exception as error:
+                self.board.set(node.name, "failed", str(error))
+                raise
         self.board.set(node.name, outcome)
         return Completed(name=outcome.capitalize(), message=outcome)
 
@@ -125,9 +125,10 @@ def _verdict(board: Board, *, stopped: bool) -> State[str]:
     for name, line in board.lines.items():
         by_state.setdefault(line.state, []).append(name)
     summary = "; ".join(f"{state}: {', '.join(names)}" for state, names in by_state.items())
-    if stopped:
-        return Cancelled(message=summary)
-    return Failed(message=summary) if "failed" in by_state else Completed(message=summary)
+    # If Prefect itself gave up on a stage, that one is not marked as failed, and it has no result either.
+    if set(by_state) <= set(get_args(Outcome)):
+        return Completed(message=summary)
+    return Cancelled(message=summary) if stopped else Failed(message=summary)
 
 
 @contextmanager
