@@ -1,4 +1,4 @@
-"""ISDEA written as its formula reads, with a sum over all other relations for each relation: what the fast form must equal."""
+"""ISDEA written as its formula reads, one relation after the other: what the fast form must equal, and is timed against."""
 
 from __future__ import annotations
 
@@ -12,37 +12,44 @@ from stages.workloads.knowledge_graph.isdea import Convolution, Isdea, Mix, Perc
 Edges = tuple[Tensor, Tensor, Tensor]
 
 
-def literal_scores(model: Isdea, batch: Batch) -> Tensor:
-    """The scores that `model` gives a batch, from its own weights; O(R^2) time, all N x 2R states in memory."""
-    state = literal_states(model, batch)
+def literal_scores(model: Isdea, batch: Batch, *, subtract: bool = False) -> Tensor:
+    """The scores that `model` gives a batch, from its own weights, with all N x 2R states in memory.
+
+    The mean of the others is a sum over all of them for each relation, so time grows with R^2; or, if `subtract`, the
+    sum of all less the relation itself, which makes time grow with R.
+    """
+    state = literal_states(model, batch, subtract)
     head, relation, tail = batch.triples.reshape(-1, 3).unbind(-1)
     return model.score(state[relation, head], state[relation, tail], batch)[0].view(batch.triples.shape[:-1])
 
 
-def literal_states(model: Isdea, batch: Batch) -> Tensor:
+def literal_states(model: Isdea, batch: Batch, subtract: bool = False) -> Tensor:
     """(2R, nodes, channels)"""
     graph = hide_pairs(batch.graph, batch.triples)
     state = model.score.second.weight.new_ones(2 * graph.relations, graph.nodes, model.settings.width)
     for index, layer in enumerate(model.layers.values()):
-        changed = _convolved(layer, torch.relu(state), graph.augmented())
+        changed = _convolved(layer, torch.relu(state), graph.augmented(), subtract)
         state = state + changed if index and model.settings.residual else changed
     first, second = model.mixes
-    return _mixed(second, torch.relu(_normalised(model.norm, _mixed(first, state))))
+    return _mixed(second, torch.relu(_normalised(model.norm, _mixed(first, state, subtract))), subtract)
 
 
-def _convolved(layer: Convolution, state: Tensor, edges: Edges) -> Tensor:
+def _convolved(layer: Convolution, state: Tensor, edges: Edges, subtract: bool) -> Tensor:
     """BN(GIN1(H_k, A_k) + GIN2(mean of the others, their edges)) for each relation k."""
     results = []
+    total = state.sum(0) if subtract else None
     for kind in range(len(state)):
         own = _isomorphism(layer.own, state[kind], edges, edges[1] == kind)
-        other = _isomorphism(layer.other, _mean_of_others(state, kind), edges, edges[1] != kind)
+        other = _isomorphism(layer.other, _mean_of_others(state, kind, total), edges, edges[1] != kind)
         results.append(own + other)
     return _normalised(layer.norm, torch.stack(results))
 
 
-def _mean_of_others(state: Tensor, kind: int) -> Tensor:
-    others = [state[other] for other in range(len(state)) if other != kind]
-    return torch.stack(others).sum(0) / max(len(others), 1)
+def _mean_of_others(state: Tensor, kind: int, total: Tensor | None) -> Tensor:
+    others = max(len(state) - 1, 1)
+    if total is not None:
+        return (total - state[kind]) / others
+    return torch.stack([state[other] for other in range(len(state)) if other != kind]).sum(0) / others
 
 
 def _isomorphism(perceptron: Perceptron, state: Tensor, edges: Edges, which: Tensor) -> Tensor:
@@ -53,8 +60,9 @@ def _isomorphism(perceptron: Perceptron, state: Tensor, edges: Edges, which: Ten
     return functional.linear(hidden, perceptron.second.weight, perceptron.second.bias)
 
 
-def _mixed(mix: Mix, state: Tensor) -> Tensor:
-    parts = [mix.own(state[kind]) + mix.other(_mean_of_others(state, kind)) for kind in range(len(state))]
+def _mixed(mix: Mix, state: Tensor, subtract: bool) -> Tensor:
+    total = state.sum(0) if subtract else None
+    parts = [mix.own(state[kind]) + mix.other(_mean_of_others(state, kind, total)) for kind in range(len(state))]
     return torch.stack(parts)
 
 

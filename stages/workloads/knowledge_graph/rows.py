@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -181,7 +182,6 @@ def _other(before: Level, after: Level, reached: tuple[Tensor, Tensor, Tensor], 
         (*reached[:2], before.touched, reached[2] + 1),
         (direct, torch.arange(len(direct), device=direct.device), len(direct), torch.zeros_like(direct)),
     )
-    rows, columns, widths, labels = zip(*parts, strict=True)
-    offsets = [sum(widths[:place]) for place in range(len(widths))]
-    moved = [column + offset for column, offset in zip(columns, offsets, strict=True)]
-    return Sums.of(torch.cat(rows), torch.cat(moved), (len(row), sum(widths)), torch.cat(labels))
+    ends = list(accumulate(width for _, _, width, _ in parts))
+    columns = [column + end - width for (_, column, width, _), end in zip(parts, ends, strict=True)]
+    return Sums.of(torch.cat([part[0] for part in parts]), torch.cat(columns), (len(row), ends[-1]), torch.cat([part[3] for part in parts]))
