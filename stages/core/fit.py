@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning_fabric import Fabric
 from pydantic import Field
 from torch import Tensor, nn
 
 from stages.core import checkpoint
 from stages.core.errors import UserError
 from stages.core.kinds import Batches, Log, Metrics, Settings
+from stages.core.machine import move
 
 
 class FitSettings(Settings):
@@ -31,7 +31,7 @@ class FitSettings(Settings):
     clip_value: float | None = Field(None, gt=0)
     patience: int | None = Field(None, gt=0)
     """Epochs without a better validation score after which training stops; None trains to the end."""
-    precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,6 @@ def fit(
     `model` is all that is trained and checkpointed (an nn.ModuleDict for several parts), on the device where it lies.
     `parameters` are optimiser groups; a group with "constant": True is left out of the learning-rate schedule.
     """
-    fabric = _fabric(model, settings)
     groups = parameters or [{"params": list(model.parameters())}]
     optimizer = _OPTIMIZERS[settings.optimizer](groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [_factor(settings, group) for group in optimizer.param_groups])
@@ -75,7 +74,7 @@ def fit(
     for index in range(done + 1, settings.epochs + 1):
         started, total = time.perf_counter(), 0.0
         for batch in batches.draw(rng):
-            total += _step(fabric, model, objective, optimizer, settings, batch)
+            total += _step(model, objective, optimizer, settings, batch)
             if after_step:
                 after_step()
         schedule.step()
@@ -84,27 +83,21 @@ def fit(
         yield Epoch(index, total / batches.length, time.perf_counter() - started)
 
 
-def _fabric(model: nn.Module, settings: FitSettings) -> Fabric:
-    device = next(model.parameters()).device
-    return Fabric(accelerator=device.type, devices=[device.index or 0] if device.type != "cpu" else 1, precision=settings.precision)
-
-
 def _factor(settings: FitSettings, group: dict[str, Any]) -> Callable[[int], float]:
     if settings.schedule == "constant" or group.get("constant"):
         return lambda epoch: 1.0
     return lambda epoch: 0.5 * (1 + math.cos(math.pi * min(epoch / settings.epochs, 1.0)))
 
 
-def _step(
-    fabric: Fabric, model: nn.Module, objective: Objective, optimizer: torch.optim.Optimizer, settings: FitSettings, batch: Any
-) -> float:
+def _step(model: nn.Module, objective: Objective, optimizer: torch.optim.Optimizer, settings: FitSettings, batch: Any) -> float:
+    device = next(model.parameters()).device
     model.train()
     optimizer.zero_grad()
-    with fabric.autocast():
-        loss = objective(fabric.to_device(batch))
+    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16-mixed"):
+        loss = objective(move(batch, device))
     if not torch.isfinite(loss):
         raise UserError(f"the training loss became {loss.item()}: lower the learning rate or clip the gradient")
-    fabric.backward(loss)
+    loss.backward()
     if settings.clip_norm:
         nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
     if settings.clip_value:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy
 import torch
@@ -37,6 +39,17 @@ def device_name() -> str:
     """The device in words, for the record of a run."""
     chosen = device()
     return f"{chosen} {torch.cuda.get_device_name(chosen)}" if chosen.type == "cuda" else str(chosen)
+
+
+def move(batch: Any, device: torch.device) -> Any:
+    """A batch on a device: whatever has `to`, and tuples, lists and dictionaries of such things; numbers and text as they are."""
+    if hasattr(batch, "to"):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, Mapping):
+        return {name: move(value, device) for name, value in batch.items()}
+    if isinstance(batch, tuple | list):
+        return type(batch)(move(value, device) for value in batch)
+    return batch
 
 
 def use_workers() -> int:

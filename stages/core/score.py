@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from lightning_fabric.utilities.apply_func import move_data_to_device
 from torch import Tensor, nn
 
 from stages.core.kinds import Batches, Metrics, Output, Workload
+from stages.core.machine import move
 
 EVALUATION_SEED = 0
 """Batches of validation and test are drawn with this seed, so every model of every run sees the same ones."""
@@ -20,7 +20,7 @@ def passes(workload: Workload[Any], model: nn.Module, batches: Batches[Any]) -> 
     device = next(model.parameters()).device
     model.eval()
     for batch in batches.draw(torch.Generator().manual_seed(EVALUATION_SEED)):
-        batch = move_data_to_device(batch, device)
+        batch = move(batch, device)
         with torch.no_grad():
             answer = workload.apply(model, batch)
         yield answer, batch  # outside the block: what the caller does meanwhile keeps its own gradient mode
@@ -33,7 +33,7 @@ def score(workload: Workload[Any], model: nn.Module, batches: Batches[Any]) -> M
 
 def first_batch(batches: Batches[Any], device: torch.device) -> Any:
     """The batch on which costs are counted, latency is measured and losses are made."""
-    return move_data_to_device(next(iter(batches.draw(torch.Generator().manual_seed(EVALUATION_SEED)))), device)
+    return move(next(iter(batches.draw(torch.Generator().manual_seed(EVALUATION_SEED)))), device)
 
 
 def agreement(first: Output, second: Output) -> Tensor:

@@ -47,3 +47,11 @@ def test_workers_are_the_threads_of_torch(monkeypatch: pytest.MonkeyPatch):
 def test_a_cuda_device_has_a_name(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STILLHOUSE_DEVICE", "cuda:0")
     assert machine.device_name() == f"cuda:0 {torch.cuda.get_device_name(0)}"
+
+
+def test_a_batch_of_any_make_is_moved():
+    device = torch.device("cpu")
+    moved = machine.move({"pair": (torch.ones(2), [torch.zeros(1)]), "name": "x"}, device)
+    assert moved["pair"][0].device == device
+    assert isinstance(moved["pair"], tuple)
+    assert moved["name"] == "x"

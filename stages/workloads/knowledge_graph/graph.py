@@ -56,10 +56,12 @@ class Batch:
     graph: Graph
     triples: Tensor
     task: Task
+    softmax: bool = False
+    """Whether the loss is a cross-entropy over each query's candidates, and not a logistic loss of each candidate."""
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The batch on a device."""
-        return Batch(self.graph.to(device), self.triples.to(device, non_blocking=non_blocking), self.task)
+        return replace(self, graph=self.graph.to(device), triples=self.triples.to(device, non_blocking=non_blocking))
 
 
 def hide_pairs(graph: Graph, triples: Tensor) -> Graph:

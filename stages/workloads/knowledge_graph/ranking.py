@@ -41,8 +41,10 @@ def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
 
 
 def loss(output: Output, batch: Batch) -> Tensor:
-    """Binary cross-entropy with logits; the true triple weighs as much as all its false ones together."""
+    """Binary cross-entropy with logits, the true triple weighing as much as all its false ones; or the softmax over each query."""
     logits = output.prediction
+    if batch.softmax:
+        return -functional.log_softmax(logits, 1)[:, 0].mean()
     truth = torch.zeros_like(logits)
     truth[:, 0] = 1
     weight = logits.new_tensor(max(logits.shape[1] - 1, 1))

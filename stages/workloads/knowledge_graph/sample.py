@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,12 @@ class DataSettings(Settings):
     """Whether all true triples of a training batch have one relation."""
     supervision_share: float | None = Field(None, gt=0, lt=1)
     """If set, each pass observes all training triples but a new share of each relation's, and asks about that share."""
+    softmax: bool = False
+    """Whether training is by cross-entropy over each query's candidates, and not by a logistic loss of each candidate."""
+    connected: bool = False
+    """Whether training leaves out true triples at an end of which no other edge remains once they are hidden."""
+    isolated_negative: bool = False
+    """Whether the last false tail of each query is a further node without any edge."""
     batches: int | None = Field(None, gt=0)
     """Ends a training pass after so many batches."""
     evaluation_batch_size: int = Field(16, gt=0)
@@ -43,7 +50,8 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
     sizes = read_json(prepared / "sizes.json")
     graph = _graph(prepared / "train_graph.parquet", sizes["train_nodes"], sizes["train_relations"])
     observed = torch.stack((graph.head, graph.relation, graph.tail), -1)
-    training = Training(settings, graph, observed, _triples(prepared / "train.parquet"))
+    asked = _triples(prepared / "train.parquet")
+    training = Training(settings, graph, observed, _connected(asked, graph) if settings.connected else asked)
     return Data(
         Batches(training.draw, training.length),
         _lists(settings, prepared, "valid", settings.valid_tasks, graph),
@@ -86,16 +94,21 @@ class Training:
         number = int((groups + self.settings.batch_size - 1).div(self.settings.batch_size, rounding_mode="floor").sum())
         return min(number, self.settings.batches or number)
 
+    @cached_property
+    def shown(self) -> Graph:
+        """The graph that models see: the same object in every pass, because what they derive from it is kept by object."""
+        return replace(self.graph, nodes=self.graph.nodes + 1) if self.settings.isolated_negative else self.graph
+
     def draw(self, rng: torch.Generator) -> Iterator[Batch]:
         """One pass over all true triples and their inverses, in random order."""
-        graph, asked = self.graph, self.asked
+        graph, shown, asked = self.graph, self.shown, self.asked
         if self.settings.supervision_share:
             chosen = _chosen(asked, self.settings.supervision_share, graph.relations, rng)
-            graph, asked = graph.keep(~_contained(self.observed, asked[chosen], graph)), asked[chosen]
+            shown, asked = shown.keep(~_contained(self.observed, asked[chosen], graph)), asked[chosen]
         known = torch.cat((self.observed, self.asked))
         codes = torch.cat((_codes(known, graph), _codes(inverse(known, graph.relations), graph))).unique()
         for part in self._parts(torch.cat((asked, inverse(asked, graph.relations))), rng):
-            yield Batch(graph, self._with_false(part, codes, rng), "train")
+            yield Batch(shown, self._with_false(part, codes, rng), "train", softmax=self.settings.softmax)
 
     def _parts(self, triples: Tensor, rng: torch.Generator) -> list[Tensor]:
         triples = triples[torch.randperm(len(triples), generator=rng)]
@@ -108,6 +121,8 @@ class Training:
 
     def _with_false(self, true: Tensor, known: Tensor, rng: torch.Generator) -> Tensor:
         tails = _corrupted(true, 2, self.settings.tail_negatives, known, self.graph, rng)
+        if self.settings.isolated_negative:
+            tails[:, -1:, 2] = self.graph.nodes
         relations = _corrupted(true, 1, self.settings.relation_negatives, known, self.graph, rng)
         return torch.cat((true[:, None], tails, relations), 1)
 
@@ -126,6 +141,11 @@ def _corrupted(true: Tensor, column: int, number: int, known: Tensor, graph: Gra
         if not len(wrong):
             break
     return drawn.view(len(true), number, 3)
+
+
+def _connected(triples: Tensor, graph: Graph) -> Tensor:
+    degree = torch.bincount(torch.cat((graph.head, graph.tail)), minlength=graph.nodes)
+    return triples[(degree[triples[:, 0]] > 1) & (degree[triples[:, 2]] > 1)]
 
 
 def _supervised(counts: Tensor, share: float) -> Tensor:

@@ -11,9 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional
 
+from stages.core.kinds import Output
 from stages.workloads.knowledge_graph.graph import Batch, Graph, inverse
 from stages.workloads.knowledge_graph.prepare import PrepareSettings, prepare
+from stages.workloads.knowledge_graph.ranking import loss
 from stages.workloads.knowledge_graph.sample import DataSettings, Training, load
 from tests.workloads.knowledge_graph.graphs import random_graph
 
@@ -130,3 +133,33 @@ def test_queries_that_are_not_observed_are_trained_on(prepared: Path) -> None:
     assert len(batch.triples) == 2 * 14
     forward = {triple for triple in listed(batch.triples[:, 0]) if triple[1] < 2}
     assert forward.isdisjoint(listed(observed(batch.graph)))
+
+
+def test_a_node_without_edges_can_be_the_last_false_tail() -> None:
+    graphs = set()
+    for batch in draw(training(batch_size=8, isolated_negative=True, tail_negatives=3)):
+        assert batch.graph.nodes == NODES + 1
+        assert (batch.triples[:, 3, 2] == NODES).all()
+        assert (batch.triples[:, :3, 2] < NODES).all()
+        graphs.add(id(batch.graph))
+    assert len(graphs) == 1
+
+
+def test_dangling_triples_can_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("a r b\nb r c\nc s a\nd r a\n")
+    for split in ("valid", "test"):
+        (tmp_path / f"{split}.txt").write_text("a r c\n")
+    prepare(PrepareSettings(negatives=2), tmp_path, tmp_path / "prepared", torch.Generator().manual_seed(0))
+    sizes = {
+        connected: sum(len(batch.triples) for batch in data.train.draw(torch.Generator().manual_seed(0)))
+        for connected in (False, True)
+        for data in [load(DataSettings(connected=connected), tmp_path / "prepared")]
+    }
+    assert sizes == {False: 8, True: 6}
+
+
+def test_the_loss_can_be_a_softmax_over_the_candidates() -> None:
+    batch = draw(training(softmax=True))[0]
+    logits = torch.randn(batch.triples.shape[:2])
+    wanted = functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
+    torch.testing.assert_close(loss(Output(logits, "candidates"), batch), wanted)
