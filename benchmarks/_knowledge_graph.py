@@ -40,10 +40,9 @@ def run(sets: Iterable[Set], methods: Mapping[str, Mapping[str, Any]], seeds: It
     by_name = {entry.name: entry for entry in sets}
     cells = []
     for entry in sets:
-        for seed in seeds:
-            for name, block in methods.items():
-                settings = {"prepare": dict(entry.prepare), **block}
-                cells += [Cell(entry.name, name, seed, settings), Cell(entry.name, f"{name}_untrained", seed, settings)]
+        for name, block in methods.items():
+            settings = {"prepare": dict(entry.prepare), **block}
+            cells += [Cell(entry.name, kind, seed, settings) for kind in (name, f"{name}_untrained") for seed in seeds]
         cells.append(Cell(entry.name, "reverse_edge", EVALUATION_SEED, {"prepare": dict(entry.prepare)}))
     return measure(cells, lambda cell: _measured(cell, by_name[cell.set]))
 

@@ -97,7 +97,7 @@ def picture(rows: list[Row]) -> Figure:
             axes.scatter(row["macs"] / 1e6, row["quality"], marker="*" if row["kind"] == "teacher" else "o", s=80)
             axes.annotate(row["name"], (row["macs"] / 1e6, row["quality"]), xytext=(6, 4), textcoords="offset points", fontsize=8)
             axes.set_ylabel(row["metric"])
-        axes.set_xlabel("MACs of one test batch, millions")
+        axes.set_xlabel("MACs of one validation batch, millions")
         axes.set_title(teacher)
         axes.margins(0.25)
     return figure

@@ -39,13 +39,14 @@ def evaluate(
 ) -> Metrics:
     """Scores both models on the same batches, interleaves their latency and writes report.json."""
     device = machine.device()
-    test = workload.load(settings.data, prepared, test=True).test
+    data = workload.load(settings.data, prepared, test=True)
+    test, example = data.test, first_batch(data.valid, device)
     assert test is not None
     models = {
         "teacher": checkpoint.read_model(workload, teacher).to(device),
         "student": checkpoint.read_model(workload, student).to(device),
     }
-    rows = {name: _measured(workload, model, test, device) for name, model in models.items()}
+    rows = {name: _measured(workload, model, test, example) for name, model in models.items()}
     times = latency.interleaved(_calls(workload, models, first_batch(test, device)), settings.latency_repetitions, device)
     for name, (median, spread) in times.items():
         rows[name] |= {"latency_ms": median, "latency_spread_ms": spread}
@@ -58,8 +59,8 @@ def evaluate(
     return {f"{who}_{name}": value for who, row in rows.items() for name, value in row.items()} | {"agreement": alike}
 
 
-def _measured(workload: Workload[Any], model: nn.Module, test: Batches[Any], device: torch.device) -> Metrics:
-    example = first_batch(test, device)
+def _measured(workload: Workload[Any], model: nn.Module, test: Batches[Any], example: Any) -> Metrics:
+    """Costs are those of a validation batch, on which the budget was set."""
     return score(workload, model, test) | cost.summary(model, lambda: workload.apply(model, example))
 
 
