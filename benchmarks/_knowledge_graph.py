@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from pydantic import TypeAdapter
 from benchmarks._cells import Cell, Row, measure
 from stages.core import checkpoint, machine
 from stages.core.fit import FitSettings
-from stages.core.kinds import Data, Metrics, Output
+from stages.core.kinds import Data, Metrics, Output, Workload
 from stages.core.score import EVALUATION_SEED, score
 from stages.prepare import prepare
 from stages.teach import TeachSettings, teach
@@ -34,8 +35,16 @@ class Set:
     lists: tuple[str, ...] = LISTS
 
 
-def run(sets: Iterable[Set], methods: Mapping[str, Mapping[str, Any]], seeds: Iterable[int]) -> list[Row]:
-    """Rows for every model of `methods` (a `teach` block each), the same untrained, and the reverse-edge rule."""
+def run(
+    sets: Iterable[Set],
+    methods: Mapping[str, Mapping[str, Any]],
+    seeds: Iterable[int],
+    controls: Mapping[str, Workload[Batch]] = MappingProxyType({}),
+) -> list[Row]:
+    """Rows for every model of `methods` (a `teach` block each), the same untrained, and the reverse-edge rule.
+
+    A method named in `controls` is built by that variant of the workload.
+    """
     sets, seeds = list(sets), list(seeds)
     by_name = {entry.name: entry for entry in sets}
     cells = []
@@ -44,10 +53,10 @@ def run(sets: Iterable[Set], methods: Mapping[str, Mapping[str, Any]], seeds: It
             settings = {"prepare": dict(entry.prepare), **block}
             cells += [Cell(entry.name, kind, seed, settings) for kind in (name, f"{name}_untrained") for seed in seeds]
         cells.append(Cell(entry.name, "reverse_edge", EVALUATION_SEED, {"prepare": dict(entry.prepare)}))
-    return measure(cells, lambda cell: _measured(cell, by_name[cell.set]))
+    return measure(cells, lambda cell: _measured(cell, by_name[cell.set], controls.get(cell.method.removesuffix("_untrained"), WORKLOAD)))
 
 
-def _measured(cell: Cell, entry: Set) -> dict[str, Metrics]:
+def _measured(cell: Cell, entry: Set, workload: Workload[Batch]) -> dict[str, Metrics]:
     machine.use_workers()
     prepared = {name: _prepared(cell.folder / name, entry, name) for name in entry.lists}
     suffix = {name: f"{entry.name}-{name}" if len(entry.lists) > 1 else entry.name for name in entry.lists}
@@ -61,12 +70,12 @@ def _measured(cell: Cell, entry: Set) -> dict[str, Metrics]:
     )
     first = prepared[entry.lists[0]]
     if cell.method.endswith("_untrained"):
-        model = WORKLOAD.model(settings.model, _loaded(settings.data, first).sizes, None)
+        model = workload.model(settings.model, _loaded(settings.data, first).sizes, None)
         facts: Metrics = {}
     else:
         started = time.perf_counter()
-        best = teach(settings, WORKLOAD, prepared=first, teacher=cell.folder / "teacher", rng=rng, log=_say(cell))
-        model = checkpoint.read_model(WORKLOAD, cell.folder / "teacher")
+        best = teach(settings, workload, prepared=first, teacher=cell.folder / "teacher", rng=rng, log=_say(cell))
+        model = checkpoint.read_model(workload, cell.folder / "teacher")
         facts = {"train_seconds": time.perf_counter() - started, "best_epoch": best["best_epoch"]}
     model = model.to(machine.device())
     return {suffix[name]: score(WORKLOAD, model, _loaded(settings.data, path).test) | facts for name, path in prepared.items()}

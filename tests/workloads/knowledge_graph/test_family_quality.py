@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from benchmarks.family_diagram import WithRelationEmbedding
 from stages.core.fit import FitSettings, fit
-from stages.core.kinds import Metrics, Output
+from stages.core.kinds import Metrics
 from stages.core.score import score
 from stages.workloads.knowledge_graph import WORKLOAD
-from stages.workloads.knowledge_graph.graph import Batch
 from stages.workloads.knowledge_graph.isdea import Isdea, IsdeaSettings
 from stages.workloads.knowledge_graph.prepare import PrepareSettings
 from stages.workloads.knowledge_graph.sample import DataSettings
 
 RAW = Path(__file__).parents[3] / "data" / "raw" / "family-diagram.json"
 FIT = FitSettings(epochs=60, learning_rate=5e-3, weight_decay=5e-4, clip_norm=1.0, schedule="cosine")
-
-
-class WithRelationEmbedding(nn.Module):
-    """A control that knows relations by name only: learned vectors, beside the states of a graph of a single relation."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.model, self.relation = Isdea(IsdeaSettings(width=width, hops=2)), torch.empty(0, dtype=torch.long)
-        self.embedding = nn.Embedding(8, width)
-        self.model.score.register_forward_pre_hook(lambda module, inputs: (inputs[0] + self.embedding(self.relation), *inputs[1:]))
-
-    def forward(self, batch: Batch) -> Output:
-        """As the model's."""
-        head, self.relation, tail = batch.triples.reshape(-1, 3).unbind(-1)
-        graph = replace(batch.graph, relation=torch.zeros_like(batch.graph.relation), relations=1)
-        triples = torch.stack((head, (self.relation >= batch.graph.relations).long(), tail), -1)
-        return self.model(Batch(graph, triples.view_as(batch.triples), batch.task))
 
 
 def trained(model: nn.Module, prepared: Path) -> Metrics:
