@@ -38,9 +38,9 @@ class DataSettings(Settings):
     """Whether the last false tail of each query is a further node without any edge."""
     batches: int | None = Field(None, gt=0)
     """Ends a training pass after so many batches."""
-    evaluation_batch_size: int = Field(16, gt=0)
-    """Lists in a batch of validation or test. ISDEA and ISDEA+ hide the pairs of a whole batch, 16 lists as many as 256
-    training triples; on a small graph larger batches would hide most of it."""
+    evaluation_batch_size: int | None = Field(None, gt=0)
+    """Lists in a batch of validation or test. ISDEA and ISDEA+ hide the pairs of a whole batch, which must leave most of the
+    graph to see; None takes as many lists as join a twentieth of all pairs of nodes, and 256 at most."""
     valid_tasks: tuple[Literal["mixed", "node", "relation"], ...] = Field(("mixed",), min_length=1)
     test_tasks: tuple[Literal["mixed", "node", "relation"], ...] = Field(("mixed", "node", "relation"), min_length=1)
 
@@ -66,11 +66,10 @@ def _test(settings: DataSettings, prepared: Path, sizes: dict[str, int]) -> Batc
 
 
 def _lists(settings: DataSettings, prepared: Path, split: str, tasks: tuple[Task, ...], graph: Graph) -> Batches[Batch]:
-    batches = [
-        Batch(graph, triples, task)
-        for task in dict.fromkeys(tasks)
-        for triples in _triples(prepared / f"{split}_{task}.parquet").split(settings.evaluation_batch_size)
-    ]
+    lists = {task: _triples(prepared / f"{split}_{task}.parquet") for task in tasks}
+    candidates = next(iter(lists.values())).shape[1]
+    size = settings.evaluation_batch_size or min(max(graph.nodes**2 // 40 // candidates, 1), 256)
+    batches = [Batch(graph, triples, task) for task in lists for triples in lists[task].split(size)]
     return Batches(lambda rng: iter(batches), len(batches))
 
 

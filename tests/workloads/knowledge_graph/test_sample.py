@@ -127,6 +127,15 @@ def test_the_test_takes_an_explicit_argument(prepared: Path) -> None:
     ]
 
 
+def test_by_default_a_batch_of_lists_leaves_most_of_the_graph_to_see(prepared: Path) -> None:
+    """31 nodes have 480 pairs, of which a list joins up to 51."""
+    for batch in load(DataSettings(), prepared).valid.draw(torch.Generator()):
+        assert len(batch.triples) == 1
+    test = load(DataSettings(), prepared, test=True).test
+    assert test is not None
+    assert {len(batch.triples) for batch in test.draw(torch.Generator())} == {1}
+
+
 def test_queries_that_are_not_observed_are_trained_on(prepared: Path) -> None:
     data = load(DataSettings(), prepared)
     (batch,) = data.train.draw(torch.Generator().manual_seed(0))
