@@ -31,13 +31,9 @@ settings = {"seeds": 3, "steps": 5, "threads": 1, "width": 32, "layers": 3, "bat
 
 BASE = {"nodes": 2000, "relations": 40, "edges": 8000}
 SIZES = {"relations": (20, 40, 80), "nodes": (1000, 2000, 4000), "edges": (4000, 8000, 16000)}
+LOOPS = ("subtracting loop", "double loop")
 REAL = {
-    "WN18RR v1": (
-        ("kg_grail", "wn18rr_v1-4.zip"),
-        "WN18RR_v1",
-        "WN18RR_v1_ind",
-        ("isdea", "isdea_plus", "subtracting loop", "double loop"),
-    ),
+    "WN18RR v1": (("kg_grail", "wn18rr_v1-4.zip"), "WN18RR_v1", "WN18RR_v1_ind", ("isdea", "isdea_plus", *LOOPS)),
     "DB2WD": (("kg_isdea", "pediatypes_15k_v2.zip"), "DB2WD-15K-V2", "", ("isdea", "isdea_plus")),
 }
 """The loops over DB2WD's 288 relations would take minutes a step and more than 10 GB."""

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
 
-from stages.core.kinds import Data, Output
+from stages.core.kinds import Data, Metrics, Output
 from stages.core.score import score
 from stages.core.space import full, groups_of
 from stages.workloads.knowledge_graph import WORKLOAD
@@ -26,6 +27,10 @@ FAMILIES = [
 def settings(block: dict[str, object]) -> object:
     """As read from params.yaml."""
     return TypeAdapter(WORKLOAD.model_settings).validate_python(block)
+
+
+def scored(values: list[Tensor], batches: list[Batch]) -> Metrics:
+    return WORKLOAD.score((Output(value, "candidates"), batch) for value, batch in zip(values, batches, strict=True))
 
 
 @pytest.fixture
@@ -63,10 +68,7 @@ def test_a_perfect_prediction_scores_best(data: Data[Batch]) -> None:
     rng = torch.Generator().manual_seed(0)
     noise = [torch.rand(batch.triples.shape[:2], generator=rng) for batch in batches]
     perfect = [value + 2 * (torch.arange(value.shape[1]) == 0) for value in noise]
-    best, other = (
-        WORKLOAD.score((Output(value, "candidates"), batch) for value, batch in zip(values, batches, strict=True))
-        for values in (perfect, noise)
-    )
+    best, other = (scored(values, batches) for values in (perfect, noise))
     assert set(best.values()) == {1.0}
     assert all(other[name] < 1 for name in best)
     assert next(iter(best)) == "mixed_mrr"
