@@ -92,7 +92,7 @@ class Convolution(nn.Module):
 
     def forward(self, state: Tensor, step: Step, visible: Visible) -> Tensor:
         """(rows before, inside) -> (rows after, outside)"""
-        return self.norm(self._own(state, step, visible) + self._other(state, step, visible), step.after.share.to(state.dtype))
+        return self.norm(self._own(state, step, visible) + self._other(state, step, visible), step.after.share)
 
     def _own(self, state: Tensor, step: Step, visible: Visible) -> Tensor:
         value = self.own.first(state)
@@ -209,7 +209,7 @@ class Isdea(nn.Module):
 
     def _mix(self, state: Tensor, level: Level, asked: Tensor) -> Tensor:
         """(rows, channels) -> (asked, channels): two layers without edges, the second one only where it is asked for."""
-        state, share = self.mix_gates[0](state), level.share.to(state.dtype)
+        state, share = self.mix_gates[0](state), level.share
         own, other = self.mixes[0](state, self.totals[0](state, level.gather, share), level.relations)
         state = self.mix_gates[1](torch.relu(self.norm(own + level.spread(other), share)))
         total = self.totals[1](state, level.gather, share)

@@ -78,3 +78,16 @@ def test_a_perfect_prediction_scores_best(data: Data[Batch]) -> None:
 def test_an_unknown_family_is_refused_with_those_that_exist() -> None:
     with pytest.raises(ValidationError, match="'isdea', 'isdea_plus'"):
         settings({"family": "transe"})
+
+
+@pytest.mark.parametrize("block", FAMILIES)
+def test_every_family_runs_in_mixed_precision(data: Data[Batch], block: dict[str, object]) -> None:
+    torch.manual_seed(0)
+    model, batch = WORKLOAD.model(settings(block), data.sizes, None), next(data.train.draw(torch.Generator().manual_seed(0)))
+    plain = WORKLOAD.apply(model, batch).prediction
+    with torch.autocast("cpu", torch.bfloat16):
+        output = WORKLOAD.apply(model, batch)
+        value = WORKLOAD.loss(output, batch)
+    value.backward()
+    assert (output.prediction - plain).abs().max() < 0.2
+    assert all(torch.isfinite(weight.grad).all() for weight in model.parameters() if weight.grad is not None)
