@@ -34,22 +34,37 @@ class Cell:
         key = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
         return WORK / f"{self.set}-{self.method}-{self.seed}-{key}"
 
+    @property
+    def done(self) -> bool:
+        """Whether its metrics are there."""
+        return (self.folder / "metrics.json").exists()
+
 
 def measure(cells: Iterable[Cell], run: Callable[[Cell], dict[str, Metrics]]) -> list[Row]:
-    """Runs every cell that is not yet measured; `run` gives set name -> metrics. Returns one row a set, method and metric."""
+    """Runs every cell that is not yet measured; `run` gives set name -> metrics. Returns one row a set, method and metric.
+
+    Ctrl-C ends the measuring: the rows are then those of the cells that are done, and say how many seeds they rest on.
+    """
     gathered: dict[tuple[str, str, str], list[float]] = {}
+    interrupted = False
     for cell in cells:
-        for group, name, value in _values(cell, run):
+        if interrupted and not cell.done:
+            continue
+        try:
+            values = list(_values(cell, run))
+        except KeyboardInterrupt:
+            interrupted = True
+            continue
+        for group, name, value in values:
             gathered.setdefault((group, cell.method, name), []).append(value)
     return [row(*key, values) for key, values in gathered.items()]
 
 
 def _values(cell: Cell, run: Callable[[Cell], dict[str, Metrics]]) -> Iterator[tuple[str, str, float]]:
-    path = cell.folder / "metrics.json"
-    if not path.exists():
-        write_json(path, run(cell))
+    if not cell.done:
+        write_json(cell.folder / "metrics.json", run(cell))
         Console().print(f"{cell.set} {cell.method} seed {cell.seed}: done")
-    for group, metrics in read_json(path).items():
+    for group, metrics in read_json(cell.folder / "metrics.json").items():
         for name, value in metrics.items():
             yield group, name, value
 
