@@ -48,11 +48,11 @@ def run(
     sets, seeds = list(sets), list(seeds)
     by_name = {entry.name: entry for entry in sets}
     cells = []
-    for entry in sets:
-        for name, block in methods.items():
+    for name, block in methods.items():
+        for entry in sets:
             settings = {"prepare": dict(entry.prepare), **block}
             cells += [Cell(entry.name, kind, seed, settings) for kind in (name, f"{name}_untrained") for seed in seeds]
-        cells.append(Cell(entry.name, "reverse_edge", EVALUATION_SEED, {"prepare": dict(entry.prepare)}))
+    cells += [Cell(entry.name, "reverse_edge", EVALUATION_SEED, {"prepare": dict(entry.prepare)}) for entry in sets]
     return measure(cells, lambda cell: _measured(cell, by_name[cell.set], controls.get(cell.method.removesuffix("_untrained"), WORKLOAD)))
 
 
