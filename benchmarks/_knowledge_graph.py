@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 from pydantic import TypeAdapter
+from torch import nn
 
 from benchmarks._cells import Cell, Row, measure
 from stages.core import checkpoint, machine
+from stages.core.files import read_json, write_json
 from stages.core.fit import FitSettings
 from stages.core.kinds import Data, Metrics, Output, Workload
 from stages.core.score import EVALUATION_SEED, score
@@ -73,12 +75,21 @@ def _measured(cell: Cell, entry: Set, workload: Workload[Batch]) -> dict[str, Me
         model = workload.model(settings.model, _loaded(settings.data, first).sizes, None)
         facts: Metrics = {}
     else:
-        started = time.perf_counter()
-        best = teach(settings, workload, prepared=first, teacher=cell.folder / "teacher", rng=rng, log=_say(cell))
-        model = checkpoint.read_model(workload, cell.folder / "teacher")
-        facts = {"train_seconds": time.perf_counter() - started, "best_epoch": best["best_epoch"]}
+        model, facts = _taught(cell, settings, workload, first, rng)
     model = model.to(machine.device())
     return {suffix[name]: score(WORKLOAD, model, _loaded(settings.data, path).test) | facts for name, path in prepared.items()}
+
+
+def _taught(
+    cell: Cell, settings: TeachSettings, workload: Workload[Batch], prepared: Path, rng: torch.Generator
+) -> tuple[nn.Module, Metrics]:
+    """A model that an earlier measurement of this cell has trained is not trained again."""
+    facts, teacher = cell.folder / "facts.json", cell.folder / "teacher"
+    if not facts.exists():
+        started = time.perf_counter()
+        best = teach(settings, workload, prepared=prepared, teacher=teacher, rng=rng, log=_say(cell))
+        write_json(facts, {"train_seconds": time.perf_counter() - started, "best_epoch": best["best_epoch"]})
+    return checkpoint.read_model(workload, teacher), read_json(facts)
 
 
 def _prepared(folder: Path, entry: Set, lists: str) -> Path:

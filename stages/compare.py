@@ -37,19 +37,18 @@ def _rows(reports: dict[str, Row], names: dict[str, str]) -> list[Row]:
         mine = {student: report for student, report in reports.items() if names[student] == teacher}
         first = next(iter(mine.values()))
         own = {"name": teacher, "kind": "teacher", "teacher": teacher, "search": "", "losses": ""}
-        rows.append(own | _facts(first["teacher"], first["teacher"]))
+        rows.append(own | _facts(first["metric"], first["teacher"], first["teacher"]))
         rows += [_student_row(student, teacher, report) for student, report in mine.items()]
     return rows
 
 
 def _student_row(name: str, teacher: str, report: Row) -> Row:
     origin = {"search": report["search"]["method"], "losses": "+".join(report["losses"]) or "none"}
-    facts = _facts(report["student"], report["teacher"]) | {"agreement": report["agreement"]}
+    facts = _facts(report["metric"], report["student"], report["teacher"]) | {"agreement": report["agreement"]}
     return {"name": name, "kind": "student", "teacher": teacher} | origin | facts
 
 
-def _facts(own: Row, teacher: Row) -> Row:
-    metric = next(iter(own))
+def _facts(metric: str, own: Row, teacher: Row) -> Row:
     return {
         "metric": metric,
         "quality": own[metric],

@@ -47,12 +47,13 @@ def evaluate(
         "student": checkpoint.read_model(workload, student).to(device),
     }
     rows = {name: _measured(workload, model, test, example) for name, model in models.items()}
+    metric = next(iter(rows["student"]))
     times = latency.interleaved(_calls(workload, models, first_batch(test, device)), settings.latency_repetitions, device)
     for name, (median, spread) in times.items():
         rows[name] |= {"latency_ms": median, "latency_spread_ms": spread}
     alike = _agreement(workload, models, test)
     record = checkpoint.read_record(student)
-    description = {"search": record["search"], "losses": record["losses"], "higher_is_better": workload.higher_is_better}
+    description = {"metric": metric, "search": record["search"], "losses": record["losses"]}
     report.mkdir(parents=True, exist_ok=True)
     write_json(report / "report.json", {**rows, "agreement": alike, **description})
     log({"agreement": alike} | rows["student"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,23 @@ def test_a_student_is_distilled_evaluated_and_compared(taught, tmp_path):
     assert rows[1]["quality"] == report["student_accuracy"]
     assert "| small | halved | distance | accuracy |" in (tmp_path / "comparison" / "table.md").read_text()
     assert (tmp_path / "comparison" / "picture.svg").read_text().startswith("<?xml")
+
+
+def test_the_metric_to_beat_is_the_workloads_first_and_not_the_alphabets(taught, tmp_path):
+    def reordered(answers):
+        accuracy = WORKLOAD.score(answers)
+        return {"z_accuracy": accuracy["accuracy"], "a_cross_entropy": accuracy["cross_entropy"]}
+
+    workload = replace(WORKLOAD, score=reordered)
+    find(taught, tmp_path / "found")
+    shrink(taught, tmp_path)
+    paths = {"prepared": taught / "prepared", "teacher": taught / "teacher", "student": tmp_path / "student"}
+    report = tmp_path / "reports" / "small"
+    evaluate(EvaluateSettings(data=DATA), workload, **paths, report=report, rng=rng(), log=lambda _: None)
+    compare({"small": "rings"}, reports=tmp_path / "reports", comparison=tmp_path / "comparison", rng=rng(), log=lambda _: None)
+    rows = json.loads((tmp_path / "comparison" / "table.json").read_text())
+    assert {row["metric"] for row in rows} == {"z_accuracy"}
+    assert all(0 <= row["quality"] <= 1 for row in rows)
 
 
 def test_without_losses_the_teacher_is_not_read(taught, tmp_path):

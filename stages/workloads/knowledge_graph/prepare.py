@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -65,6 +65,8 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
         test_parts += [source.observed, source.train, source.valid]
     test = Numbering.of(*test_parts)
     train = test if source.same_graph else Numbering.of(source.observed, source.train, source.valid)
+    if set(test.relations) <= set(train.relations):  # only the nodes are new: a relation that the test graph lacks still is one
+        test = replace(test, relations=train.relations)
     tables = {
         "train_graph": train.number(source.observed),
         "train": train.number(source.train),
