@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -37,19 +39,20 @@ def literal_states(model: Isdea, batch: Batch, subtract: bool = False) -> Tensor
 def _convolved(layer: Convolution, state: Tensor, edges: Edges, subtract: bool) -> Tensor:
     """BN(GIN1(H_k, A_k) + GIN2(mean of the others, their edges)) for each relation k."""
     results = []
-    total = state.sum(0) if subtract else None
-    for kind in range(len(state)):
-        own = _isomorphism(layer.own, state[kind], edges, edges[1] == kind)
-        other = _isomorphism(layer.other, _mean_of_others(state, kind, total), edges, edges[1] != kind)
+    for kind, (own_state, other_state) in enumerate(_beside_others(state, subtract)):
+        own = _isomorphism(layer.own, own_state, edges, edges[1] == kind)
+        other = _isomorphism(layer.other, other_state, edges, edges[1] != kind)
         results.append(own + other)
     return _normalised(layer.norm, torch.stack(results))
 
 
-def _mean_of_others(state: Tensor, kind: int, total: Tensor | None) -> Tensor:
-    others = max(len(state) - 1, 1)
-    if total is not None:
-        return (total - state[kind]) / others
-    return torch.stack([state[other] for other in range(len(state)) if other != kind]).sum(0) / others
+def _beside_others(state: Tensor, subtract: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each relation's state with the mean of all others."""
+    # Taken apart once: the gradient of state[k] would be as large as all states, for each k.
+    states, total, others = state.unbind(), state.sum(0), max(len(state) - 1, 1)
+    for kind, own in enumerate(states):
+        rest = total - own if subtract else torch.stack([*states[:kind], *states[kind + 1 :]]).sum(0)
+        yield own, rest / others
 
 
 def _isomorphism(perceptron: Perceptron, state: Tensor, edges: Edges, which: Tensor) -> Tensor:
@@ -61,9 +64,7 @@ def _isomorphism(perceptron: Perceptron, state: Tensor, edges: Edges, which: Ten
 
 
 def _mixed(mix: Mix, state: Tensor, subtract: bool) -> Tensor:
-    total = state.sum(0) if subtract else None
-    parts = [mix.own(state[kind]) + mix.other(_mean_of_others(state, kind, total)) for kind in range(len(state))]
-    return torch.stack(parts)
+    return torch.stack([mix.own(own) + mix.other(others) for own, others in _beside_others(state, subtract)])
 
 
 def _normalised(norm: torch.nn.BatchNorm1d, state: Tensor) -> Tensor:
