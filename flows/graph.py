@@ -18,6 +18,8 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 
+from flows import zombies
+
 if TYPE_CHECKING:
     from dvc.stage import Stage
 
@@ -60,6 +62,7 @@ def read(folder: Path) -> tuple[Node, ...]:
     try:
         # DVC names stages, and paths in its messages, as seen from the working folder.
         with contextlib.chdir(folder), Repo() as repo, lock_repo(repo):
+            zombies.release(repo)
             return tuple(_nodes(repo.index.graph))
     except LockError as error:
         raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error

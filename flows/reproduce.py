@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Literal
+
+import psutil
 
 from flows.graph import Node
 from flows.leash import leashed
@@ -91,7 +94,7 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + GRACE
         while time.monotonic() < deadline:
             process.poll()  # a leader that is not waited for would count as alive
-            if not _signal(process.pid, 0):
+            if not _signal(process.pid, 0) or not _working(process.pid):
                 return
             time.sleep(0.05)
 
@@ -103,3 +106,12 @@ def _signal(group: int, number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _working(group: int) -> bool:
+    """Whether one of a group is more than a zombie: in a container whose first process reaps nobody, orphans stay zombies."""
+    for process in psutil.process_iter(["status"]):
+        with suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                return True
+    return False

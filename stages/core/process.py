@@ -117,7 +117,8 @@ def is_dead(name: str) -> bool:
     if boot != _boot():
         return True
     try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != start
+        process = psutil.Process(int(pid))
+        return process.status() == psutil.STATUS_ZOMBIE or f"{process.create_time():.2f}" != start
     except psutil.NoSuchProcess:
         return True
 

@@ -11,6 +11,7 @@ import pytest
 
 from stages.core import process
 from stages.core.errors import UserError
+from tests.processes import until
 
 
 def test_a_lease_is_held_by_one_and_free_again_afterwards(tmp_path: Path):
@@ -36,6 +37,16 @@ def test_a_waiting_lock_lets_one_in_at_a_time(tmp_path: Path):
     for worker in workers:
         worker.join()
     assert path.read_text() == "80"
+
+
+def test_a_process_that_nobody_has_reaped_is_dead():
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    name = process.identity(child.pid)
+    assert not process.is_dead(name)
+    assert child.stdin
+    child.stdin.close()
+    until(lambda: process.is_dead(name), 10)
+    child.wait()
 
 
 def test_a_process_is_dead_when_it_has_ended_or_its_number_is_somebody_elses():

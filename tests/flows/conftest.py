@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.processes import until
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -98,14 +99,6 @@ class Project:
         return subprocess.Popen(
             command, cwd=self.folder, env={**os.environ, **environment}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-
-
-def until(condition: Callable[[], Any], seconds: float = 60) -> None:
-    """Waits for a condition to become true, and fails if it does not."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="session")

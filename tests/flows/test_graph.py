@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from flows import graph
 from flows.graph import Busy, Node, Problem
+from tests.processes import alive, until
 
 # DVC's own use of a library that has grown older.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
@@ -117,6 +121,23 @@ def test_a_running_stage_makes_the_folder_busy_and_not_the_reader_wait(fresh):
     finally:
         os.kill(fresh.process("prepare@rings"), signal.SIGKILL)
         running.communicate()
+
+
+def test_what_a_zombie_holds_is_free_and_what_a_process_holds_is_not(fresh):
+    """DVC itself takes a zombie for a process that still works."""
+    lock = fresh.folder / ".dvc/tmp/rwlock"
+    lock.parent.mkdir(exist_ok=True)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as holder:
+        entry = {"pid": holder.pid, "cmd": "dvc repro"}
+        raw = str(fresh.folder / "data/raw/toy.json")
+        lock.write_text(json.dumps({"write": {raw: entry}, "read": {}}))
+        with pytest.raises(Busy, match="a stage is running"):
+            nodes()
+        holder.kill()
+        until(lambda: not alive(holder.pid))
+        assert psutil.pid_exists(holder.pid)
+        assert nodes()
+    assert not any(json.loads(lock.read_text()).values())
 
 
 def test_names_choose_a_part_with_all_that_it_needs(fresh):

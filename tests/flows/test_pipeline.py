@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.flows.conftest import Project, until
+from tests.flows.conftest import Project
+from tests.processes import alive, until
 
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 AUDIT = '''
@@ -85,7 +86,7 @@ def chapter(project: Project, end: signal.Signals | None = None) -> Chapter:
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(end)
     text, _ = process.communicate(timeout=240)
-    until(lambda: not any(psutil.pid_exists(member.pid) for member in family), 30)
+    until(lambda: not any(alive(member.pid) for member in family), 30)
     flows = [row for row in rows(project.folder, "flow_run") if row["id"] not in before]
     tasks = [row for row in rows(project.folder, "task_run") if flows and row["flow_run_id"] == flows[0]["id"]]
     assert len(flows) <= 1

@@ -12,14 +12,13 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 
 from flows import graph, reproduce
 from flows.graph import Node
 from flows.reproduce import StageFailed, Stopped, log_path
-from tests.flows.conftest import until
+from tests.processes import alive, until
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 
@@ -38,10 +37,6 @@ def recorded(project: Any, name: str) -> bool:
     """Whether dvc.lock knows the stage."""
     path = project.folder / "dvc.lock"
     return path.exists() and name in yaml.safe_load(path.read_text())["stages"]
-
-
-def alive(process: int) -> bool:
-    return psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
 
 
 def test_a_stage_runs_once_and_its_words_are_kept(fresh):

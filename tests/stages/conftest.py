@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -180,12 +179,3 @@ def scratch(project: Path, stage: str) -> list[Path]:
 def only(runs: list[Any]) -> list[Any]:
     """The runs of stages."""
     return [run for run in runs if "dvc.stage" in run.data.tags]
-
-
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """Waits for a condition to become true, and fails if it does not."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-    return value

@@ -18,7 +18,8 @@ import pytest
 from stages import find, track
 from stages.__main__ import main
 from stages.core import process
-from tests.stages.conftest import locked, only, scratch, until
+from tests.processes import alive, until
+from tests.stages.conftest import locked, only, scratch
 
 Runs = Callable[[], list[Any]]
 Start = Callable[..., subprocess.Popen[str]]
@@ -87,7 +88,7 @@ def test_a_command_outlives_a_killed_dvc(project: Path, start: Start, shell: str
     repro.kill()
     repro.wait()
     time.sleep(0.3)
-    assert child.is_running()
+    assert alive(child.pid)
 
 
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
@@ -99,7 +100,7 @@ def test_a_stage_does_not_and_a_second_copy_is_refused_meanwhile(project: Path, 
     assert capsys.readouterr().err == f"this stage is already running here as process {stage.pid}: wait for its end, or stop it\n"
     repro.kill()
     repro.wait()
-    until(lambda: not stage.is_running())
+    until(lambda: not alive(stage.pid))
     assert not (project / "data/slow").exists()
     [run] = only(runs())
     assert (run.info.status, run.data.tags["error"]) == ("KILLED", "Stopped: stopped by SIGTERM")

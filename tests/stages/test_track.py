@@ -18,7 +18,7 @@ import pytest
 from stages import track
 from stages.core import process
 from stages.record import Execution, Item, Record
-from tests.stages.conftest import until
+from tests.processes import until
 
 Runs = Callable[[], list[Any]]
 PREPARED = Item("data/rings/prepared", "0" * 32 + ".dir", model=False)

@@ -1,0 +1,26 @@
+"""Waiting for processes, in tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+
+def alive(process: int) -> bool:
+    """Whether a process still does something: where the first process reaps nobody, orphans stay zombies for ever."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """Waits for a condition to become true, and fails if it does not; its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return value
