@@ -14,8 +14,6 @@ installed package, or to a generator.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from stages.core.errors import UserError
 from stages.core.files import read_json
 from stages.core.kinds import Settings
+from stages.core.packaged import PackagedFile, read_packaged
 from stages.workloads.knowledge_graph import family_diagram
 
 Triples = list[tuple[str, str, str]]
@@ -48,14 +47,9 @@ class Source:
     """Whether the test asks about the training graph."""
 
 
-class _File(Settings):
-    path: str
-    sha256: str
-
-
 class _Package(Settings):
     package: str
-    files: dict[Role, _File]
+    files: dict[Role, PackagedFile]
 
 
 _Pointer = TypeAdapter(_Package | family_diagram.FamilyDiagram)
@@ -154,13 +148,6 @@ def _pointer(raw: Path) -> _Package | family_diagram.FamilyDiagram:
         raise UserError(f"{raw}: {where} - wanted a package with files, or a generator - {first['msg']}") from None
 
 
-def _packaged(raw: Path, package: str, role: Role, file: _File) -> Triples:
-    """One file of an installed package, found without importing the package."""
-    try:
-        path = Path(str(importlib.metadata.distribution(package).locate_file(file.path)))
-        content = path.read_bytes()
-    except (importlib.metadata.PackageNotFoundError, OSError):
-        raise UserError(f"{raw}: files.{role} - wanted {file.path} of the installed package {package} - there is none") from None
-    if (got := hashlib.sha256(content).hexdigest()) != file.sha256:
-        raise UserError(f"{raw}: files.{role} - wanted {file.path} with sha256 {file.sha256} - got {got}")
+def _packaged(raw: Path, package: str, role: Role, file: PackagedFile) -> Triples:
+    path, content = read_packaged(f"{raw}: files.{role}", package, file)
     return parse(content, str(path))
