@@ -103,4 +103,5 @@ def _is_finite(cell: Any) -> bool:
 
 def _short(value: Any) -> str:
     shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:60]}... ({len(value)} in all)"
+    count = f" ({len(value)} in all)" if isinstance(value, list) else ""
+    return shown if len(shown) <= 60 else f"{shown[:60]}...{count}"
