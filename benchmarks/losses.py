@@ -17,7 +17,7 @@ from torch.nn.functional import mse_loss
 from torch.utils.benchmark import Timer
 
 from stages.core.kinds import IMAGE, NODES, Feature, Layout, Loss, Output
-from stages.losses import channel, logits, margin, pearson
+from stages.losses import channel, logits, margin, pearson, regression
 
 name = "losses"
 expected_seconds = 60
@@ -70,6 +70,15 @@ def naive_channel(student: Tensor, teacher: Tensor, temperature: float = 4.0) ->
     return temperature**2 * total / student[..., 0].numel()
 
 
+def naive_regression(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of (rows, values)."""
+    total = student.new_zeros(())
+    for ours, theirs in zip(student, teacher, strict=True):
+        for known, wanted in zip(ours, theirs, strict=True):
+            total = total + (known - wanted) ** 2
+    return total / student.numel()
+
+
 @dataclass(frozen=True)
 class Case:
     """One loss on one shape; `flat` views a value of that shape as its double loop wants it."""
@@ -105,6 +114,7 @@ GRAPH = ("5000 nodes of 64", (5000, 64), NODES, lambda value: value.t().unsqueez
 CASES = [
     Case("128 rows of 64 classes", "logits", logits.LOSS, naive_logits, (128, 64), meaning="classes"),
     Case("128 queries of 64 candidates", "margin", margin.LOSS, naive_margin, (128, 64)),
+    Case("128 rows of 64 values", "regression", regression.LOSS, naive_regression, (128, 64)),
 ] + [
     Case(title, method, loss, naive, shape, layout, flat)
     for title, shape, layout, flat in (IMAGES, GRAPH)
