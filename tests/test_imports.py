@@ -15,9 +15,10 @@ FILES = sorted(path for folder in ("flows", "stages") for path in (ROOT / folder
 ONLY = {
     "prefect": {"flows"},
     "mlflow": {"stages/track.py"},
-    "dvc": {"flows/graph.py", "stages/fingerprint.py"},
+    "dvc": {"flows/graph.py", "flows/zombies.py", "stages/fingerprint.py"},
     "typer": {"flows/__main__.py"},
     "pykeen": set(),
+    "libpysal": set(),
 }
 
 

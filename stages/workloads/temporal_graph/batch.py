@@ -10,6 +10,7 @@ from torch import Tensor
 
 ABSENT = -1.0
 """Stands in an edge's history where the edge is absent; weights are never negative."""
+UNIT = torch.tensor([[0.0], [1.0]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,9 @@ class Batch:
     """(nodes, outputs): what is asked for, at the last step of the window; in units of `target`. Empty for classes."""
     absolute: bool = False
     """Whether training is by the absolute error and not by the square."""
+    unit: Tensor = UNIT
+    """(2, outputs): a target is (its raw value - unit[0]) / unit[1], the raw value being its log(1 + x) where `log` says so."""
+    log: bool = False
 
     @property
     def steps(self) -> int:
@@ -64,6 +68,11 @@ class Batch:
         history = self.weight.new_full((self.edges.shape[1], self.steps), ABSENT)
         history[self.pair, step] = self.weight
         return history
+
+    def raw(self, value: Tensor) -> Tensor:
+        """(nodes, outputs) in units of the target -> in the units of the data."""
+        value = value * self.unit[1] + self.unit[0]
+        return value.expm1() if self.log else value
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         """On a device."""
