@@ -63,6 +63,7 @@ class Attention(Encoder):
         self.gate, self.gate_asked = blueprint.gate(self.axis), blueprint.gate(asked)
         self.query, self.key = blueprint.linear(self.axis, asked), blueprint.linear(self.axis, asked)
         self.value = blueprint.linear(self.axis, self.axis)
+        declare(self, {}, (asked + self.axis,))
 
     def forward(self, history: Tensor) -> Tensor:
         """(rows, steps, channels) -> (rows, width)"""
@@ -70,6 +71,10 @@ class Attention(Encoder):
         query = self.gate_asked(self.query(state[:, -1:]))
         share = torch.softmax(query @ self.key(state).mT * self.scale, -1)
         return (share @ self.value(state)).squeeze(1) + state[:, -1]
+
+    def rows(self, history: Tensor) -> int:
+        """Scores, each a product over the asked channels, and shares of values."""
+        return history.shape[0] * history.shape[1]
 
 
 class Series(Encoder):
