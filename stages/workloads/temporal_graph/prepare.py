@@ -65,6 +65,8 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
 
 def _windows(settings: PrepareSettings, panel: Panel) -> tuple[Split, int]:
     steps = panel.features.shape[1]
+    if settings.log and float(panel.features.min()) <= -1:
+        raise UserError(f"prepare.log - wanted values above -1, of which log(1 + x) exists - got {float(panel.features.min()):g}")
     if panel.labels is None:
         if settings.window is None:
             raise UserError("prepare.window - wanted the number of steps that a model sees - got none")
@@ -72,6 +74,8 @@ def _windows(settings: PrepareSettings, panel: Panel) -> tuple[Split, int]:
             raise UserError(f"a forecast is made for one graph - got {len(panel.length)} graphs without classes")
         _check_targets(settings, panel)
         return forecasts(panel, settings.window, settings.horizon, settings.split), settings.window
+    if len(panel.length) < 10:
+        raise UserError(f"wanted at least 10 graphs with classes, to be split 7:1:2 - got {len(panel.length)}")
     window = min(settings.window or steps, steps)
     graphs = torch.arange(len(panel.length))
     return Split(graphs, torch.full_like(graphs, steps - window), cut(len(graphs))), window
@@ -82,8 +86,6 @@ def _check_targets(settings: PrepareSettings, panel: Panel) -> None:
         raise UserError(
             f"prepare.targets - wanted at most the {len(panel.channels)} channels {list(panel.channels)} - got {settings.targets}"
         )
-    if settings.log and float(panel.features.min()) <= -1:
-        raise UserError(f"prepare.log - wanted values above -1, of which log(1 + x) exists - got {float(panel.features.min()):g}")
 
 
 def _scaled_features(settings: PrepareSettings, panel: Panel, split: Split, window: int) -> _Scaled:
@@ -103,9 +105,11 @@ def _scaled_weights(settings: PrepareSettings, panel: Panel, split: Split, windo
     weight = panel.weight.log1p() if settings.edge_scale == "log" else panel.weight
     if settings.edge_scale == "none" or not len(weight):
         return weight
-    known = weight
-    if not panel.static and panel.labels is None:
-        known = weight[_training_steps(settings, panel, split, window)[panel.step]]
+    known = weight[_training_events(settings, panel, split, window)]
+    if not len(known):
+        raise UserError(
+            f"prepare.edge_scale - wanted an edge that training sees, to measure the scale on - all {len(weight)} are elsewhere"
+        )
     low, span = known.min(), known.max() - known.min()
     return ((weight - low) / span).clamp_min(0) if span > 0 else torch.ones_like(weight)
 
@@ -114,6 +118,14 @@ def _training_steps(settings: PrepareSettings, panel: Panel, split: Split, windo
     if panel.labels is not None:
         return torch.ones(panel.features.shape[1], dtype=torch.bool)
     return seen(split, window, settings.horizon, panel.features.shape[1])
+
+
+def _training_events(settings: PrepareSettings, panel: Panel, split: Split, window: int) -> Tensor:
+    if panel.labels is not None:
+        return split.role[panel.graph[panel.source]] == TRAIN
+    if panel.static:
+        return torch.ones(len(panel.weight), dtype=torch.bool)
+    return _training_steps(settings, panel, split, window)[panel.step]
 
 
 def _training_nodes(panel: Panel, split: Split) -> Tensor:

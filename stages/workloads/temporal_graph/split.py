@@ -61,6 +61,8 @@ def _dealt(number: Tensor) -> Tensor:
 
 
 def _dealt_by_degree(panel: Panel) -> Tensor:
+    if len(panel.graph) < 10:
+        raise UserError(f"wanted at least 10 nodes, to be split 7:1:2 - got {len(panel.graph)}")
     degree = torch.bincount(torch.cat((panel.source, panel.target)), minlength=len(panel.graph))
     role = torch.empty(len(degree), dtype=torch.int64)
     role[torch.argsort(degree, descending=True, stable=True)] = _dealt(torch.arange(len(degree)))
