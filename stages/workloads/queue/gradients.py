@@ -17,11 +17,12 @@ from torch.autograd.function import once_differentiable
 
 from stages.core.errors import UserError
 from stages.core.kinds import Settings
-from stages.workloads.queue.solve import Solver
+from stages.workloads.queue.solve import Solver, followed
 from stages.workloads.queue.spectrum import second_modulus
 from stages.workloads.queue.walk import Transitions, Walk, require_rates
 
-_LEAST_STOP = 1e-5
+_LEAST_STOP = 5e-4
+"""Below it a sum of thousands of terms costs more than a solve."""
 Pull = Callable[[Tensor], Tensor]
 """From a loss's gradient by the answer, (loads, states), to its gradient by the rates, (loads, transitions)."""
 
@@ -48,20 +49,25 @@ class Infinity(Settings):
     """The sum over the future stopped at random and reweighted: unbiased, at an expected cost of 1 / stop products.
 
     `stop` is the probability of stopping at each term. Its variance is finite only below 1 - |lambda_2|^2, with lambda_2
-    the walk's second eigenvalue; None measures that and takes half of it, for each load.
+    the walk's second eigenvalue; None measures that and takes half of it, for each load, and solves where that is too small.
     """
 
     method: Literal["infinity"] = "infinity"
     stop: float | None = Field(None, gt=0, lt=1)
+    forward: Literal["solve", "iterate"] = "solve"
+    """How the steady state itself is found; a chain of many thousand scattered transitions can only be followed."""
 
     def answer(self, walk: Walk) -> Answer:
         """The steady state; the number of terms is drawn from torch's global generator for each load."""
 
         def future(solver: Solver, steady: Tensor, value: Tensor) -> Tensor:
             stop = stopping_probability(self.stop, second_modulus(walk, steady))
-            return stopped_sum(walk, value, stop, draw_terms(stop))
+            slow = stop < _LEAST_STOP
+            terms = draw_terms(stop.clamp(min=_LEAST_STOP)).masked_fill(slow, 0)
+            found = stopped_sum(walk, value, stop, terms)
+            return torch.where(slow.unsqueeze(-1), solver.future(steady, value), found) if slow.any() else found
 
-        return _steady(walk, future)
+        return _steady(walk, future, iterate=self.forward == "iterate")
 
 
 class Truncated(Settings):
@@ -127,10 +133,10 @@ class _SteadyState(torch.autograd.Function):
         return context.pull(gradient), None, None, None
 
 
-def _steady(walk: Walk, future: Callable[[Solver, Tensor, Tensor], Tensor]) -> Answer:
+def _steady(walk: Walk, future: Callable[[Solver, Tensor, Tensor], Tensor], *, iterate: bool = False) -> Answer:
     """The steady state, with gradients through a sum over the future that `future` makes of a centred gradient."""
     solver = Solver(walk)
-    steady = solver.stationary()
+    steady = followed(walk) if iterate else solver.stationary()
 
     def pull(gradient: Tensor) -> Tensor:
         # Without centring the terms do not decay, and the growing weights amplify rounding.
@@ -141,20 +147,14 @@ def _steady(walk: Walk, future: Callable[[Solver, Tensor, Tensor], Tensor]) -> A
 
 
 def stopping_probability(wanted: float | None, modulus: Tensor) -> Tensor:
-    """(loads,), given the second modulus of each load. Raises UserError where the variance would be infinite or the sum endless."""
+    """(loads,), given the second modulus of each load. Raises UserError if the variance at the one wanted would be infinite."""
     limit = 1 - modulus.square()
     if wanted is not None and wanted >= limit.min():
         raise UserError(
             f"infinity wants a stopping probability below 1 - |lambda_2|^2 = {limit.min().item():.4g}, got {wanted:.4g}, "
             "at which its gradient has infinite variance: lower `stop`, leave it out, or use exact"
         )
-    stop = limit / 2 if wanted is None else torch.full_like(limit, wanted)
-    if stop.min() < _LEAST_STOP:
-        raise UserError(
-            f"infinity wants a walk that forgets, got |lambda_2| = {modulus.max().item():.8g}, so that a gradient would "
-            f"take {1 / max(stop.min().item(), 1e-12):.3g} products: use exact"
-        )
-    return stop
+    return limit / 2 if wanted is None else torch.full_like(limit, wanted)
 
 
 def draw_terms(stop: Tensor) -> Tensor:
@@ -165,8 +165,9 @@ def draw_terms(stop: Tensor) -> Tensor:
 
 def stopped_sum(walk: Walk, value: Tensor, stop: Tensor, terms: Tensor) -> Tensor:
     """The sum over s < terms of (1 - stop)^-s P^s v for each load: with P(S > s) = (1 - stop)^s its mean is the endless sum."""
-    total, weight = torch.zeros_like(value), (1 / (1 - stop)).unsqueeze(-1)
-    for term in range(int(terms.max())):
-        total = total + value * (term < terms).unsqueeze(-1)
-        value = weight * walk.expect(value)
+    total, weight = torch.zeros_like(value), 1 / (1 - stop).unsqueeze(-1)
+    reached = (torch.arange(int(terms.max()), device=terms.device)[:, None, None] < terms[:, None]).to(value)
+    for part in reached:
+        total.addcmul_(value, part)
+        value = walk.expect(value) * weight
     return total

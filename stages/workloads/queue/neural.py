@@ -29,10 +29,12 @@ class NeuralSettings(ChainSettings):
     width: int = Field(32, gt=0)
     hidden: int = Field(32, gt=0)
     depth: int = Field(2, ge=0)
-    reach: int = Field(3, gt=0)
+    reach: int = Field(1, gt=0)
     """How many states a transition downward may lead over."""
     load_input: bool = True
     """Whether rates may depend on the load; without it what the light loads teach holds at all loads."""
+    stiffness: float = Field(1.0, ge=0)
+    """Weight of the network's mean squared output: of what departs from one rate for all single steps."""
     decay: float = Field(3.0, ge=0)
     """Before training, each further state that a jump leads over divides its rate by e to this power."""
 
@@ -53,7 +55,10 @@ class Block(nn.Module):
 
 
 class Rates(nn.Module):
-    """The network; what it costs is counted, the solve for the steady state, which is the same for all, is not."""
+    """The network, and one factor of all rates, so that a change of scale is no change of shape.
+
+    What the network costs is counted; the solve for the steady state, which is the same for every student, is not.
+    """
 
     place: Tensor
     offset: Tensor
@@ -75,6 +80,7 @@ class Rates(nn.Module):
             }
         )
         self.gate, self.last = blueprint.gate(trunk), blueprint.linear(trunk, fixed(1))
+        self.scale = nn.Parameter(torch.zeros(()))
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
@@ -85,9 +91,11 @@ class Rates(nn.Module):
             trunk = block(trunk)
         trunk = self.gate(trunk)
         # Linear far out, where an exponential would run away at loads that were never seen.
-        rates = softplus(self.last(trunk).squeeze(-1).double() + self.offset)
+        shape = self.last(trunk).squeeze(-1).double()
+        rates = self.scale.double().exp() * softplus(shape + self.offset)
         far = rates[:, self.place[:, 2] > 1.5 / self.settings.reach]
-        return rates, penalty(far, self.settings.penalty or 0.0), {"trunk": Feature(trunk, TRANSITIONS)}
+        price = penalty(far, self.settings.penalty or 0.0) + self.settings.stiffness * shape.square().mean()
+        return rates, price, {"trunk": Feature(trunk, TRANSITIONS)}
 
     def _inputs(self, load: Tensor) -> Tensor:
         place = self.place.expand(len(load), -1, -1)

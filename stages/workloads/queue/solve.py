@@ -20,6 +20,23 @@ _REFINEMENTS = 100
 _FACTORISE: dict[str, Any] = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
 """The diagonal outweighs the rest of each row, so rows need not be exchanged."""
 _SINGULAR = 1e-14
+_STILL = 1e-12
+_BLOCK, _MOST_BLOCKS = 100, 1000
+
+
+def followed(walk: Walk) -> Tensor:
+    """The steady state, (loads, states), by following the walk from a uniform start until it stands still.
+
+    Raises UserError if it does not within a hundred thousand ticks.
+    """
+    state = walk.rates.new_full((len(walk.rates), walk.states), 1 / walk.states)
+    for _ in range(_MOST_BLOCKS):
+        before = state
+        for _ in range(_BLOCK):
+            state = walk.advance(state)
+        if (state - before).abs().sum(-1).max() < _STILL:
+            return state / state.sum(-1, keepdim=True)
+    raise UserError(f"a steady state wants a walk that stands still after {_BLOCK * _MOST_BLOCKS} ticks, got one that does not: use solve")
 
 
 @dataclass(frozen=True, eq=False)

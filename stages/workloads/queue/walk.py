@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stages.core.errors import UserError
 
-DENSE = 256
+DENSE = 64
 """Up to so many states matrices are as fast as lists of transitions, or faster."""
 _SLACK = 1e-3
 """How much faster than the busiest state the clock ticks: above 0, so that the walk is not periodic, and small, because it slows mixing."""

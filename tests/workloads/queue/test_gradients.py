@@ -22,7 +22,7 @@ from stages.workloads.queue.gradients import (
 )
 from stages.workloads.queue.solve import Solver
 from stages.workloads.queue.spectrum import second_modulus
-from stages.workloads.queue.walk import Walk
+from stages.workloads.queue.walk import Walk, births, deaths
 from tests.workloads.queue.chains import queue, random_walk
 
 DERIVATIVES = {0: 0.02079924, 1: 0.00083158, 2: -0.00475927, 19: -1.38236870e-06}
@@ -156,12 +156,21 @@ def test_infinite_variance_is_refused_and_half_of_the_limit_is_the_default() -> 
         stopping_probability(0.1, modulus)
     assert torch.allclose(stopping_probability(None, modulus), torch.tensor([0.095, 0.02955], dtype=torch.float64))
     assert stopping_probability(0.05, modulus).tolist() == [0.05, 0.05]
-    with pytest.raises(UserError, match="would take 1e\\+08 products: use exact"):
-        stopping_probability(None, torch.tensor([1 - 1e-8], dtype=torch.float64))
     walk = queue([13.0], [25.0])
     assert 0.1 < 1 - second_modulus(walk, Solver(walk).stationary()).square().item() < 0.125
     with pytest.raises(UserError, match="infinite variance"):
         by_mu(Infinity(stop=0.2), 0)
+
+
+def test_a_walk_that_hardly_forgets_is_solved() -> None:
+    """Two halves between which the walk almost never passes, and beside it one that forgets."""
+    rates = torch.ones(2, 6, dtype=torch.float64)
+    rates[0, [1, 4]] = 1e-6
+    path = births(4) + deaths(4, 1)
+    weights = torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 0]], dtype=torch.float64)
+    walk = Walk(path, rates)
+    assert (by_rates(Infinity(), walk, weights) - by_rates(Exact(), walk, weights)).abs().max() == 0
+    assert by_rates(Infinity(), walk, weights)[0, 1].abs() > 1e4
 
 
 def test_draws_follow_the_seed() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.core.errors import UserError
-from stages.workloads.queue.solve import Solver
+from stages.workloads.queue.solve import Solver, followed
 from stages.workloads.queue.spectrum import second_modulus
 from stages.workloads.queue.walk import Transitions, Walk, all_others, births, deaths
 from tests.workloads.queue.chains import queue, random_walk
@@ -144,3 +144,14 @@ def test_all_transitions_are_there_once() -> None:
     assert sorted(zip(every.source.tolist(), every.target.tolist(), strict=True)) == [(i, j) for i in range(6) for j in range(6) if i != j]
     near = all_others(known, 2)
     assert (near.source - near.target).tolist() == [-2] * 4
+
+
+def test_a_walk_that_is_followed_comes_to_its_steady_state() -> None:
+    walk = random_walk(3, 9)
+    assert (followed(walk) - Solver(walk).stationary()).abs().max() < 1e-11
+    stuck = Walk(births(2) + deaths(2, 1), torch.tensor([[1.0, 1e-9]], dtype=torch.float64))
+    assert followed(stuck)[0, 1] > 1 - 1e-8
+    slow = random_walk(3, 4)
+    slow.rates[:, 1:] *= 1e-7
+    with pytest.raises(UserError, match="stands still after 100000 ticks"):
+        followed(slow)
