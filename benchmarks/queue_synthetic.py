@@ -38,5 +38,5 @@ def _methods(entry: Set) -> Mapping[str, Mapping[str, Any]]:
         method: {"model": prior | {"gradient": gradient}, "fit": FIT} for method, gradient in GRADIENTS.items()
     }
     found["maximum_likelihood"] = {"model": prior | {"gradient": GRADIENTS["exact"]}}
-        found |= {method: {"model": model, "fit": FIT | {"learning_rate": 0.01, "clip_norm": 1.0}} for method, model in NETWORKS.items()}
+    found |= {method: {"model": model, "fit": FIT | {"learning_rate": 0.01, "clip_norm": 1.0}} for method, model in NETWORKS.items()}
     return found | {"floor_zero": {}}
