@@ -14,7 +14,8 @@ class Aggregate(nn.Module):
     def forward(self, value: Tensor, edges: Tensor, weight: Tensor) -> Tensor:
         """(nodes, channels), (2, pairs), (pairs,) -> (nodes, channels)"""
         source, target = edges
-        return torch.zeros_like(value).index_add(0, target, value[source] * weight[:, None])
+        messages = value[source] * weight[:, None]  # in mixed precision perhaps of another type than the values
+        return messages.new_zeros(value.shape).index_add(0, target, messages)
 
     def rows(self, value: Tensor, edges: Tensor, weight: Tensor) -> int:
         """Multiply-adds for one channel."""
