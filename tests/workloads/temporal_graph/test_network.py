@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from stages.core.space import Architecture, extract, groups_of, hard_masks, masked
 from stages.workloads.temporal_graph.batch import Batch
-from stages.workloads.temporal_graph.network import ACTIVATIONS, Network
+from stages.workloads.temporal_graph.network import ACTIVATIONS, FamilySettings, Network
 from tests.workloads.temporal_graph.graphs import joined, random_batch
 from tests.workloads.temporal_graph.networks import CHANNELS, STEPS, WIDTH, network_of, settings_of, sizes_of, some_batch
-from tests.workloads.temporal_graph.peers import difference
+from tests.workloads.temporal_graph.peers import ALL, difference
 
 CLASSES = 3
 
@@ -100,3 +101,20 @@ def test_features_are_named_states(activation: str) -> None:
     assert shapes == {"sequence": state, "layer0": state, "layer1": state, "state": (7, 2 * WIDTH), "head": state}
     assert output.meaning == "values"
     assert output.prediction.shape == (7, 1)
+
+
+@pytest.mark.parametrize("settings", ALL, ids=lambda settings: settings.family)
+def test_the_head_of_every_family_that_mixes_graph_and_time_can_be_cut(settings: FamilySettings) -> None:
+    batch = some_batch()
+    sizes, architecture = sizes_of(batch), Architecture({"head": (1,)})
+    network, static = network_of(settings, sizes), network_of(settings, sizes, architecture)
+    static.load_state_dict(extract(network, architecture))
+    with masked(network, hard_masks(groups_of(network), architecture, batch.history)):
+        expected = answer_of(network, batch)
+    assert difference(answer_of(static, batch), expected) < 1e-10
+    assert difference(answer_of(network, batch), expected) > 1e-6
+    mask = torch.full((settings.width,), 0.5, dtype=torch.float64, requires_grad=True)
+    with masked(network, {"head": mask}):
+        answer_of(network, batch).square().sum().backward()
+    assert mask.grad is not None
+    assert (mask.grad != 0).all()
