@@ -15,7 +15,8 @@ from rich.console import Console
 from stages.core.files import read_json, write_json
 from stages.core.kinds import Metrics
 
-WORK = Path(__file__).parent.parent / ".work" / "benchmarks"
+ROOT = Path(__file__).parent.parent
+WORK = ROOT / ".work" / "benchmarks"
 Row = dict[str, Any]
 
 

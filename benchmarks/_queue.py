@@ -18,7 +18,11 @@ from stages.core.files import read_json, write_json
 from stages.core.fit import FitSettings
 from stages.core.kinds import Batches, Data, Metrics, Output
 from stages.core.score import score
+from stages.distill import DistillSettings, WeightedLoss, distill
+from stages.losses.logits import LOSS as LOGITS
 from stages.prepare import prepare
+from stages.search import Budget, SearchSettings, search
+from stages.searches.dms import SEARCH as DMS
 from stages.teach import TeachSettings, teach
 from stages.workloads.queue import WORKLOAD
 from stages.workloads.queue.batch import Batch
@@ -78,7 +82,7 @@ def measured(cell: Cell, entry: Set) -> Metrics:
         model = maximum_likelihood(model_settings(cell.settings["model"]), data)
     else:
         teach(teach_settings(cell), WORKLOAD, prepared=prepared, teacher=cell.folder / "teacher", rng=rng, log=lambda record: None)
-        model = checkpoint.read_model(WORKLOAD, cell.folder / "teacher")
+        model = checkpoint.read_model(WORKLOAD, cell.folder / ("student" if _distilled(cell, prepared) else "teacher"))
     own = _unrolled(model, data.test) if cell.method.startswith("dc_bptt") else {}
     return score(WORKLOAD, model, data.test) | own
 
@@ -92,6 +96,21 @@ def prepared_folder(cell: Cell, entry: Set) -> Path:
     prepared, rng = cell.folder / "prepared", torch.Generator().manual_seed(cell.seed)
     prepare(WORKLOAD.prepare_settings(**entry.prepare), WORKLOAD, raw=raw, prepared=prepared, rng=rng, log=lambda record: None)
     return prepared
+
+
+def _distilled(cell: Cell, prepared: Path) -> bool:
+    """With a block `student`, a network of a share of the teacher's MACs is searched and taught; says whether there is one."""
+    block = cell.settings.get("student")
+    if block is None:
+        return False
+    data, fit = WORKLOAD.data_settings(**block["data"]), FitSettings(**block["fit"])
+    budget, places = Budget(unit="macs", share=block["share"]), {"prepared": prepared, "teacher": cell.folder / "teacher"}
+    found = SearchSettings(method="dms", settings=DMS.settings(fit=fit, structure_learning_rate=2e-2), budget=budget, data=data)
+    search(found, WORKLOAD, DMS, **places, found=cell.folder / "found", rng=machine.seed(cell.seed), log=lambda record: None)
+    wanted = DistillSettings(losses=(WeightedLoss(loss="logits", settings=LOGITS.settings()),), data=data, fit=fit)
+    places |= {"found": cell.folder / "found", "student": cell.folder / "student"}
+    distill(wanted, WORKLOAD, [LOGITS], **places, rng=machine.seed(cell.seed), log=lambda record: None)
+    return True
 
 
 def model_settings(block: Mapping[str, Any]) -> Any:

@@ -19,7 +19,7 @@ from stages.workloads.temporal_graph.batch import Batch
 name = "dyncsl"
 expected_seconds = 1800
 _STRIPPED = {"family": "time_then_graph", "convolution": "sum", "join": "none", "activation": "tanh"}
-_GINE = {"family": "time_then_graph", "edges": "series", "convolution": "gine"}
+_GINE = {"family": "time_then_graph", "nodes": "series", "edges": "series", "convolution": "gine"}
 _PEERS = ("graph_then_time", "evolvegcn_h", "evolvegcn_o", "gcrn", "dcrnn")
 _PLAIN = {"graph_then_time", "evolvegcn_h", "evolvegcn_o"}
 """These may leave the normalisation out, without which they could count neighbours."""
