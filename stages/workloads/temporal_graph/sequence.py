@@ -78,20 +78,16 @@ class Attention(Encoder):
 
 
 class Series(Encoder):
-    """tanh of one linear map of the whole series: no step waits for another, which makes it the fastest by far.
-
-    Values below 0 mean that there is none at the step; the map sees 0 then, and beside it whether there is one.
-    """
+    """tanh of one linear map of the whole series: no step waits for another, which makes it the fastest by far."""
 
     def __init__(self, blueprint: Blueprint, name: str, channels: int, width: int, steps: int) -> None:
         super().__init__()
         self.axis = blueprint.width(name, width)
-        self.linear = blueprint.linear(fixed(2 * steps * channels), self.axis)
+        self.linear = blueprint.linear(fixed(steps * channels), self.axis)
 
     def forward(self, history: Tensor) -> Tensor:
         """(rows, steps, channels) -> (rows, width)"""
-        series = history.flatten(1)
-        return torch.tanh(self.linear(torch.cat((series.clamp_min(0), (series >= 0).to(series)), 1)))
+        return torch.tanh(self.linear(history.flatten(1)))
 
 
 ENCODERS: Mapping[str, Callable[[Blueprint, str, int, int, int], Encoder]] = {

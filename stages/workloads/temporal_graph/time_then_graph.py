@@ -60,7 +60,7 @@ class TimeThenGraph(Body):
         settings = self.settings
         self.edge_axis = fixed(1)
         if not self.static:
-            self.edges = ENCODERS[settings.edges](blueprint, "edges", 1, settings.width, self.steps)
+            self.edges = ENCODERS[settings.edges](blueprint, "edges", 1 + (settings.edges == "series"), settings.width, self.steps)
             self.edge_axis = self.edges.axis
             self.edge_gate = blueprint.gate(self.edge_axis)
             if settings.convolution == "gcn":
@@ -105,11 +105,18 @@ class TimeThenGraph(Body):
             weight = batch.weight
             state = weight[:, None]
         else:
-            state = self.edge_gate(self.edges(batch.edge_history()[..., None]))
+            state = self.edge_gate(self.edges(self._edge_history(batch)))
             weight = self._weights(state)
         if self.settings.convolution == "gine":
             return batch.edges, state
         return normalised(batch.edges, weight, nodes) if self.settings.convolution == "gcn" else (batch.edges, weight)
+
+    def _edge_history(self, batch: Batch) -> Tensor:
+        """(pairs, steps, channels): the weight, -1 where absent; a linear map is given 0 there and the presence beside it."""
+        history = batch.edge_history()
+        if self.settings.edges != "series":
+            return history[..., None]
+        return torch.stack((history.clamp_min(0), (history >= 0).to(history)), -1)
 
     def _weights(self, state: Tensor) -> Tensor:
         if self.settings.convolution == "gcn":
