@@ -28,7 +28,7 @@ BASE = {"nodes": 2000, "relations": 40, "edges": 8000}
 """The random graph of which one size varies."""
 
 name = "isdea_speed"
-expected_seconds = 600
+expected_seconds = 1200
 needs_data = True
 settings = {"seeds": 3, "steps": 3, "threads": 1, "width": 32, "layers": 3, "batch": 256, "base": BASE}
 
@@ -36,9 +36,9 @@ SIZES = {"relations": (20, 40, 80), "nodes": (1000, 2000, 4000), "edges": (4000,
 LOOPS = ("subtracting loop", "double loop")
 REAL = {
     "WN18RR v1": (("kg_grail", "wn18rr_v1-4.zip"), "WN18RR_v1", "WN18RR_v1_ind", ("isdea", "isdea_plus", *LOOPS)),
-    "DB2WD": (("kg_isdea", "pediatypes_15k_v2.zip"), "DB2WD-15K-V2", "", ("isdea", "isdea_plus")),
+    "DB2WD": (("kg_isdea", "pediatypes_15k_v2.zip"), "DB2WD-15K-V2", "", ("isdea", "isdea_plus", LOOPS[0])),
 }
-"""The loops over DB2WD's 288 relations would take minutes a step and more than 10 GB."""
+"""One loop over DB2WD's 288 relations takes half a minute a step and 10 GB; the double loop would take 288 times as many passes."""
 
 
 @dataclass(frozen=True)
