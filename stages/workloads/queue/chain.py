@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stages.core.kinds import Feature, Settings
 from stages.core.space import Blueprint
 from stages.workloads.queue.batch import QueueOutput
-from stages.workloads.queue.gradients import Exact, GradientSettings, Infinity, steady_state
+from stages.workloads.queue.gradients import GradientSettings, Infinity, steady_state
 from stages.workloads.queue.walk import Transitions, all_others, births, deaths
 
 LEAST = 1e-30
@@ -52,7 +52,6 @@ class Chain(nn.Module):
     """Known births, one at a time at the rate of the load, and the rates of a `prior` for all other transitions.
 
     `prior(load)` gives rates (loads, transitions), a penalty, and features. All rates are in units of the mean training load.
-    In evaluation every chain answers its steady state, also one that is trained on an unrolled walk: that is kinder to it.
     """
 
     source: Tensor
@@ -69,7 +68,7 @@ class Chain(nn.Module):
     def forward(self, load: Tensor) -> QueueOutput:
         """(loads,) to the logarithm of the steady state, (loads, states)."""
         rates, penalty, features = self.rates(load)
-        steady = steady_state(rates, Transitions(self.states, self.source, self.target), self.gradient if self.training else Exact())
+        steady = steady_state(rates, Transitions(self.states, self.source, self.target), self.gradient)
         return QueueOutput(steady.clamp(min=LEAST).log(), "classes", features, penalty)
 
     def rates(self, load: Tensor) -> tuple[Tensor, Tensor, dict[str, Feature]]:
