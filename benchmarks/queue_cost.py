@@ -22,7 +22,7 @@ from stages.workloads.queue.spectrum import second_modulus
 from stages.workloads.queue.walk import Walk, births, deaths
 
 name = "queue_cost"
-expected_seconds = 300
+expected_seconds = 600
 SIZES = (20, 200, 2000, 20000)
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.1)
 """Of the stopping probability at which the variance becomes infinite."""
@@ -35,15 +35,13 @@ METHODS: dict[str, Any] = {
     "dc_bptt_16": Unrolled(ticks=16),
     "dc_bptt_128": Unrolled(ticks=128),
 }
-SOLVED = ("infinity", "exact", "truncated")
-"""They find the steady state by a linear solve."""
 
 
 @dataclass(frozen=True)
 class Case:
     """`banded` is M/M/1/K; `scattered` has a few further transitions from each state to random lower ones, which fill up an LU.
 
-    `dense` None lets the number of states decide; a matrix of 20,000 states squared has 3.2 GB, and so has that LU.
+    `dense` None lets the number of states decide.
     """
 
     chain: str
@@ -53,9 +51,8 @@ class Case:
 
     @property
     def possible(self) -> bool:
-        """Whether it fits."""
-        fills = self.chain == "scattered" and self.method.removesuffix("_dense") in SOLVED
-        return self.states < 20000 or not (self.dense or fills)
+        """Whether it fits: a matrix of 20,000 states squared and its factors have 6.4 GB, and would take hours."""
+        return self.states < 20000 or not self.dense
 
     def walk(self, seed: int) -> Walk:
         """One load."""
@@ -77,7 +74,7 @@ def run(data: Path | None) -> Iterator[Row]:
 
 def _cases() -> Iterator[Case]:
     every = [Case(chain, states, method) for chain in ("banded", "scattered") for states in SIZES for method in METHODS]
-    matrices = [Case(chain, states, "exact_dense", dense=True) for chain in ("banded", "scattered") for states in SIZES[1:3]]
+    matrices = [Case(chain, states, "exact_dense", dense=True) for chain in ("banded", "scattered") for states in SIZES[1:]]
     return (case for case in every + matrices if case.possible)
 
 
@@ -101,7 +98,7 @@ def _measured(task: tuple[Case, int]) -> tuple[float, float]:
     _gradient(warm, Exact(), torch.ones(1, 300), None)  # loads what is imported late
     before, method = _peak(), METHODS[case.method.removesuffix("_dense")]
     times = [_gradient(walk, method, weights, case.dense)]
-    times += [_gradient(walk, method, weights, case.dense) for _ in range(2 if times[0] < 20 else 0)]
+    times += [_gradient(walk, method, weights, case.dense) for _ in range(2 if times[0] < 2 else 0)]
     return min(times), _peak() - before
 
 
