@@ -1,6 +1,7 @@
-"""Writes the README's result tables from benchmarks/results: `make tables`. With --check it only says whether they agree.
+"""Writes the result tables of README.md and docs/results.md: `make tables`. With --check it only says whether they agree.
 
 A table stands between `<!-- results NAME: metric, metric, ... -->` and `<!-- end -->`; a metric may be given as `metric as head`.
+`<!-- results NAME of METHOD|METHOD: ... -->` leaves out all other methods, and all sets but those of `in SET|SET` if it is there too.
 """
 
 from __future__ import annotations
@@ -14,25 +15,32 @@ import typer
 from stages.core.files import read_json
 
 ROOT = Path(__file__).parent.parent
-PLACE = re.compile(r"(<!-- results (?P<name>[\w.-]+): (?P<metrics>[^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+FILES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+_CHOICE = r"(?: of (?P<methods>[^:>]*?))?(?: in (?P<sets>[^:>]*?))?"
+PLACE = re.compile(r"(<!-- results (?P<name>[\w.-]+)" + _CHOICE + r": (?P<metrics>[^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main(check: Annotated[bool, typer.Option(help="change nothing; exit 1 if a table differs from its results")] = False) -> None:
-    """Renews the tables of README.md."""
-    readme = ROOT / "README.md"
-    old = readme.read_text()
-    new = PLACE.sub(_renewed, old)
-    if check and new != old:
-        typer.echo("README.md: a results table differs from benchmarks/results - wanted what `make tables` writes")
-        raise typer.Exit(1)
-    if not check:
-        readme.write_text(new)
+    """Renews the tables."""
+    for path in FILES:
+        old = path.read_text()
+        new = PLACE.sub(_renewed, old)
+        if check and new != old:
+            typer.echo(f"{path.name}: a results table differs from benchmarks/results - wanted what `make tables` writes")
+            raise typer.Exit(1)
+        if not check:
+            path.write_text(new)
 
 
 def _renewed(place: re.Match[str]) -> str:
     result = read_json(ROOT / "benchmarks" / "results" / f"{place['name']}.json")
     columns = dict(_column(text) for text in place["metrics"].split(","))
-    return f"{place[1]}\n{render(result['rows'], columns)}\n`{result['command']}`, commit {result['commit'][:12]}\n\n{place[4]}"
+    rows = [row for row in result["rows"] if _chosen(place["methods"], row["method"]) and _chosen(place["sets"], row["set"])]
+    return f"{place[1]}\n{render(rows, columns)}\n`{result['command']}`, commit {result['commit'][:12]}\n\n<!-- end -->"
+
+
+def _chosen(names: str | None, name: str) -> bool:
+    return names is None or name in names.split("|")
 
 
 def _column(text: str) -> tuple[str, str]:

@@ -1,6 +1,9 @@
-"""Result tables: what is measured is what is printed, and the README agrees with the files."""
+"""Result tables: what is measured is what is printed, and the texts agree with the files."""
 
-from benchmarks.tables import PLACE, ROOT, _renewed, render
+import pytest
+
+from benchmarks import tables
+from benchmarks.tables import FILES, PLACE, _renewed, render
 
 
 def test_a_table_has_mean_spread_and_seeds():
@@ -14,6 +17,15 @@ def test_a_table_has_mean_spread_and_seeds():
     assert lines[2:] == ["| a | one | 0.500 ± 0.010 (5) |", "| a | two | 1.23e+03 (1) |"]
 
 
-def test_the_readme_agrees_with_the_results():
-    text = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_texts_agree_with_the_results(path):
+    text = path.read_text()
+    assert PLACE.search(text)
     assert PLACE.sub(_renewed, text) == text
+
+
+def test_a_table_may_choose_methods_and_sets(monkeypatch):
+    rows = [{"set": group, "method": method, "metric": "m", "mean": 0.5, "sd": 0, "seeds": 1} for group in "ab" for method in "xyz"]
+    monkeypatch.setattr(tables, "read_json", lambda path: {"rows": rows, "command": "c", "commit": "0"})
+    text = PLACE.sub(_renewed, "<!-- results some of x|z in b: m -->\nold\n<!-- end -->")
+    assert [line for line in text.splitlines() if line.startswith("| ")][2:] == ["| b | x | 0.500 (1) |", "| b | z | 0.500 (1) |"]

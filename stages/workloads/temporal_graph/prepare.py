@@ -19,7 +19,11 @@ from stages.workloads.temporal_graph.split import TRAIN, Protocol, Split, cut, f
 
 
 class PrepareSettings(Settings):
-    """What is forecast from what. Graphs with classes are whole windows, of which only the scales and `window` count."""
+    """What is forecast from what.
+
+    Graphs with classes are whole windows, split 7:1:2 in their order (so mix the classes), and their features are taken as they
+    are: of the settings only `read`, `window`, `log` and `edge_scale` count.
+    """
 
     read: ReadSettings = ReadSettings()
     window: int | None = Field(None, gt=1)
