@@ -16,6 +16,7 @@ from stages.workloads.queue.walk import Transitions, all_others, births, deaths
 
 LEAST = 1e-30
 """Probabilities below it are told as it, and carry no gradient."""
+_RARE = 1e-4
 
 
 class ChainSettings(Settings):
@@ -97,20 +98,17 @@ class Structured(nn.Module):
 
 
 class Free(nn.Module):
-    """A rate for each transition; `penalised` says which of them the penalty counts."""
+    """A rate for each transition, and a penalty on all of them if it has a weight."""
 
-    penalised: Tensor
-
-    def __init__(self, start: Tensor, penalised: Tensor, weight: float) -> None:
+    def __init__(self, start: Tensor, weight: float | None) -> None:
         super().__init__()
         self.logarithm = nn.Parameter(start.log())
         self.weight = weight
-        self.register_buffer("penalised", penalised, persistent=False)
 
     def forward(self, load: Tensor) -> tuple[Tensor, Tensor, dict[str, Feature]]:
         """The same rates for every load."""
         rates = self.logarithm.double().exp()
-        return rates.expand(len(load), -1), penalty(rates[self.penalised], self.weight), {}
+        return rates.expand(len(load), -1), penalty(rates, self.weight), {}
 
 
 class Together(nn.Module):
@@ -126,33 +124,28 @@ class Together(nn.Module):
         return torch.cat((first, second), 1), one + other, {}
 
 
-def penalty(rates: Tensor, weight: float) -> Tensor:
-    """The weighted Frobenius norm; its gradient at 0 is 0."""
-    square = rates.square().sum()
-    return weight * torch.where(square > 0, square, 1.0).sqrt() * (square > 0)
+def penalty(rates: Tensor, weight: float | None) -> Tensor:
+    """The weighted Frobenius norm, 0 without a weight; all rates of a chain are above 0."""
+    return rates.new_zeros(()) if weight is None or not rates.numel() else weight * rates.norm()
 
 
 def structured(settings: StructuredSettings, states: int) -> Chain:
     """M/M/1/K, M/M/m/m+r or multiple service."""
     known = deaths(states, settings.jobs)
-    prior: nn.Module = Structured(settings, known)
-    if settings.penalty is None:
-        return Chain(settings, prior, known)
-    extra = all_others(births(states) + known, settings.reach)
-    return Chain(settings, Together(prior, _unexpected(extra, settings.penalty)), known + extra)
+    return _with_others(settings, Structured(settings, known), known)
 
 
 def triangular(settings: TriangularSettings, states: int) -> Chain:
     """Every transition downward, and with a penalty every transition upward."""
     known = deaths(states, settings.reach or states)
     start = torch.full((len(known.source),), settings.start).masked_fill(known.source - known.target == 1, 1.0)
-    prior: nn.Module = Free(start, torch.zeros(len(start), dtype=torch.bool), 0.0)
+    return _with_others(settings, Free(start, None), known)
+
+
+def _with_others(settings: StructuredSettings | TriangularSettings, prior: nn.Module, known: Transitions) -> Chain:
+    """With a penalty, all transitions that the prior does not expect are there too, and rare to begin with."""
     if settings.penalty is None:
         return Chain(settings, prior, known)
-    extra = all_others(births(states) + known, settings.reach)
-    return Chain(settings, Together(prior, _unexpected(extra, settings.penalty)), known + extra)
-
-
-def _unexpected(extra: Transitions, weight: float) -> Free:
-    count = len(extra.source)
-    return Free(torch.full((count,), 1e-4), torch.ones(count, dtype=torch.bool), weight)
+    extra = all_others(births(known.states) + known, settings.reach)
+    others = Free(torch.full((len(extra.source),), _RARE), settings.penalty)
+    return Chain(settings, Together(prior, others), known + extra)

@@ -94,7 +94,7 @@ class Rates(nn.Module):
         shape = self.last(trunk).squeeze(-1).double()
         rates = self.scale.double().exp() * softplus(shape + self.offset)
         far = rates[:, self.place[:, 2] > 1.5 / self.settings.reach]
-        price = penalty(far, self.settings.penalty or 0.0) + self.settings.stiffness * shape.square().mean()
+        price = penalty(far, self.settings.penalty) + self.settings.stiffness * shape.square().mean()
         return rates, price, {"trunk": Feature(trunk, TRANSITIONS)}
 
     def _inputs(self, load: Tensor) -> Tensor:
