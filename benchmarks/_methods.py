@@ -24,7 +24,7 @@ def isdea(**model: Any) -> Block:
 def isdea_plus(**model: Any) -> Block:
     """Asks about every triple in a pass, and not about a tenth as published; rate and passes are ours."""
     block = isdea()
-    fit = {"epochs": 8, "learning_rate": 2e-3, "schedule": "cosine", "clip_norm": 1.0}
+    fit = {"epochs": 24, "learning_rate": 2e-3, "schedule": "cosine", "clip_norm": 1.0}
     return {"model": {"family": "isdea_plus", **model}, "data": block["data"], "fit": fit}
 
 
