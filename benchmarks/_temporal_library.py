@@ -78,7 +78,7 @@ def _maker(build: Callable[[Any, int, int], nn.Module], layers: Any, nodes: int,
 
 def _layers() -> Any:
     """The package's layers; the sparse type that it names and never uses here is stood in for."""
-    if find_spec("torch_sparse") is None:
+    if "torch_sparse" not in sys.modules and find_spec("torch_sparse") is None:
         stand_in: Any = ModuleType("torch_sparse")
         stand_in.SparseTensor = type("SparseTensor", (), {})
         sys.modules["torch_sparse"] = stand_in
