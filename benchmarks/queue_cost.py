@@ -22,7 +22,7 @@ from stages.workloads.queue.spectrum import second_modulus
 from stages.workloads.queue.walk import Walk, births, deaths
 
 name = "queue_cost"
-expected_seconds = 600
+expected_seconds = 1000
 SIZES = (20, 200, 2000, 20000)
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.1)
 """Of the stopping probability at which the variance becomes infinite."""
