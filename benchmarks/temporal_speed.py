@@ -98,7 +98,7 @@ def random_batch(window: int, edges: int, pairs: int, rng: torch.Generator) -> B
     return Batch(
         history=torch.randn(nodes, window, 1, generator=rng),
         edges=possible[used].T.contiguous(),
-        weight=torch.rand(window * edges, generator=rng),
+        weight=1 - torch.rand(window * edges, generator=rng),  # never 0: the library's DCRNN takes that for no edge
         pair=pair.flatten(),
         starts=tuple(range(0, window * edges + 1, edges)),
         window=torch.zeros(nodes, dtype=torch.int64),

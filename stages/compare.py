@@ -37,22 +37,23 @@ def _rows(reports: dict[str, Row], names: dict[str, str]) -> list[Row]:
         mine = {student: report for student, report in reports.items() if names[student] == teacher}
         first = next(iter(mine.values()))
         own = {"name": teacher, "kind": "teacher", "teacher": teacher, "search": "", "losses": ""}
-        rows.append(own | _facts(first["metric"], first["teacher"], first["teacher"]))
+        rows.append(own | _facts(first, first["teacher"]))
         rows += [_student_row(student, teacher, report) for student, report in mine.items()]
     return rows
 
 
 def _student_row(name: str, teacher: str, report: Row) -> Row:
     origin = {"search": report["search"]["method"], "losses": "+".join(report["losses"]) or "none"}
-    facts = _facts(report["metric"], report["student"], report["teacher"]) | {"agreement": report["agreement"]}
+    facts = _facts(report, report["student"]) | {"agreement": report["agreement"]}
     return {"name": name, "kind": "student", "teacher": teacher} | origin | facts
 
 
-def _facts(metric: str, own: Row, teacher: Row) -> Row:
+def _facts(report: Row, own: Row) -> Row:
+    metric, teacher = report["metric"], report["teacher"]
     return {
         "metric": metric,
         "quality": own[metric],
-        "kept": own[metric] / teacher[metric] if teacher[metric] else None,
+        "kept": _kept(own[metric], teacher[metric], report["higher_is_better"]),
         "parameters": own["parameters"],
         "macs": own["macs"],
         "macs_share": own["macs"] / teacher["macs"],
@@ -60,6 +61,12 @@ def _facts(metric: str, own: Row, teacher: Row) -> Row:
         "latency_spread_ms": own["latency_spread_ms"],
         "metrics": own,
     }
+
+
+def _kept(own: float, teacher: float, higher_is_better: bool) -> float | None:
+    """Above 1 is better than the teacher: the ratio of the qualities, or of the errors the other way round."""
+    ours, theirs = (own, teacher) if higher_is_better else (teacher, own)
+    return ours / theirs if theirs else None
 
 
 def markdown(rows: list[Row]) -> str:

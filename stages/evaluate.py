@@ -53,7 +53,8 @@ def evaluate(
         rows[name] |= {"latency_ms": median, "latency_spread_ms": spread}
     alike = _agreement(workload, models, test)
     record = checkpoint.read_record(student)
-    description = {"metric": metric, "search": record["search"], "losses": record["losses"]}
+    description = {"metric": metric, "higher_is_better": workload.higher_is_better}
+    description |= {"search": record["search"], "losses": record["losses"]}
     report.mkdir(parents=True, exist_ok=True)
     write_json(report / "report.json", {**rows, "agreement": alike, **description})
     log({"agreement": alike} | rows["student"])

@@ -12,6 +12,7 @@ from torch import nn
 
 from stages.compare import compare
 from stages.core import checkpoint
+from stages.core.files import write_json
 from stages.core.fit import FitSettings
 from stages.core.kinds import Loss, Output, Settings, Trial
 from stages.core.kinds import Search as SearchPart
@@ -149,6 +150,16 @@ def test_the_metric_to_beat_is_the_workloads_first_and_not_the_alphabets(taught,
     rows = json.loads((tmp_path / "comparison" / "table.json").read_text())
     assert {row["metric"] for row in rows} == {"z_accuracy"}
     assert all(0 <= row["quality"] <= 1 for row in rows)
+
+
+def test_what_a_student_keeps_is_above_one_where_it_is_better(tmp_path):
+    for name, higher in (("up", True), ("down", False)):
+        costs = {"parameters": 1.0, "macs": 1.0, "latency_ms": 1.0, "latency_spread_ms": 0.0}
+        report = {"metric": "m", "higher_is_better": higher, "search": {"method": "s"}, "losses": [], "agreement": 1.0}
+        write_json(tmp_path / "in" / name / "report.json", report | {"teacher": {"m": 2.0, **costs}, "student": {"m": 4.0, **costs}})
+    compare({"up": "a", "down": "b"}, reports=tmp_path / "in", comparison=tmp_path / "out", rng=rng(), log=lambda _: None)
+    kept = {row["name"]: row["kept"] for row in json.loads((tmp_path / "out" / "table.json").read_text())}
+    assert kept == {"a": 1.0, "up": 2.0, "b": 1.0, "down": 0.5}
 
 
 def test_without_losses_the_teacher_is_not_read(taught, tmp_path):
