@@ -109,7 +109,7 @@ def test_the_sentence_names_the_place_what_was_wanted_and_what_was_got(tmp_path:
         ("teachers.rings", 3, "teachers.rings - should be a valid dictionary.* - got 3"),
         ("teachers.r_1", {}, r"teachers.r_1 - a name should be made of letters, digits and hyphens - got 'r_1'"),
         ("students.half.teacher", "ring", "students.half.teacher - should be one of rings - got 'ring'"),
-        ("students.half.search.method", "unifrom", "students.half.search.method - unknown search method 'unifrom'; there are .*uniform"),
+        ("students.half.search.method", "unifrom", "students.half.search.method - unknown search method 'unifrom'; there are .*uniform.*"),
         ("students.half.search.method", ..., "students.half.search.method - is required"),
         ("students.half.search.settings", {"a": 1}, "students.half.search.settings.a - is no setting; there are .*"),
         ("students.half.search.budget.unit", "macks", "students.half.search.budget.unit - should be 'macs' or 'parameters' - got 'macks'"),
