@@ -52,7 +52,7 @@ def magnitudes(model: nn.Module, groups: tuple[Group, ...]) -> dict[str, Tensor]
     for module in model.modules():
         for name, axes in getattr(module, "axes", {}).items():
             weight = getattr(module, name)
-            if weight is not None and weight.dim() > 1:
+            if weight is not None and weight.dim() > 1 and name != "bias":
                 weight = weight.detach().float().cpu()
                 _add(squares, weight.square() / weight.square().mean().clamp(min=1e-30), axes)
     return {name: square.sqrt() for name, square in squares.items()}

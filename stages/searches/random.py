@@ -1,7 +1,6 @@
 """The other control: architectures drawn at random just inside the budget, each trained briefly; the verb keeps the best.
 
-A draw takes a depth and a share for each width group, then scales the shares to the budget. Which blocks stay is drawn
-too; which elements stay is decided by the norm of their weights in the supernet.
+Which elements of a group stay is decided by the norm of their weights in the supernet.
 """
 
 from __future__ import annotations
@@ -11,16 +10,13 @@ from typing import Any
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from stages.core.candidate import candidate, magnitudes
-from stages.core.errors import UserError
+from stages.core.draw import draw
 from stages.core.fit import FitSettings
 from stages.core.kinds import Problem, Search, Settings, Trial
 from stages.core.rounding import Rounding
-from stages.core.space import Architecture, Group, extract
-
-ATTEMPTS = 100
+from stages.core.space import extract
 
 
 class RandomSettings(Settings):
@@ -41,33 +37,17 @@ class RandomSettings(Settings):
 
 def run(problem: Problem[Any], settings: RandomSettings, rng: torch.Generator) -> Iterator[Trial]:
     """One trial a draw."""
+    rounding = Rounding(problem.groups, problem.cost, problem.budget, settings.multiple)
     supernet = problem.supernet()
     scores = magnitudes(supernet, problem.groups)
     training = settings.fit.model_copy(update={"epochs": settings.fit.epochs // settings.draws})
     for index in range(settings.draws):
-        architecture = _inside_the_band(problem, settings, scores, rng)
+        architecture = draw(rounding, settings.band, scores, rng)
         seed = int(torch.randint(2**62, (), generator=rng))
         problem.log({"draw": index + 1, "draws": settings.draws})
         scratch = problem.scratch / f"draw{index + 1}" if problem.scratch else None
         weights = extract(supernet, architecture)
         yield candidate(problem, architecture, weights, torch.Generator().manual_seed(seed), training=training, scratch=scratch)
-
-
-def _inside_the_band(problem: Problem[Any], settings: RandomSettings, scores: dict[str, Tensor], rng: torch.Generator) -> Architecture:
-    rounding = Rounding(problem.groups, problem.cost, problem.budget, settings.multiple)
-    least = problem.budget * (1 - settings.band)
-    for _ in range(ATTEMPTS):
-        shares = {group.name: 1 - float(torch.rand((), generator=rng)) for group in problem.groups if group.kind == "width"}
-        blocks = {group.name: _blocks(group, rng) for group in problem.groups if group.kind == "depth"}
-        architecture = rounding.fit(shares, blocks, scores)
-        if rounding.price(architecture) >= least:
-            return architecture
-    raise UserError(f"{ATTEMPTS} draws gave no network that costs between {least:.4g} and {problem.budget:.4g}: widen `band`")
-
-
-def _blocks(group: Group, rng: torch.Generator) -> tuple[int, ...]:
-    count = int(torch.randint(group.minimum, group.size + 1, (), generator=rng))
-    return tuple(sorted(torch.randperm(group.size, generator=rng)[:count].tolist()))
 
 
 SEARCH = Search(RandomSettings, run)

@@ -28,6 +28,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dms": {"fit": {"epochs": 12, "learning_rate": 0.02}, "structure_learning_rate": 0.01},
     "uniform": {},
     "random": {"fit": {"epochs": 12, "learning_rate": 0.02}, "draws": 6, "band": 0.1},
+    "zico": {"fit": {"epochs": 12, "learning_rate": 0.02}, "candidates": 5, "finalists": 3, "band": 0.1},
+    "gradsign": {"fit": {"epochs": 12, "learning_rate": 0.02}, "candidates": 5, "finalists": 3, "band": 0.1},
 }
 """Settings of each search method under which it solves these problems in about a second."""
 
