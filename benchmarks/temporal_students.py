@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _students
+from benchmarks import _students, _temporal_graph
 from benchmarks._cells import ROOT
+from benchmarks._floors import FORECASTS
 from benchmarks._temporal_methods import RECURRENT
 from stages.workloads.temporal_graph import WORKLOAD
 
@@ -54,7 +55,8 @@ def run(data: Path) -> list[_students.Row]:
     """`data` holds temporal_pygt/england_covid.json.gz; the incomes come with a dependency."""
     raw = {"england-chronological": data / "temporal_pygt" / "england_covid.json.gz", "us-income": ROOT / "data" / "raw" / "us-income.json"}
     sets = [_students.Set(name, raw[name], entry["prepare"], _teach(entry["anchor"])) for name, entry in settings["sets"].items()]
-    return _students.run(WORKLOAD, sets, settings["students"], settings["seeds"])
+    floors = [_temporal_graph.Set(entry.name, entry.raw, entry.prepare, settings["data"], settings["fit"], FORECASTS) for entry in sets]
+    return _students.run(WORKLOAD, sets, settings["students"], settings["seeds"]) + _temporal_graph.run(floors, {}, settings["seeds"])
 
 
 def _teach(anchor: str) -> _students.Block:
