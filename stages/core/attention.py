@@ -1,4 +1,4 @@
-"""Attention whose heads, and dimensions of queries, keys and values, may be searched (arXiv 2405.07194, section 1.5 of its appendix)."""
+"""Attention whose heads, and dimensions of queries, keys and values, may be searched (arXiv 2405.07194)."""
 
 from __future__ import annotations
 
