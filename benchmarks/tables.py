@@ -1,6 +1,7 @@
 """Writes the result tables of README.md and docs/results.md: `make tables`. With --check it only says whether they agree.
 
-A table stands between `<!-- results NAME: metric, metric, ... -->` and `<!-- end -->`; a metric may be given as `metric as head`.
+A table stands between `<!-- results NAME: metric, metric, ... -->` and `<!-- end -->`; a metric may be given as `metric as head`,
+one in seconds as `metric in ms` too.
 `<!-- results NAME of METHOD|METHOD: ... -->` leaves out all other methods, and all sets but those of `in SET|SET` if it is there too.
 """
 
@@ -15,6 +16,7 @@ import typer
 from stages.core.files import read_json
 
 ROOT = Path(__file__).parent.parent
+MS = " in ms"
 FILES = (ROOT / "README.md", ROOT / "docs" / "results.md")
 _CHOICE = r"(?: of (?P<methods>[^:>]*?))?(?: in (?P<sets>[^:>]*?))?"
 PLACE = re.compile(r"(<!-- results (?P<name>[\w.-]+)" + _CHOICE + r": (?P<metrics>[^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -53,17 +55,17 @@ def render(rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
     cells = {(row["set"], row["method"], row["metric"]): row for row in rows}
     lines = [["set", "method", *columns.values()], ["---"] * (2 + len(columns))]
     for group, method in dict.fromkeys((row["set"], row["method"]) for row in rows):
-        values = [_cell(cells.get((group, method, metric))) for metric in columns]
+        values = [_cell(cells.get((group, method, metric.removesuffix(MS))), 1000 if metric.endswith(MS) else 1) for metric in columns]
         if any(values):
             lines.append([group, method, *values])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def _cell(row: dict[str, Any] | None) -> str:
+def _cell(row: dict[str, Any] | None, factor: float) -> str:
     if row is None:
         return ""
-    spread = f" ± {_digits(row['sd'])}" if row["seeds"] > 1 else ""
-    return f"{_digits(row['mean'])}{spread} ({row['seeds']})"
+    spread = f" ± {_digits(factor * row['sd'])}" if row["seeds"] > 1 else ""
+    return f"{_digits(factor * row['mean'])}{spread} ({row['seeds']})"
 
 
 def _digits(value: float) -> str:

@@ -17,6 +17,11 @@ def test_a_table_has_mean_spread_and_seeds():
     assert lines[2:] == ["| a | one | 0.500 ± 0.010 (5) |", "| a | two | 1.23e+03 (1) |"]
 
 
+def test_seconds_may_be_shown_in_milliseconds():
+    row = {"set": "a", "method": "one", "metric": "step_seconds", "mean": 0.0042, "sd": 0.0001, "seeds": 3}
+    assert render([row], {"step_seconds in ms": "ms"}).splitlines()[2] == "| a | one | 4.200 ± 0.100 (3) |"
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_the_texts_agree_with_the_results(path):
     text = path.read_text()
