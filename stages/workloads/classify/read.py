@@ -75,6 +75,8 @@ def read(raw: Path, form: Form) -> Source:
 def _foldered(raw: Path, form: Form) -> Source:
     folders = {path.name: path for path in sorted(raw.iterdir()) if path.is_dir()}
     places: dict[Split, Path] = {split: folders[name] for name, split in _SPLITS.items() if name in folders} or {"train": raw}
+    if {"val", "valid"} <= folders.keys():
+        raise UserError(f"{raw} - wanted one folder of pictures to validate on - got val and valid")
     if "train" not in places:
         raise UserError(f"{raw} - wanted a folder train beside {sorted(places.values())[0].name} - there is none")
     files = {split: [path for path in sorted(place.glob("*/*")) if path.suffix.lower() in _SUFFIXES] for split, place in places.items()}

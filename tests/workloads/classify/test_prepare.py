@@ -148,6 +148,8 @@ def test_folders_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     refused(tmp_path, tmp_path / "nowhere", "wanted a folder, .parquet or .json of pictures - there is nothing")
     refused(tmp_path, folder(tmp_path / "a", {"ant/1.gif": good}), r"a - wanted folders of \.jpeg, \.jpg, \.png files, one folder a class")
     refused(tmp_path, folder(tmp_path / "b", {"test/ant/1.png": good}), "b - wanted a folder train beside test - there is none")
+    both = folder(tmp_path / "d", {f"{split}/ant/1.png": good for split in ("train", "val", "valid")})
+    refused(tmp_path, both, "d - wanted one folder of pictures to validate on - got val and valid")
     raw = folder(tmp_path / "c", {"train/ant/1.png": good, "test/bee/1.png": good, "train/ant/2.png": good})
     refused(tmp_path, raw, "wanted training pictures of each class from 0 to 1 - there is none of 1")
 
