@@ -19,6 +19,7 @@ ONLY = {
     "typer": {"flows/__main__.py"},
     "pykeen": set(),
     "libpysal": set(),
+    "sklearn": set(),
 }
 
 
