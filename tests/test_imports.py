@@ -16,7 +16,7 @@ ONLY = {
     "prefect": {"flows"},
     "mlflow": {"stages/track.py"},
     "dvc": {"flows/graph.py", "flows/zombies.py", "stages/fingerprint.py"},
-    "typer": {"flows/__main__.py"},
+    "typer": {"flows/__main__.py", "flows/commands"},
     "pykeen": set(),
     "libpysal": set(),
     "sklearn": set(),
