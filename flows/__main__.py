@@ -18,6 +18,7 @@ import typer
 
 from flows import graph
 from flows.commands.lineage import lineage
+from flows.commands.reproduce import reproduce
 from flows.graph import Node, Problem
 
 STALE = 3
@@ -75,6 +76,7 @@ def doctor() -> None:
 
 
 commands.command()(lineage)
+commands.command()(reproduce)
 
 
 def app() -> None:

@@ -22,15 +22,15 @@ from flows.graph import Problem
 from flows.lineage.links import Link
 
 EXPERIMENT = "stillhouse"
-READ, WRITTEN, UNCHANGED = "dvc.in.", "dvc.out.", "unchanged."
+READ, WRITTEN, UNCHANGED, MACHINE = "dvc.in.", "dvc.out.", "unchanged.", "version."
 _RUNS = """
 select run_uuid, runs.lifecycle_stage, status, start_time from runs join experiments using (experiment_id)
 where experiments.name = ?
 """
 _TAGS = """
 select run_uuid, key, value from tags
-where key in ('dvc.stage', 'dvc.fingerprint', 'dvc.rev', 'dvc.dirty', 'stillhouse.settings', 'mlflow.parentRunId')
-or key like 'dvc.in.%' or key like 'dvc.out.%' or key like 'unchanged.%'
+where key in ('dvc.stage', 'dvc.fingerprint', 'dvc.rev', 'dvc.dirty', 'stillhouse.settings', 'mlflow.parentRunId', 'device')
+or key like 'dvc.in.%' or key like 'dvc.out.%' or key like 'unchanged.%' or key like 'version.%'
 """
 
 
@@ -103,6 +103,7 @@ def _link(run: Mapping[str, Any]) -> Link:
         deleted=run["deleted"],
         commit=tags.get("dvc.rev"),
         dirty=tags.get("dvc.dirty") == "true",
+        machine={name: value for name, value in tags.items() if name == "device" or name.startswith(MACHINE)},
         parameters=json.loads(tags["stillhouse.settings"]) if "stillhouse.settings" in tags else None,
     )
 

@@ -18,7 +18,8 @@ NEVER = 2**63
 class Link:
     """One stage that turned inputs into outputs, by path and hash. Without a `run`, dvc.lock alone says so.
 
-    `started` is in milliseconds since 1970; `parameters` are those that differ from their defaults, None if nobody wrote them down.
+    `started` is in milliseconds since 1970; `parameters` are those that differ from their defaults, None if nobody wrote them
+    down; `machine` has the device and the versions of packages.
     """
 
     stage: str
@@ -32,6 +33,7 @@ class Link:
     commit: str | None = None
     dirty: bool = False
     parameters: Mapping[str, Any] | None = None
+    machine: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def model(self) -> bool:

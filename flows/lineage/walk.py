@@ -99,7 +99,7 @@ def describe(thing: Thing, link: Link | None, makers: list[Link]) -> Tree:
     """What is known of one thing; `link` is the run that made it, `makers` are all that did."""
     path, md5 = thing
     facts: Tree = {"path": path, "hash": md5, "stage": None, "run": None, "commit": None, "dirty": None, "time": None}
-    facts |= {"parameters": None, "code": {}, "reads": {}, "also": [], "missing": None if link or is_raw(path) else UNKNOWN}
+    facts |= {"parameters": None, "code": {}, "reads": {}, "machine": {}, "also": [], "missing": None if link or is_raw(path) else UNKNOWN}
     if not link:
         return facts
     return facts | {
@@ -111,6 +111,7 @@ def describe(thing: Thing, link: Link | None, makers: list[Link]) -> Tree:
         "parameters": link.parameters,
         "code": {name: value for name, value in link.inputs.items() if not is_data(name)},
         "reads": dict(link.read()),
+        "machine": dict(link.machine),
         "also": [other.run for other in makers if other.run and other is not link],
         "missing": UNTRACKED if not link.run else DELETED if link.deleted else None,
     }

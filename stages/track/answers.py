@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _PAGE = 500
-_WANTED = ("dvc.stage", "dvc.fingerprint", "dvc.rev", "dvc.dirty", "stillhouse.settings", "mlflow.parentRunId")
-_PREFIXES = ("dvc.in.", "dvc.out.", "unchanged.")
+_WANTED = ("dvc.stage", "dvc.fingerprint", "dvc.rev", "dvc.dirty", "stillhouse.settings", "mlflow.parentRunId", "device")
+_PREFIXES = ("dvc.in.", "dvc.out.", "unchanged.", "version.")
 
 
 def runs(client: MlflowClient, experiment: str) -> Iterator[dict[str, Any]]:

@@ -58,8 +58,6 @@ def test_the_patch_makes_the_changes_again_with_new_files_that_the_stage_depends
     assert (seen.dirty, seen.untracked) == (True, ("project/notes.txt",))
     changed = ("params.yaml", "stages/core/fit.py", "stages/core/new.py", "stages/core/numbers.bin")
     assert set(seen.changed) == {f"project/{name}" for name in changed}
-        f"project/{name}" for name in ("params.yaml", "stages/core/fit.py", "stages/core/new.py", "stages/core/numbers.bin")
-    }
     git(folder, "worktree", "add", "-q", "--detach", str(tmp_path / "other"), seen.commit)
     subprocess.run(["git", "apply", "-"], input=seen.patch, cwd=tmp_path / "other", check=True, text=True)
     there = tmp_path / "other/project"
