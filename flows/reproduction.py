@@ -96,15 +96,17 @@ def run(project: Path, stage: str) -> None:
         code = process.wait()
     finally:
         end_group(process)
+        process.wait()
     if code:
         raise Problem(f"{stage} could not be made again: dvc repro ended with exit code {code}")
 
 
 def compare(project: Path, tree: Tree) -> list[Pair]:
     """Everything that the model was made of and the model itself, from the raw data on."""
-    now: dict[str, str] = {}
-    for link in locks.here(project):
-        now |= {**link.inputs, **link.outputs}
+    # Stages that were not made again may still have entries of other times in that dvc.lock.
+    stages = {link.stage: link for link in locks.here(project)}
+    links = [stages[name] for name in _stages(tree) if name in stages]
+    now = {path: md5 for kind in ("inputs", "outputs") for link in links for path, md5 in getattr(link, kind).items()}
     return [Pair(path, md5, now.get(path, "")) for path, md5 in things(tree).items()]
 
 
@@ -114,6 +116,10 @@ def things(tree: Tree) -> dict[str, str]:
     for each in tree["inputs"]:
         found |= things(each)
     return found | {tree["path"]: tree["hash"]}
+
+
+def _stages(tree: Tree) -> set[str]:
+    return {tree["stage"]}.union(*(_stages(each) for each in tree["inputs"])) - {None}
 
 
 def raw(tree: Tree) -> dict[str, str]:

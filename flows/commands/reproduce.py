@@ -10,6 +10,7 @@ import typer
 
 from flows import graph, reproduction
 from flows.lineage import Tree, backward
+from flows.lineage.words import SHORT
 from flows.reproduction import Pair
 
 DIFFERENT = 4
@@ -46,7 +47,7 @@ def _show(pairs: list[Pair]) -> None:
     for column in ("what", "then", "now", ""):
         table.add_column(column, overflow="fold")
     for pair in pairs:
-        table.add_row(pair.path, pair.recorded, pair.now or "(nothing)", "same" if pair.same else "different")
+        table.add_row(pair.path, pair.recorded[:SHORT], pair.now[:SHORT] or "(nothing)", "same" if pair.same else "different")
     Console(soft_wrap=True).print(table)
 
 

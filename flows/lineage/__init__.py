@@ -13,7 +13,7 @@ from flows.lineage import history, locks, subject
 from flows.lineage.links import Link, Links, earliest
 from flows.lineage.walk import Backward, Forward, Tree
 
-__all__ = ["Tree", "backward", "forward", "read"]
+__all__ = ["Backward", "Tree", "backward", "forward", "read"]
 
 
 def backward(folder: Path, what: str) -> Tree:

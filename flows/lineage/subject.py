@@ -55,10 +55,12 @@ def _path(folder: Path, links: Links, what: str) -> Subject | None:
     name = path.relative_to(folder.resolve()).as_posix()
     if is_raw(name) and path.is_file():
         return (name, hashlib.md5(path.read_bytes()).hexdigest()), links.here
+    # An input may be of another time: of a stage that has not run since what it needs was made anew.
+    known = [link.inputs for link in links.here] + [link.outputs for link in links.here]
+    found = {place: md5 for hashes in known for place, md5 in hashes.items()}
     for place in (name, *(parent.as_posix() for parent in Path(name).parents)):
-        for link in links.here:
-            if found := link.outputs.get(place) or link.inputs.get(place):
-                return (place, found), links.here
+        if place in found:
+            return (place, found[place]), links.here
     if path.exists() and path != folder.resolve():
         raise Problem(f"{what} is nothing that dvc.lock knows: it was neither read nor written by a stage that has run")
     return None
