@@ -65,8 +65,7 @@ def worktree(folder: Path, tree: Tree, *, patched: bool, keep: bool = False) -> 
     (folder / PLACE).mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix=f"{tree['hash'][:10]}-", dir=(folder / PLACE).resolve()))
     try:
-        # Hooks of the user are for the user's own checkouts.
-        _git(folder, "-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", str(place), tree["commit"])
+        _git(folder, "worktree", "add", "--quiet", "--detach", str(place), tree["commit"])
         if tree["dirty"] and patched:
             _git(place, "apply", "--whitespace=nowarn", "-", text=_patch(folder, tree))
         project = place / _git(folder, "rev-parse", "--show-prefix").strip()
@@ -160,7 +159,9 @@ def _reach(folder: Path, project: Path, path: str, md5: str) -> None:
 
 
 def _git(folder: Path, *words: str, text: str | None = None) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *words], input=text, capture_output=True, text=True, check=False)
+    # Hooks of the user are for the user's own checkouts.
+    command = ["git", "-c", "core.hooksPath=/dev/null", "-C", str(folder), *words]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Problem(f"git {words[-3] if words[0] == '-c' else words[0]}: {' '.join(done.stderr.split())}")
+        raise Problem(f"git {words[0]}: {' '.join(done.stderr.split())}")
     return done.stdout
