@@ -31,6 +31,7 @@ from tests.processes import until
 
 TINY = REPOSITORY / "tests/tiny"
 STUDENT = "data/half/student"
+pytestmark = pytest.mark.timeout(900)
 Tree = dict[str, Any]
 
 
@@ -237,11 +238,11 @@ def test_every_way_to_name_a_model_leads_to_it(story):
     assert lineage.backward(project.folder, str(project.folder / STUDENT / "model.safetensors")) == steps["back"].back
 
 
-def test_a_registered_version_leads_to_its_model_and_a_tracker_behind_a_server_tells_the_same_as_its_database(story, monkeypatch):
+def test_a_registered_version_behind_a_server_leads_to_its_model(story, monkeypatch):
     from mlflow import MlflowClient
 
     project, steps = story
-    tree, ahead = steps["weight"].back, lineage.forward(project.folder, str(project.folder / "data/raw/toy.json"))
+    tree = steps["weight"].back
     client = MlflowClient(os.environ["STORY_SERVER"])
     model = client.get_run(tree["run"]).outputs.model_outputs[0].model_id
     client.create_registered_model("half")
@@ -249,7 +250,6 @@ def test_a_registered_version_leads_to_its_model_and_a_tracker_behind_a_server_t
     client.set_registered_model_alias("half", "champion", 1)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", os.environ["STORY_SERVER"])
     assert lineage.backward(project.folder, "models:/half@champion") == tree
-    assert lineage.forward(project.folder, str(project.folder / "data/raw/toy.json")) == ahead
 
 
 def test_links_that_are_missing_are_named_and_git_helps_where_it_can(story, tmp_path, monkeypatch):
