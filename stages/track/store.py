@@ -40,6 +40,7 @@ class Store:
 
     client: MlflowClient
     experiment: str
+    root: Path
 
     def tell(self, record: Record) -> str:
         """Writes one record as a child run, and returns its id; told again, it goes on with the same run."""
@@ -132,10 +133,14 @@ class Store:
     def _log_lineage(self, record: Record, run: str, output: str | None) -> None:
         from mlflow.entities import LoggedModelInput, LoggedModelOutput
 
+        models = {self._model(item, None) for item in record.inputs if item.model}
+        # What a first try has told already is refused the second time.
+        told = self.client.get_run(run)
+        models -= {model.model_id for model in (told.inputs.model_inputs if told.inputs else [])}
         # The function mlflow.log_inputs refuses models outside one vendor's service; the client's does not.
-        models = [LoggedModelInput(self._model(item, None)) for item in record.inputs if item.model]
-        self.client.log_inputs(run, datasets=entities.datasets(record), models=models)
-        if output:
+        inputs = [LoggedModelInput(model) for model in sorted(models)]
+        self.client.log_inputs(run, datasets=entities.datasets(record), models=inputs)
+        if output and output not in {model.model_id for model in (told.outputs.model_outputs if told.outputs else [])}:
             self.client.log_outputs(run, [LoggedModelOutput(output, step=0)])
 
     def _model(self, item: Item, run: str | None) -> str:
@@ -173,6 +178,6 @@ def opened(root: Path) -> Iterator[Store]:
             found = client.get_experiment_by_name(EXPERIMENT)
             # A server has its own place for artifacts; a database in a file has them beside it.
             place = (root.resolve() / "mlartifacts").as_uri() if client.tracking_uri.startswith("sqlite:") else None
-            store = Store(client, found.experiment_id if found else client.create_experiment(EXPERIMENT, place))
+            store = Store(client, found.experiment_id if found else client.create_experiment(EXPERIMENT, place), root)
             store.bury_dead()
             yield store
