@@ -49,7 +49,8 @@ def _named(folder: Path, links: Links, what: str) -> Subject | None:
 
 
 def _path(folder: Path, links: Links, what: str) -> Subject | None:
-    path = Path(what).resolve()
+    seen = (Path(what).resolve(), (folder / what).resolve())  # from where the reader stands, or else from the project's folder
+    path = next((each for each in seen if each.exists()), seen[0])
     if not path.is_relative_to(folder.resolve()):
         return None
     name = path.relative_to(folder.resolve()).as_posix()
