@@ -124,6 +124,12 @@ def test_packages_that_have_moved_on_are_named():
 def tell(project: Project) -> None:
     """A tracker knows a run on the present commit for each stage of dvc.lock."""
     commit = git(project.folder, "rev-parse", "HEAD").strip()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.folder / 'mlflow.db'}")
+        _tell(project, commit)
+
+
+def _tell(project: Project, commit: str) -> None:
     with opened(project.folder) as store:
         for at, link in enumerate(locks.here(project.folder)):
             inputs = [Item(path, md5, model=False) for path, md5 in link.inputs.items()]
