@@ -12,6 +12,7 @@ from pydantic import Field
 from stages.core.errors import UserError
 from stages.core.files import write_json, write_parquet
 from stages.core.kinds import Metrics, Settings
+from stages.core.picture import unit
 from stages.workloads.classify.decode import Form
 from stages.workloads.classify.read import Pictures, Source, Split, read
 
@@ -41,7 +42,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
         columns = {"image": [image.tobytes() for image in pictures.image], "label": pictures.label.astype(np.int32)}
         write_parquet(prepared / f"{name}.parquet", columns)
     channels, height, width = splits["train"].image.shape[1:]
-    mean, deviation = _unit(splits["train"].image)
+    mean, deviation = unit(splits["train"].image)
     facts = {"channels": channels, "height": height, "width": width, "classes": classes}
     names = list(source.names) or [str(number) for number in range(classes)]
     write_json(prepared / "facts.json", {**facts, "mean": mean, "deviation": deviation, "names": names})
@@ -78,12 +79,3 @@ def _classes(raw: Path, splits: dict[Split, Pictures]) -> int:
     if len(set(shapes.values())) > 1:
         raise UserError(f"{raw} - wanted pictures of one form (set `size` and `channels`) - got channels, height and width of {shapes}")
     return max(seen) + 1
-
-
-def _unit(image: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel in [0, 1]; a channel that is the same everywhere has a deviation of one step."""
-    counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in image.swapaxes(0, 1)])
-    values = np.arange(256) / 255
-    mean = counts @ values / counts.sum(1)
-    variance = (counts * np.square(values - mean[:, None])).sum(1) / counts.sum(1)
-    return mean.tolist(), np.maximum(np.sqrt(variance), 1 / 255).tolist()

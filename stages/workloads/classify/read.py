@@ -10,8 +10,6 @@ What has no splits is all of `train`.
 
 from __future__ import annotations
 
-import gzip
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +18,10 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
-from pydantic import Field, ValidationError
 
+from stages.core.digits import DigitsPointer, read_digits
 from stages.core.errors import UserError
-from stages.core.files import read_json
-from stages.core.kinds import Settings
-from stages.core.packaged import PackagedFile, read_packaged
+from stages.core.packaged import read_pointer
 from stages.workloads.classify.decode import Form, stack
 
 Split = Literal["train", "valid", "test"]
@@ -51,15 +47,6 @@ class Source:
 
     splits: dict[Split, Pictures]
     names: tuple[str, ...] = ()
-
-
-class _Pointer(Settings):
-    package: str
-    file: PackagedFile
-    height: int = Field(gt=0)
-    width: int = Field(gt=0)
-    highest: int = Field(gt=0)
-    """The value of white."""
 
 
 def read(raw: Path, form: Form) -> Source:
@@ -129,21 +116,6 @@ def _contents(raw: Path, table: pa.Table, rows: np.ndarray) -> Iterator[tuple[st
 
 
 def _packaged(raw: Path) -> Source:
-    try:
-        pointer = _Pointer.model_validate(read_json(raw))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise UserError(f"{raw}: {where} - wanted a package, a file, height, width and highest - {first['msg']}") from None
-    path, content = read_packaged(f"{raw}: file", pointer.package, pointer.file)
-    try:
-        values = np.loadtxt(io.BytesIO(gzip.decompress(content)), delimiter=",", ndmin=2)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} - wanted lines of numbers in a .gz file - {error}") from None
-    if values.shape[1] != pointer.height * pointer.width + 1:
-        raise UserError(f"{path} - wanted {pointer.height} times {pointer.width} pixels and a class - got {values.shape[1]} columns")
-    pixels = (values[:, :-1] * 255 / pointer.highest).round()
-    if not (pixels.min() >= 0 and pixels.max() <= 255):
-        raise UserError(f"{path} - wanted pixels from 0 to {pointer.highest} - got {values[:, :-1].min()} to {values[:, :-1].max()}")
-    image = pixels.astype(np.uint8).reshape(-1, 1, pointer.height, pointer.width)
-    return Source({"train": Pictures(image, values[:, -1].astype(np.int64))})
+    pointer = read_pointer(raw, DigitsPointer, "a package, a file, height, width and highest")
+    digits = read_digits(str(raw), pointer)
+    return Source({"train": Pictures(digits.image[:, None], digits.label)})
