@@ -21,13 +21,13 @@ class Cells:
 
 def cells_of(maps: Iterable[tuple[Tensor, int]]) -> Cells:
     """The cells of maps (..., height, width), each given with its stride."""
-    parts = [_row(*value.shape[-2:], stride, value) for value, stride in maps]
+    parts = [_row(value, stride) for value, stride in maps]
     return Cells(torch.cat([centre for centre, _ in parts]), torch.cat([stride for _, stride in parts]))
 
 
-def _row(height: int, width: int, stride: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    kind = torch.promote_types(like.dtype, torch.float32)
-    y, x = ((torch.arange(size, dtype=kind, device=like.device) + 0.5) * stride for size in (height, width))
+def _row(value: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    kind = torch.promote_types(value.dtype, torch.float32)
+    y, x = ((torch.arange(size, dtype=kind, device=value.device) + 0.5) * stride for size in value.shape[-2:])
     rows, columns = torch.meshgrid(y, x, indexing="ij")
     centre = torch.stack((columns, rows), -1).flatten(0, 1)
     return centre, torch.full_like(centre[:, 0], stride)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from stages.core.kinds import IMAGE, Feature, Settings
@@ -20,9 +19,9 @@ from stages.workloads.detect.pyramid import Pyramid, PyramidShape, depths
 class DetectorShape(Settings):
     """As published with ResNet-50: `backbone: {block: bottleneck, blocks: [3, 4, 6, 3]}`, all else as it is."""
 
-    backbone: ResNetShape = Field(default_factory=ResNetShape)
-    pyramid: PyramidShape = Field(default_factory=PyramidShape)
-    head: HeadShape = Field(default_factory=HeadShape)
+    backbone: ResNetShape = ResNetShape.model_validate({})
+    pyramid: PyramidShape = PyramidShape.model_validate({})
+    head: HeadShape = HeadShape.model_validate({})
 
 
 class MakeHead(Protocol):

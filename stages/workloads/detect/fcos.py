@@ -36,7 +36,7 @@ class FcosSettings(DetectorShape):
     """Centre-ness is said by the tower for boxes, boxes are trained on GIoU, as in the revised version."""
 
     family: Literal["fcos"] = "fcos"
-    points: PointShape = Field(default_factory=PointShape)
+    points: PointShape = PointShape.model_validate({})
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ class FcosHead(nn.Module):
             boxes.append(self.factor[name] * rows(self.box_end(state), 4))
             centres.append(rows(self.centre_end(state), 1).squeeze(-1))
         cells = cells_of((value, self.strides[name]) for name, value in levels.items())
-        parts = {"box": torch.cat(boxes, 1), "centre": torch.cat(centres, 1)}
-        return Answer(torch.cat(logits, 1), "values", cells=cells, extent=(0, 0), rule=self.rule, **parts)
+        box, centre = torch.cat(boxes, 1), torch.cat(centres, 1)
+        return Answer(torch.cat(logits, 1), "values", box=box, centre=centre, cells=cells, extent=(0, 0), rule=self.rule)
 
 
 def fcos(settings: FcosSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> Detector:

@@ -57,7 +57,7 @@ class Pyramid(nn.Module):
         """Levels by name, the finest first, each (batch, channel, height, width)."""
         levels: dict[str, Tensor] = {}
         above: Tensor | None = None
-        for name in reversed(self.lateral):
+        for name in reversed(list(self.lateral)):
             value = self.lateral[name](maps[self.sources[name]])
             above = value if above is None else value + interpolate(above, size=value.shape[2:], mode="nearest")
             levels[name] = self.output[name](above)

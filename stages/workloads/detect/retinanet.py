@@ -39,7 +39,7 @@ class RetinaNetSettings(DetectorShape):
     """`box` is the error of a box: of its offsets, or of its overlap (GIoU)."""
 
     family: Literal["retinanet"] = "retinanet"
-    anchors: AnchorShape = Field(default_factory=AnchorShape)
+    anchors: AnchorShape = AnchorShape.model_validate({})
     box: Literal["smooth_l1", "giou"] = "smooth_l1"
 
 
