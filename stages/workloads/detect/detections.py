@@ -12,7 +12,7 @@ from stages.workloads.detect.boxes import overlap
 
 LEAST = 0.05
 """Of a score that is looked at."""
-CANDIDATES = 500
+CANDIDATES = 400
 """Pairs of place and class that are compared with each other, the highest scores of a picture."""
 SAME = 0.5
 """Two boxes of one class that overlap more are one object."""
@@ -37,6 +37,8 @@ def detections(answer: Answer) -> Detections:
     score = answer.rule.score(answer)
     classes = score.shape[2]
     best, place = score.flatten(1).topk(min(CANDIDATES, score[0].numel()))
+    busiest = max(1, int((best >= LEAST).sum(1).max()))
+    best, place = best[:, :busiest], place[:, :busiest]
     label = place % classes
     height, width = answer.extent
     boxes = answer.rule.boxes(answer, place // classes)

@@ -35,7 +35,7 @@ def read_voc(raw: Path) -> Source:
 
 
 def _lists(raw: Path) -> dict[Split, list[str]]:
-    files = {split: raw / "ImageSets" / "Main" / f"{word}.txt" for word, split in SPLITS.items()}
+    files = {SPLITS[word]: raw / "ImageSets" / "Main" / f"{word}.txt" for word in ("train", "val", "test")}
     lists: dict[Split, list[str]] = {split: path.read_text().split() for split, path in files.items() if path.is_file()}
     found = lists or {"train": sorted(path.stem for path in (raw / "Annotations").glob("*.xml"))}
     if empty := [split for split, stems in found.items() if not stems]:
