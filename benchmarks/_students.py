@@ -46,10 +46,11 @@ def run(workload: Workload[Any], sets: Iterable[Set], students: Mapping[str, Blo
         for seed in seeds
         for name, block in blocks.items()
     ]
-    return measure(cells, lambda cell: {cell.set: _measured(workload, cell, by_name[cell.set])})
+    return measure(cells, lambda cell: {cell.set: measured(workload, cell, by_name[cell.set])})
 
 
-def _measured(workload: Workload[Any], cell: Cell, entry: Set) -> Metrics:
+def measured(workload: Workload[Any], cell: Cell, entry: Set) -> Metrics:
+    """One cell's test metrics and costs; cells whose settings differ in the student alone share their teacher."""
     machine.use_workers()
     home = Cell(cell.set, "teacher", cell.seed, cell.settings | {"student": {}}).folder
     prepared, teacher = home / "prepared", home / "teacher"
@@ -84,7 +85,10 @@ def _student(workload: Workload[Any], cell: Cell, block: Block, prepared: Path, 
     found, student = cell.folder / "found", cell.folder / "student"
     method = find.search(block["search"]["method"])
     data = workload.data_settings(**cell.settings["teach"]["data"])
-    wanted = SearchSettings(**block["search"] | {"settings": method.settings(**block["search"].get("settings", {})), "data": data})
+    own = {"settings": method.settings(**block["search"].get("settings", {})), "data": data}
+    if "model" in block["search"]:
+        own["model"] = TypeAdapter(workload.model_settings).validate_python(block["search"]["model"])
+    wanted = SearchSettings(**block["search"] | own)
     given: dict[str, Any] = {"prepared": prepared, "teacher": teacher, "log": _quiet}
     search(wanted, workload, method, **given, found=found, rng=machine.seed(cell.seed))
     named = block["distill"]["losses"]
