@@ -81,7 +81,7 @@ def _student(losses: list[Block]) -> Block:
 
 
 def _measured(cell: Cell, entry: _students.Set) -> Metrics:
-    metrics = _students.measured(WORKLOAD, cell, entry)
+    metrics = _students.measured(WORKLOAD, cell, entry, settings["seeds"][0])
     curve = cell.folder / "student" / "curve.csv"
     if not curve.exists():
         return metrics

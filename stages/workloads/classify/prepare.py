@@ -13,8 +13,9 @@ from stages.core.errors import UserError
 from stages.core.files import write_json, write_parquet
 from stages.core.kinds import Metrics, Settings
 from stages.core.picture import unit
+from stages.core.splits import Split, held_out
 from stages.workloads.classify.decode import Form
-from stages.workloads.classify.read import Pictures, Source, Split, read
+from stages.workloads.classify.read import Pictures, Source, read
 
 
 class PrepareSettings(Settings):
@@ -54,17 +55,10 @@ def _split(settings: PrepareSettings, source: Source, rng: torch.Generator) -> d
     shares: tuple[tuple[Split, float], ...] = (("test", settings.test_share), ("valid", settings.valid_share))
     for name, share in shares:
         if name not in splits:
-            splits["train"], splits[name] = _held_out(splits["train"], share, rng)
+            pictures = splits["train"]
+            left, drawn = held_out(len(pictures.label), share, rng)
+            splits["train"], splits[name] = pictures.rows(left), pictures.rows(drawn)
     return splits
-
-
-def _held_out(pictures: Pictures, share: float, rng: torch.Generator) -> tuple[Pictures, Pictures]:
-    count = len(pictures.label)
-    if count < 2:
-        raise UserError(f"wanted two training pictures at least, to hold some out - got {count}")
-    order = torch.randperm(count, generator=rng).numpy()
-    first = min(max(1, round(share * count)), count - 1)
-    return pictures.rows(np.sort(order[first:])), pictures.rows(np.sort(order[:first]))
 
 
 def _classes(raw: Path, splits: dict[Split, Pictures]) -> int:

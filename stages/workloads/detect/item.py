@@ -11,9 +11,7 @@ from PIL import Image
 
 from stages.core.errors import UserError
 from stages.core.picture import opened, pixels, plain
-
-Split = Literal["train", "valid", "test"]
-SPLITS: dict[str, Split] = {"train": "train", "val": "valid", "valid": "valid", "test": "test"}
+from stages.core.splits import Split
 
 
 @dataclass(frozen=True)

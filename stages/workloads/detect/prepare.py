@@ -13,7 +13,8 @@ from stages.core.errors import UserError
 from stages.core.files import write_json, write_parquet
 from stages.core.kinds import Metrics, Settings
 from stages.core.picture import unit
-from stages.workloads.detect.item import Form, Item, Pictures, Source, Split, gather
+from stages.core.splits import Split, held_out
+from stages.workloads.detect.item import Form, Item, Pictures, Source, gather
 from stages.workloads.detect.read import read
 
 Pixels = Annotated[int, Field(gt=0)]
@@ -66,16 +67,9 @@ def _split(settings: PrepareSettings, raw: Path, source: Source, rng: torch.Gene
     shares: tuple[tuple[Split, float], ...] = (("test", settings.test_share), ("valid", settings.valid_share))
     for name, share in shares:
         if name not in splits:
-            splits["train"], splits[name] = _held_out(splits["train"], share, rng)
+            items = splits["train"]
+            splits["train"], splits[name] = ([items[row] for row in rows] for rows in held_out(len(items), share, rng))
     return splits
-
-
-def _held_out(items: list[Item], share: float, rng: torch.Generator) -> tuple[list[Item], list[Item]]:
-    if len(items) < 2:
-        raise UserError(f"wanted two training pictures at least, to hold some out - got {len(items)}")
-    order = torch.randperm(len(items), generator=rng).tolist()
-    first = min(max(1, round(share * len(items))), len(items) - 1)
-    return [items[row] for row in sorted(order[first:])], [items[row] for row in sorted(order[:first])]
 
 
 def _check(raw: Path, splits: dict[Split, Pictures], names: tuple[str, ...]) -> None:

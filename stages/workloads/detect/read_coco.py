@@ -10,9 +10,11 @@ from pydantic import BaseModel, ValidationError
 
 from stages.core.errors import UserError
 from stages.core.files import read_json
-from stages.workloads.detect.item import SPLITS, Item, Source, Split
+from stages.core.splits import Split
+from stages.workloads.detect.item import Item, Source
 
 Box = tuple[float, float, float, float]
+_WORDS: dict[str, Split] = {"train": "train", "val": "valid", "test": "test"}
 
 
 class _Image(BaseModel):
@@ -40,7 +42,7 @@ class _File(BaseModel):
 
 
 def read_coco(folder: Path, files: list[Path]) -> Source:
-    """One file is `train`; of several, each has the word train, val, valid or test in its name (`instances_train2017.json`).
+    """One file is `train`; of several, each has the word train, val or test in its name (`instances_train2017.json`).
 
     A picture lies in `folder`, in `images`, or in a folder named like its file (`train2017`). Classes are numbered by their id.
     """
@@ -71,9 +73,9 @@ def _read(path: Path) -> _File:
 
 
 def _split(path: Path) -> Split:
-    found = {split for word, split in SPLITS.items() if word in path.stem}
+    found = {split for word, split in _WORDS.items() if word in path.stem}
     if len(found) != 1:
-        raise UserError(f"{path} - wanted one of {', '.join(SPLITS)} in the name of a file beside others - got {path.stem}")
+        raise UserError(f"{path} - wanted one of {', '.join(_WORDS)} in the name of a file beside others - got {path.stem}")
     return found.pop()
 
 

@@ -7,42 +7,32 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as parquet
 
 from stages.core.errors import UserError
-from stages.workloads.detect.item import SPLITS, Item, Source, Split
+from stages.core.splits import read_table as pictures_table
+from stages.core.splits import split_rows
+from stages.workloads.detect.item import Item, Source
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_table(raw: Path) -> Source:
     """Rows image, boxes and split; names of classes from the metadata `dataset` ({"classes": [...]}), or else numbers."""
-    try:
-        table = parquet.read_table(raw)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{raw} - wanted a Parquet table - {error}") from None
+    table = pictures_table(raw, ("image",))
     _check(raw, table)
-    names = table.column("split").to_pylist() if "split" in table.column_names else ["train"] * table.num_rows
-    if wrong := sorted({str(name) for name in names} - set(SPLITS)):
-        raise UserError(f"{raw} - wanted splits of {sorted(SPLITS)} - got {wrong}")
     items = [_item(raw, table, row) for row in range(table.num_rows)]
-    splits: dict[Split, list[Item]] = {}
-    for name, item in zip(names, items, strict=True):
-        splits.setdefault(SPLITS[name], []).append(item)
+    splits = {split: [items[row] for row in rows] for split, rows in split_rows(raw, table).items()}
     return Source(splits, _names(raw, table, items))
 
 
 def _check(raw: Path, table: pa.Table) -> None:
-    if missing := [name for name in ("image", "boxes") if name not in table.column_names]:
-        raise UserError(f"{raw} - wanted columns image, boxes and split - there is no {missing}, but {table.column_names}")
-    image, boxes = (table.schema.field(name).type for name in ("image", "boxes"))
-    fields = {field.name for field in boxes.value_type} if pa.types.is_list(boxes) and pa.types.is_struct(boxes.value_type) else set()
-    if not (pa.types.is_binary(image) or pa.types.is_large_binary(image)) or not {*SIDES, "label"} <= fields:
-        wanted = f"wanted an image column of bytes and a boxes column of lists of {', '.join(SIDES)} and label"
-        raise UserError(f"{raw} - {wanted} - got {image} and {boxes}")
-    for name in ("image", "boxes"):
-        if nulls := table.column(name).null_count:
-            raise UserError(f"{raw} - wanted a value in each row of column {name} - {nulls} are missing")
+    kind = table.schema.field("boxes").type if "boxes" in table.column_names else pa.null()
+    fields = {field.name for field in kind.value_type} if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type) else set()
+    if not {*SIDES, "label"} <= fields:
+        wanted = f"wanted a column boxes of lists of {', '.join(SIDES)} and label"
+        raise UserError(f"{raw} - {wanted} - got {kind if 'boxes' in table.column_names else table.column_names}")
+    if nulls := table.column("boxes").null_count:
+        raise UserError(f"{raw} - wanted a value in each row of column boxes - {nulls} are missing")
 
 
 def _item(raw: Path, table: pa.Table, row: int) -> Item:

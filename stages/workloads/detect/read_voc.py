@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from stages.core.errors import UserError
-from stages.workloads.detect.item import SPLITS, Item, Source, Split
+from stages.core.splits import Split
+from stages.workloads.detect.item import Item, Source
 
 Box = tuple[float, float, float, float]
 
@@ -35,8 +36,9 @@ def read_voc(raw: Path) -> Source:
 
 
 def _lists(raw: Path) -> dict[Split, list[str]]:
-    files = {SPLITS[word]: raw / "ImageSets" / "Main" / f"{word}.txt" for word in ("train", "val", "test")}
-    lists: dict[Split, list[str]] = {split: path.read_text().split() for split, path in files.items() if path.is_file()}
+    words: dict[Split, str] = {"train": "train", "valid": "val", "test": "test"}
+    files = {split: raw / "ImageSets" / "Main" / f"{word}.txt" for split, word in words.items()}
+    lists = {split: path.read_text().split() for split, path in files.items() if path.is_file()}
     found = lists or {"train": sorted(path.stem for path in (raw / "Annotations").glob("*.xml"))}
     if empty := [split for split, stems in found.items() if not stems]:
         raise UserError(f"{raw} - wanted pictures in each split - there are none in {empty[0]}")

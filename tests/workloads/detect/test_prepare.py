@@ -14,6 +14,7 @@ from stages.core.errors import UserError
 from stages.core.files import read_json, read_parquet
 from stages.core.scenes import read_scenes
 from stages.workloads.detect.prepare import PrepareSettings, prepare
+from tests.workloads.classify.raws import table as classified
 from tests.workloads.detect.raws import BOXES, SCENES, coco, coded, folder, pictures, table, voc
 
 SPLITS = ["train"] * 5 + ["val"] * 3 + ["test"] * 2
@@ -160,7 +161,8 @@ def test_tables_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     good, path = list(map(coded, pictures(10))), tmp_path / "raw.parquet"
     refused(tmp_path, tmp_path / "nowhere", "nowhere - wanted a folder, .parquet or .json of pictures with boxes - there is nothing")
     refused(tmp_path, table(path, good, BOXES, ["dev"] * 10), r"wanted splits of \['test', 'train', 'val', 'valid'\] - got \['dev'\]")
-    refused(tmp_path, table(path, good, BOXES, ["val"] * 10), r"wanted pictures to train on - got \['valid'\]")
+    refused(tmp_path, table(path, good, BOXES, ["val"] * 10), r"wanted rows of the split train - got \['valid'\]")
+    refused(tmp_path, classified(path, good, [0] * 10), r"wanted a column boxes of lists of xmin, .* - got \['image', 'label'\]")
     refused(tmp_path, table(path, good, BOXES, ["train"] * 6 + ["val"] + ["test"] * 3), "wanted boxes in each split, .* none in valid")
     refused(tmp_path, table(path, good, BOXES, SPLITS, ["ant", "bee"]), "wanted labels from 0 to 1, one for each of the classes ant, bee")
     refused(
@@ -201,11 +203,12 @@ def test_coco_that_cannot_be_read_is_refused(tmp_path: Path, change: dict[str, A
 def test_files_of_coco_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     first, other = json.dumps(coco([], [])), json.dumps(coco([], [], categories=[{"id": 1, "name": "dog"}]))
     refused(tmp_path, folder(tmp_path / "a", {"train.json": first, "val.json": other}), "val.json: categories - wanted those of train.json")
-    refused(
-        tmp_path, folder(tmp_path / "b", {"train.json": first, "more.json": first}), "more.json - wanted one of train, val, valid, test"
-    )
+    refused(tmp_path, folder(tmp_path / "b", {"train.json": first, "more.json": first}), "more.json - wanted one of train, val, test in")
     refused(
         tmp_path, folder(tmp_path / "c", {"val.json": first, "valid.json": first}), "wanted one file for each split - there are two for"
+    )
+    refused(
+        tmp_path, folder(tmp_path / "f", {"val.json": first, "test.json": first}), r"wanted pictures to train on - got \['test', 'valid'\]"
     )
     refused(tmp_path, folder(tmp_path / "d", {"README.md": "Nothing."}), "d - wanted COCO's .json files or Pascal VOC's Annotations")
     refused(tmp_path, folder(tmp_path / "e", {"train.json": "{\n]"}), r"train.json:2 - wanted JSON")
