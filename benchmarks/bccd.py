@@ -16,19 +16,19 @@ expected_seconds = 2700
 needs_data = True
 Block = dict[str, Any]
 _LEVELS = {"lowest": 2, "highest": 4}
-_ANCHORS = {"sizes": [2.3, 3.3, 4.6], "ratios": [0.8, 1.25]}
-_BODY = {"backbone": {"width": 24, "blocks": [1, 1, 1]}, "pyramid": {"width": 32, **_LEVELS}, "head": {"width": 32, "layers": 2}}
+_ANCHORS = {"sizes": [1.9, 2.7, 3.8], "ratios": [0.8, 1.25]}
+_BODY = {"backbone": {"width": 16, "blocks": [1, 1, 1]}, "pyramid": {"width": 32, **_LEVELS}, "head": {"width": 32, "layers": 1}}
 _PAIRS = ["p2", "p3", "p4"]
 _FIT = {"learning_rate": 3e-3, "weight_decay": 1e-4, "optimizer": "adamw", "schedule": "cosine", "clip_norm": 1.0}
 settings: dict[str, Any] = {
     "seeds": [0, 1, 2],
-    "prepare": {"size": [120, 160]},
-    "data": {"batch_size": 8, "flip": True, "zoom": 1.25},
+    "prepare": {"size": [96, 128]},
+    "data": {"batch_size": 8, "evaluation_batch_size": 8, "flip": True, "zoom": 1.25},
     "teachers": {
         "fcos": {"family": "fcos", **_BODY, "points": {"reach": 4}},
         "retinanet": {"family": "retinanet", **_BODY, "anchors": _ANCHORS},
     },
-    "teach": _FIT | {"epochs": 20},
+    "teach": _FIT | {"epochs": 15},
     "student": {
         "family": "retinanet",
         "backbone": {"width": 8, "blocks": [1, 1, 1]},
@@ -36,13 +36,13 @@ settings: dict[str, Any] = {
         "head": {"width": 16, "layers": 1},
         "anchors": _ANCHORS,
     },
-    "distill": _FIT | {"epochs": 12},
+    "distill": _FIT | {"epochs": 10},
     "losses": {
         "pearson": {"loss": "pearson", "weight": 1.0, "settings": {"pairs": _PAIRS}},
         "channel": {"loss": "channel", "weight": 1.0, "settings": {"pairs": _PAIRS, "temperature": 1.0}},
         "squared": {"loss": "squared", "weight": 1.0, "settings": {"pairs": _PAIRS}},
     },
-    "curve": [1, 2, 3, 4, 6, 8, 10, 12],
+    "curve": [1, 2, 3, 4, 5, 6, 8, 10],
 }
 
 

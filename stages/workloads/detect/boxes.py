@@ -18,25 +18,21 @@ def area(boxes: Tensor) -> Tensor:
 
 def overlap(first: Tensor, second: Tensor) -> Tensor:
     """Intersection over union of each pair: (..., n, 4) and (..., m, 4) -> (..., n, m)"""
-    upper, lower = _span(first.unsqueeze(-2), second.unsqueeze(-3))
-    shared = (lower - upper).clamp(min=0).prod(-1)
+    ours, theirs = first.unsqueeze(-2).unbind(-1), second.unsqueeze(-3).unbind(-1)
+    width, height = ((torch.minimum(ours[end], theirs[end]) - torch.maximum(ours[end - 2], theirs[end - 2])).clamp(min=0) for end in (2, 3))
+    shared = width * height
     union = area(first).unsqueeze(-1) + area(second).unsqueeze(-2) - shared
     return shared / union.clamp(min=torch.finfo(union.dtype).tiny)
 
 
 def generalised_overlap(first: Tensor, second: Tensor) -> Tensor:
     """IoU - (hull - union) / hull of boxes one to one, in (-1, 1] (GIoU, arXiv 1902.09630): (..., 4) twice -> (...)"""
-    upper, lower = _span(first, second)
+    upper, lower = torch.maximum(first[..., :2], second[..., :2]), torch.minimum(first[..., 2:], second[..., 2:])
     shared = (lower - upper).clamp(min=0).prod(-1)
     union = area(first) + area(second) - shared
     hull = (torch.maximum(first[..., 2:], second[..., 2:]) - torch.minimum(first[..., :2], second[..., :2])).clamp(min=0).prod(-1)
     least = torch.finfo(union.dtype).eps
     return shared / union.clamp(min=least) - (hull - union) / hull.clamp(min=least)
-
-
-def _span(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """The corners of what two boxes share."""
-    return torch.maximum(first[..., :2], second[..., :2]), torch.minimum(first[..., 2:], second[..., 2:])
 
 
 def offsets(boxes: Tensor, anchors: Tensor) -> Tensor:

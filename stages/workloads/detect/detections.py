@@ -57,10 +57,10 @@ def kept_objects(boxes: Tensor, label: Tensor) -> Tensor:
     them (Cluster-NMS, arXiv 2005.03572).
     """
     same = (overlap(boxes, boxes) > SAME) & (label[:, :, None] == label[:, None])
-    removes = same.triu(1)
+    removed_by = same.tril(-1)
     kept = torch.ones_like(label, dtype=torch.bool)
     while True:
-        fresh = ~(removes & kept[:, :, None]).any(1)
+        fresh = ~(removed_by & kept[:, None]).any(2)
         if torch.equal(fresh, kept):
             return kept
         kept = fresh
