@@ -1,4 +1,8 @@
-"""Blood cells: a small RetinaNet taught by the pyramid of an FCOS detector or of a larger RetinaNet, and trained alone."""
+"""Blood cells: a small RetinaNet taught by the pyramid of an FCOS detector or of a larger RetinaNet, and trained alone.
+
+The weight of each loss is the best of several on the validation split, in six epochs under an FCOS teacher with a seed that is not
+among those reported.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +40,13 @@ settings: dict[str, Any] = {
         "head": {"width": 16, "layers": 1},
         "anchors": _ANCHORS,
     },
-    "distill": _FIT | {"epochs": 10},
+    "distill": _FIT | {"epochs": 12},
     "losses": {
         "pearson": {"loss": "pearson", "weight": 1.0, "settings": {"pairs": _PAIRS}},
-        "channel": {"loss": "channel", "weight": 1.0, "settings": {"pairs": _PAIRS, "temperature": 1.0}},
-        "squared": {"loss": "squared", "weight": 1.0, "settings": {"pairs": _PAIRS}},
+        "channel": {"loss": "channel", "weight": 0.1, "settings": {"pairs": _PAIRS, "temperature": 1.0}},
+        "squared": {"loss": "squared", "weight": 0.02, "settings": {"pairs": _PAIRS}},
     },
-    "curve": [1, 2, 3, 4, 5, 6, 8, 10],
+    "curve": [1, 2, 3, 4, 6, 8, 10, 12],
 }
 
 
