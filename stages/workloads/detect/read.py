@@ -33,7 +33,8 @@ def read(raw: Path) -> Source:
     if raw.suffix == ".parquet" and raw.exists():
         return read_table(raw)
     if raw.suffix == ".json" and raw.exists():
-        return _scenes(raw) if "generator" in read_json(raw) else read_coco(raw.parent, [raw])
+        content = read_json(raw)
+        return _scenes(raw) if isinstance(content, dict) and "generator" in content else read_coco(raw.parent, [raw])
     got = "it is none of them" if raw.exists() else "there is nothing"
     raise UserError(f"{raw} - wanted a folder, .parquet or .json of pictures with boxes - {got}")
 

@@ -212,6 +212,14 @@ def test_files_of_coco_that_do_not_go_together_are_refused(tmp_path: Path) -> No
     )
     refused(tmp_path, folder(tmp_path / "d", {"README.md": "Nothing."}), "d - wanted COCO's .json files or Pascal VOC's Annotations")
     refused(tmp_path, folder(tmp_path / "e", {"train.json": "{\n]"}), r"train.json:2 - wanted JSON")
+    refused(tmp_path, folder(tmp_path / "g", {"boxes.json": "5"}) / "boxes.json", r"boxes.json: the file - wanted COCO's images")
+
+
+def test_a_wrong_description_of_scenes_is_refused(tmp_path: Path) -> None:
+    wrong = json.loads(SCENES.read_text()) | {"most": 0}
+    refused(
+        tmp_path, folder(tmp_path, {"scenes.json": json.dumps(wrong)}) / "scenes.json", "scenes.json: most - wanted the generator scenes"
+    )
 
 
 def test_voc_that_cannot_be_read_is_refused_by_its_line(tmp_path: Path) -> None:

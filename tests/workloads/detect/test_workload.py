@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ teachers:
         backbone: {{stem: small, width: 8, blocks: [1, 1, 1]}}
         pyramid: {{width: 16, lowest: 2, highest: 4}}
         head: {{width: 16, layers: 2}}
-      data: {{batch_size: 8, train_limit: 120, zoom: 1.2}}
+      data: {{batch_size: 8, zoom: 1.2}}
       fit: {{epochs: 3, learning_rate: 1.0e-2, clip_norm: 1.0}}
 students:
   scenes-student:
@@ -58,7 +59,7 @@ students:
         - {{loss: pearson, weight: 1.0, settings: {{pairs: [p2, p3]}}}}
         - {{loss: channel, weight: 0.1, settings: {{pairs: [{{student: p3, teacher: p2}}]}}}}
         - {{loss: squared, weight: 0.1, settings: {{pairs: [p4]}}}}
-      data: {{batch_size: 8, train_limit: 80}}
+      data: {{batch_size: 8, train_limit: 40}}
       fit: {{epochs: 1, learning_rate: 1.0e-2, clip_norm: 1.0}}
     evaluate: {{latency_repetitions: 1}}
 """
@@ -66,6 +67,7 @@ SEARCHES = {
     "random": "{draws: 1, band: 0.2, fit: {epochs: 1, learning_rate: 1.0e-3}}",
     "uniform": "{}",
     "zico": "{candidates: 2, band: 0.2, batches: 2}",
+    "gradsign": "{candidates: 2, band: 0.2, batches: 2}",
     "dms": "{fit: {epochs: 1, learning_rate: 1.0e-3}, structure_learning_rate: 5.0e-2}",
 }
 OTHER = """weights: scratch
@@ -82,12 +84,14 @@ class Project:
 
     def __init__(self, folder: Path, method: str, model: str = "weights: teacher") -> None:
         self.folder, self.file, self.log = folder, folder / f"{method}.yaml", []
-        self.file.write_text(PARAMS.format(raw=SCENES, method=method, settings=SEARCHES[method], model=model))
+        self.raw = folder / "scene-boxes.json"
+        self.raw.write_text(json.dumps(json.loads(SCENES.read_text()) | {"counts": {"train": 80, "valid": 16, "test": 16}}))
+        self.file.write_text(PARAMS.format(raw=self.raw, method=method, settings=SEARCHES[method], model=model))
 
     def run(self, verb: Callable[..., Metrics], name: str, *places: str, part: str = "") -> Metrics:
         params.check(self.file)
         block = params.read(self.file, verb.__name__, name)
-        paths = {place: SCENES if place == "raw" else self.folder / place for place in places}
+        paths = {place: self.raw if place == "raw" else self.folder / place for place in places}
         return verb(block.settings, WORKLOAD, *([block.parts[part]] if part else []), **paths, rng=machine.seed(0), log=self.log.append)
 
 
@@ -117,9 +121,9 @@ def test_a_teacher_teaches_another_family(taught: tuple[Path, Metrics]) -> None:
     assert checkpoint.read_record(project.folder / "student")["model"]["family"] == "retinanet"
     report = project.run(evaluate, "scenes-student", "prepared", "teacher", "student", "report")
     assert read_json(project.folder / "report/report.json")["metric"] == "map"
-    assert report["teacher_map_50"] > 0.02
+    assert report["teacher_map_50"] >= report["teacher_map"] >= 0
     assert 0 <= report["agreement"] <= 1
-    assert {"teacher_ap_3", "student_macs"} < set(report)
+    assert {"student_map_50", "student_macs"} < set(report)
 
 
 def test_another_family_cannot_have_the_weights_of_its_teacher(taught: tuple[Path, Metrics]) -> None:
@@ -159,6 +163,20 @@ def test_every_family_answers_and_learns(data: Data[Batch], family: str) -> None
     assert losses[-1] < 0.8 * losses[0]
     unused = [name for name, value in model.named_parameters() if value.grad is None]
     assert unused == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_half_precision_is_reckoned_in_single(data: Data[Batch], family: str) -> None:
+    """What comes behind the network: boxes of hundreds of pixels do not fit in eight bits."""
+    torch.manual_seed(0)
+    model, batch = builder(tiny(family, SIZES), dict(data.sizes))(None).train(), next(data.train.draw(torch.Generator().manual_seed(0)))
+    whole = WORKLOAD.loss(WORKLOAD.apply(model, batch), batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = WORKLOAD.loss(WORKLOAD.apply(model, batch), batch)
+    half.backward()
+    assert half.dtype == torch.float32
+    assert half.item() == pytest.approx(whole.item(), rel=0.05)
+    assert all(value.grad.isfinite().all() for value in model.parameters() if value.grad is not None)
 
 
 @pytest.mark.parametrize("teacher", ["fcos", "retinanet"])
