@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from flows import graph
+from flows.commands.predict import predict
 from flows.graph import Node, Problem
 
 STALE = 3
@@ -71,6 +72,9 @@ def doctor() -> None:
     from flows import doctor as checks
 
     raise typer.Exit(checks.main(Path.cwd()))
+
+
+commands.command()(predict)
 
 
 def app() -> None:

@@ -17,7 +17,7 @@ ONLY = {
     "mlflow": {"stages/track.py", "stages/package.py", "stages/register.py"},
     "pandas": {"stages/flavour.py"},
     "dvc": {"flows/graph.py", "flows/zombies.py", "stages/fingerprint.py"},
-    "typer": {"flows/__main__.py"},
+    "typer": {"flows/__main__.py", "flows/commands"},
     "pykeen": set(),
     "libpysal": set(),
     "sklearn": set(),
