@@ -40,8 +40,8 @@ _TYPES = {
 }
 
 
-def save(folder: Path, destination: Path) -> None:
-    """Writes the package of a teacher's or student's folder, once it has answered its own example.
+def save(folder: Path, destination: Path, model_id: str | None = None) -> None:
+    """Writes the package of a teacher's or student's folder, once it has answered its own example; `model_id` is MLflow's for it.
 
     Raises UserError if it cannot, because its workload answers no tables or the folder is not whole.
     """
@@ -54,6 +54,7 @@ def save(folder: Path, destination: Path) -> None:
 
         mlflow.pyfunc.save_model(
             destination,
+            mlflow_model=mlflow.models.Model(model_id=model_id),
             loader_module=LOADER,
             data_path=str(folder),
             code_paths=[str(code)],

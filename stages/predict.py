@@ -57,7 +57,7 @@ def read(path: Path) -> pa.Table:
 def found(name: str, project: Path) -> Iterator[Path]:
     """The folder of the model of that name; one from a registry lies in a temporary folder. Raises UserError if there is none."""
     if name.startswith("models:/"):
-        from stages import register  # type: ignore[attr-defined]
+        from stages import register
 
         with tempfile.TemporaryDirectory() as place:
             yield unpack(register.fetch(project, name, Path(place)))

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages import fingerprint
+from stages import fingerprint, register
 from stages import record as letters
 from stages.core import process
 from stages.record import Closing, Execution, Item, Record, Status
@@ -89,6 +89,7 @@ class _Store:
 
     client: MlflowClient
     experiment: str
+    root: Path
 
     def tell(self, record: Record) -> None:
         """Writes one record as a child run; told again, it goes on with the same run."""
@@ -100,6 +101,7 @@ class _Store:
         self.client.set_terminated(run, record.status, record.ended)
         if not record.execution.managed:
             self._end_with_child(parent, record)
+        register.after(self.root, self.client, record, run)
 
     def open(self, execution: Execution) -> None:
         """Creates the run of an execution, or tells the one that a quicker stage has created whose it is."""
@@ -118,6 +120,7 @@ class _Store:
     def forget(self, record: Record) -> None:
         """Deletes the run of a record, and the model that it made."""
         for run in self._find(f"tags.`stillhouse.record` = '{record.id}'"):
+            register.forget(self.client, record, run.info.run_id)
             for output in run.outputs.model_outputs if run.outputs else []:
                 if self.client.get_logged_model(output.model_id).source_run_id == run.info.run_id:
                     self.client.delete_logged_model(output.model_id)
@@ -156,9 +159,12 @@ class _Store:
 
         datasets = [_dataset(item) for item in record.inputs if not item.model]
         # The function mlflow.log_inputs refuses models outside one vendor's service; the client's does not.
-        models = [LoggedModelInput(self._model(item, None)) for item in record.inputs if item.model]
-        self.client.log_inputs(run, datasets=datasets, models=models)
-        if output:
+        models = {self._model(item, None) for item in record.inputs if item.model}
+        # What a first try has told already is refused the second time.
+        told = self.client.get_run(run)
+        models -= {model.model_id for model in (told.inputs.model_inputs if told.inputs else [])}
+        self.client.log_inputs(run, datasets=datasets, models=[LoggedModelInput(model) for model in sorted(models)])
+        if output and output not in {model.model_id for model in (told.outputs.model_outputs if told.outputs else [])}:
             self.client.log_outputs(run, [LoggedModelOutput(output, step=0)])
 
     def _model(self, item: Item, run: str | None) -> str:
@@ -196,7 +202,7 @@ def _store(root: Path) -> Iterator[_Store]:
             found = client.get_experiment_by_name(EXPERIMENT)
             # A server has its own place for artifacts; a database in a file has them beside it.
             place = (root.resolve() / "mlartifacts").as_uri() if client.tracking_uri.startswith("sqlite:") else None
-            store = _Store(client, found.experiment_id if found else client.create_experiment(EXPERIMENT, place))
+            store = _Store(client, found.experiment_id if found else client.create_experiment(EXPERIMENT, place), root)
             store.bury_dead()
             yield store
 

@@ -85,6 +85,21 @@ def test_prefect_and_mlflow_agree_on_what_ran(whole):
     assert states == {"FINISHED"}
 
 
+def test_the_student_is_in_the_registry_and_answers_a_table(whole, tmp_path):
+    with sqlite3.connect(whole.folder / "mlflow.db") as mlflow:
+        tags = dict(mlflow.execute("select key, value from model_version_tags where name = 'half'").fetchall())
+        champions = mlflow.execute("select name, alias, version from registered_model_aliases").fetchall()
+    assert tags["bytes"] == "stored"
+    assert {tags["hash.data"], tags["hash.teacher"]} == {item["md5"] for item in locked(whole)["evaluate@half"]["deps"][:2]}
+    assert champions == ([("half", "champion", 1)] if tags["gate"] == "passed" else [])
+    assert "registered: half version 1" in (whole.folder / ".work/distill@half/log.txt").read_text()
+    assert f"the gate: {tags['gate.reason']}" in (whole.folder / ".work/evaluate@half/log.txt").read_text()
+    (tmp_path / "rows.csv").write_text("x,y\n0,1\n")
+    for model in ("half", "rings", "models:/half/1"):
+        done = whole.call("flows", "predict", model, str(tmp_path / "rows.csv"), str(tmp_path / "answers.parquet"))
+        assert (done.returncode, done.stdout) == (0, f"{tmp_path}/answers.parquet: 1 rows\n"), done.stderr
+
+
 def test_a_second_run_does_no_stage_work(whole):
     before = {path: path.stat().st_mtime_ns for path in [*(whole.folder / "data").rglob("*"), *(whole.folder / ".work").rglob("*")]}
     again = whole.call("flows", "run")

@@ -89,3 +89,11 @@ def test_a_stranger_is_refused_with_its_row_and_so_is_a_table_without_a_question
         TABLE.ask(context, rows([("a", "b", "c"), ("a", "b", "c"), ("a", "r", "c")], [True, False, False]))
     with pytest.raises(UserError, match=r"^wanted a row that is not observed, to be answered - all are$"):
         TABLE.ask(context, rows(triples[:2], [True, True]))
+
+
+def test_the_marked_familys_scores_do_not_depend_on_the_other_rows(context: Path) -> None:
+    torch.manual_seed(0)
+    model = WORKLOAD.model(TypeAdapter(WORKLOAD.model_settings).validate_python(FAMILIES[1]), {}, None)
+    triples = observed(context)[:6]
+    alone = [answer(context, model, rows([triple])).column("score")[0].as_py() for triple in triples]
+    assert answer(context, model, rows(triples)).column("score").to_pylist() == pytest.approx(alone, rel=1e-4)
