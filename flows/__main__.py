@@ -18,6 +18,7 @@ import typer
 
 from flows import graph
 from flows.commands.predict import predict
+from flows.commands.report import report
 from flows.graph import Node, Problem
 
 STALE = 3
@@ -75,6 +76,7 @@ def doctor() -> None:
 
 
 commands.command()(predict)
+commands.command()(report)
 
 
 def app() -> None:

@@ -37,11 +37,11 @@ class Result:
 
     @classmethod
     def of(cls, report: Any, data: str) -> Result:
-        """Of a report.json."""
-        metric, budget = report["metric"], report["search"]["budget"]
-        student, teacher, unit = report["student"], report["teacher"], budget["unit"]
+        """Of a report.json. Raises KeyError if it is an old one, which lacks something."""
+        metric, search = report["metric"], report["search"]
+        student, teacher, unit = report["student"], report["teacher"], search["unit"]
         cost = student[unit] / teacher[unit]
-        return cls(metric, report["higher_is_better"], student[metric], teacher[metric], unit, cost, budget["share"], data)
+        return cls(metric, report["higher_is_better"], student[metric], teacher[metric], unit, cost, search["share"], data)
 
 
 @dataclass(frozen=True)

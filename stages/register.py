@@ -165,7 +165,10 @@ def _judged(root: Path, client: MlflowClient, record: Record, version: ModelVers
     if report is None:
         return Verdict(False, f"its report is no longer in place ({record.stage} has run again)"), {}
     data = next((item.md5 for item in record.inputs if item.path.endswith("/prepared")), "")
-    result = Result.of(json.loads((report / "report.json").read_text()), data)
+    try:
+        result = Result.of(json.loads((report / "report.json").read_text()), data)
+    except KeyError as error:
+        return Verdict(False, f"its report does not say {error}"), {}
     before = _champion(client, version.name)
     tags = {"test.data": data, "test.metric": result.metric, "test.quality": repr(result.quality)}
     tags["gate.before"] = before.version if before else ""

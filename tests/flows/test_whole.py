@@ -90,7 +90,12 @@ def test_the_student_is_in_the_registry_and_answers_a_table(whole, tmp_path):
         tags = dict(mlflow.execute("select key, value from model_version_tags where name = 'half'").fetchall())
         champions = mlflow.execute("select name, alias, version from registered_model_aliases").fetchall()
     assert tags["bytes"] == "stored"
-    assert {tags["hash.data"], tags["hash.teacher"]} == {item["md5"] for item in locked(whole)["evaluate@half"]["deps"][:2]}
+    inputs = {item["path"]: item["md5"] for item in locked(whole)["evaluate@half"]["deps"]}
+    assert {f"data/{path}": inputs[f"data/{path}"] for path in ("rings/prepared", "rings/teacher", "half/student")} == {
+        "data/rings/prepared": tags["hash.data"],
+        "data/rings/teacher": tags["hash.teacher"],
+        "data/half/student": tags["hash.student"],
+    }
     assert champions == ([("half", "champion", 1)] if tags["gate"] == "passed" else [])
     assert "registered: half version 1" in (whole.folder / ".work/distill@half/log.txt").read_text()
     assert f"the gate: {tags['gate.reason']}" in (whole.folder / ".work/evaluate@half/log.txt").read_text()

@@ -49,7 +49,7 @@ def evaluated(project: Path) -> Make:
 
     def make(quality: float, share: float = 0.5, prepared: Item = PREPARED, **changes: Any) -> Record:
         rows = {"teacher": {"accuracy": 0.8, "macs": 100.0}, "student": {"accuracy": quality, "macs": 100.0 * share}}
-        search = {"method": "uniform", "budget": {"unit": "macs", "share": 0.5}}
+        search = {"method": "uniform", "unit": "macs", "share": 0.5}
         folder = project / "data/reports/half"
         write_json(folder / "report.json", {**rows, "metric": "accuracy", "higher_is_better": True, "search": search})
         inputs = [prepared, TEACHER, _item("distill@half", "data/half/student")]
@@ -274,6 +274,17 @@ def test_what_fails_on_the_way_is_made_up_for_later(project: Path, distilled: Ma
         ("stored", "passed"),
         ("stored", None),
     ]
+
+
+def test_an_old_report_crowns_nobody_and_does_not_hold_up_the_outbox(project: Path, distilled: Make, evaluated: Make):
+    track.submit(project, distilled())
+    evaluated(0.8)
+    report = project / "data/reports/half/report.json"
+    write_json(report, {**json.loads(report.read_text()), "search": {"method": "uniform"}})
+    inputs = [PREPARED, TEACHER, _item("distill@half", "data/half/student")]
+    track.submit(project, record("evaluate@half", inputs=inputs, output=_item("evaluate@half", "data/reports/half")))
+    assert waiting(project) == []
+    assert (champion(), versions()["1"].tags["gate.reason"]) == (None, "its report does not say 'unit'")
 
 
 def test_a_failed_stage_and_those_of_a_teacher_register_nothing(project: Path, distilled: Make):
