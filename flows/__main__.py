@@ -17,8 +17,10 @@ from typing import Annotated
 import typer
 
 from flows import graph
+from flows.commands.lineage import lineage
 from flows.commands.predict import predict
 from flows.commands.report import report
+from flows.commands.reproduce import reproduce
 from flows.graph import Node, Problem
 
 STALE = 3
@@ -75,6 +77,8 @@ def doctor() -> None:
     raise typer.Exit(checks.main(Path.cwd()))
 
 
+commands.command()(lineage)
+commands.command()(reproduce)
 commands.command()(predict)
 commands.command()(report)
 

@@ -14,7 +14,7 @@ VERBS = ("prepare", "teach", "search", "distill", "evaluate", "compare")
 FILES = sorted(path for folder in ("flows", "stages") for path in (ROOT / folder).rglob("*.py"))
 ONLY = {
     "prefect": {"flows"},
-    "mlflow": {"stages/track.py", "stages/package.py", "stages/register.py"},
+    "mlflow": {"stages/track", "stages/package.py", "stages/register.py"},
     "pandas": {"stages/flavour.py"},
     "dvc": {"flows/graph.py", "flows/zombies.py", "stages/fingerprint.py"},
     "typer": {"flows/__main__.py", "flows/commands"},

@@ -135,6 +135,8 @@ class Workload(Generic[Batch]):
     score: Callable[[Iterable[tuple[Output, Batch]]], Metrics]
     """Metrics over a whole split; the first key is the one to beat."""
     higher_is_better: bool = True
+    agreement: Callable[[Output, Output], Tensor] | None = None
+    """How alike two models answer one batch, a number a row; None compares predictions (`stages/core/score.py`)."""
     table: Table[Batch] | None = None
     """How its models answer tables; without it they are for the verbs alone."""
 
