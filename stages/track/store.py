@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stages import register
 from stages.core import process
 from stages.record import Closing, Execution, Item, Planned, Record
 from stages.track import entities
@@ -54,6 +55,7 @@ class Store:
             self._end_with_child(parent, record)
         for name, text in record.files.items():
             self.client.log_text(run, text, name)
+        register.after(self.root, self.client, record, run)
         return run
 
     def open(self, execution: Execution) -> None:
@@ -91,6 +93,7 @@ class Store:
     def forget(self, record: Record) -> None:
         """Deletes the run of a record, and the model that it made."""
         for run in self._find(f"tags.`stillhouse.record` = '{record.id}'"):
+            register.forget(self.client, record, run.info.run_id)
             for output in run.outputs.model_outputs if run.outputs else []:
                 if self.client.get_logged_model(output.model_id).source_run_id == run.info.run_id:
                     self.client.delete_logged_model(output.model_id)
