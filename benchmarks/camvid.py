@@ -49,8 +49,12 @@ def run(data: Path) -> list[_students.Row]:
 
 
 def _measured(entry: _students.Set, students: dict[str, _students.Block]) -> list[_students.Row]:
-    rows = _students.run(WORKLOAD, [entry], students, settings["seeds"])
-    return [row | {"mean": row["mean"] / (_PICTURES if row["metric"] == "macs" else 1)} for row in rows if row["metric"] in METRICS]
+    rows = [row for row in _students.run(WORKLOAD, [entry], students, settings["seeds"]) if row["metric"] in METRICS]
+    return [_of_one_picture(row) if row["metric"] == "macs" else row for row in rows]
+
+
+def _of_one_picture(row: _students.Row) -> _students.Row:
+    return row | {name: row[name] / _PICTURES for name in ("mean", "sd")}
 
 
 def _rates() -> list[_students.Block]:
