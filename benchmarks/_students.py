@@ -49,10 +49,11 @@ def run(workload: Workload[Any], sets: Iterable[Set], students: Mapping[str, Blo
         for seed in seeds
         for name, block in blocks.items()
     ]
-    return measure(cells, lambda cell: {cell.set: _measured(workload, cell, by_name[cell.set], seeds[0])})
+    return measure(cells, lambda cell: {cell.set: measured(workload, cell, by_name[cell.set], seeds[0])})
 
 
-def _measured(workload: Workload[Any], cell: Cell, entry: Set, first: int) -> Metrics:
+def measured(workload: Workload[Any], cell: Cell, entry: Set, first: int) -> Metrics:
+    """One cell's test metrics and costs; cells that differ in the student alone share their teacher. `first` is the first seed."""
     machine.use_workers()
     teacher, block = _teacher(workload, cell, entry), cell.settings["student"]
     found, facts = teacher, {}
@@ -117,7 +118,10 @@ def _student(workload: Workload[Any], cell: Cell, block: Block, folder: Path) ->
     found, student = folder / "found", folder / "student"
     method = find.search(block["search"]["method"])
     data = workload.data_settings(**cell.settings["teach"]["data"])
-    wanted = SearchSettings(**block["search"] | {"settings": method.settings(**block["search"].get("settings", {})), "data": data})
+    own = {"settings": method.settings(**block["search"].get("settings", {})), "data": data}
+    if "model" in block["search"]:
+        own["model"] = TypeAdapter(workload.model_settings).validate_python(block["search"]["model"])
+    wanted = SearchSettings(**block["search"] | own)
     given: dict[str, Any] = {"prepared": _home(cell) / "prepared", "teacher": _home(cell) / "teacher", "log": _quiet}
     search(wanted, workload, method, **given, found=found, rng=machine.seed(cell.seed))
     named = block["distill"]["losses"]

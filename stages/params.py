@@ -131,7 +131,7 @@ class _Reader:
             settings = self._valid(workload.prepare_settings, raw, path)
         else:
             self._fill(raw, "data", workload.data_settings, path)
-            if verb == "teach":
+            if verb == "teach" or (verb == "search" and raw.get("model") is not None):
                 self._fill(raw, "model", workload.model_settings, path)
             if verb == "search" and "method" in raw:
                 parts["method"] = self._found(find.search, raw["method"], (*path, "method"))

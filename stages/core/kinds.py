@@ -104,6 +104,8 @@ class Workload(Generic[Batch]):
     score: Callable[[Iterable[tuple[Output, Batch]]], Metrics]
     """Metrics over a whole split; the first key is the one to beat."""
     higher_is_better: bool = True
+    agreement: Callable[[Output, Output], Tensor] | None = None
+    """How alike two models answer one batch, a number a row; None compares predictions (`stages/core/score.py`)."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flows import lineage
 from tests.flows.conftest import REPOSITORY, Project, commit
 
 TINY = REPOSITORY / "tests/tiny"
@@ -83,6 +84,16 @@ def test_prefect_and_mlflow_agree_on_what_ran(whole):
     assert stages == told == set(locked(whole))
     assert {name.replace("-", "") for name in flow} == {flows[0][0].replace("-", "")}
     assert states == {"FINISHED"}
+
+
+def test_the_execution_keeps_its_plan_and_the_model_its_lineage(whole):
+    [kept] = whole.folder.glob("mlartifacts/**/plan.json")
+    plan = {entry["stage"]: entry for entry in json.loads(kept.read_text())}
+    assert {entry["outcome"] for entry in plan.values()} == {"FINISHED"}
+    assert plan["prepare@rings"]["reasons"] == ["never run"]
+    model = lineage.backward(whole.folder, "half")
+    assert (model["run"], model["dirty"]) == (plan["distill@half"]["run"], False)
+    assert lineage.backward(whole.folder, "data/comparison")["inputs"][0]["inputs"][0]["inputs"] == [model]
 
 
 def test_a_second_run_does_no_stage_work(whole):
