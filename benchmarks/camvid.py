@@ -9,7 +9,7 @@ from benchmarks import _students
 from stages.workloads.segment import WORKLOAD
 
 name = "camvid"
-expected_seconds = 3600
+expected_seconds = 1800
 needs_data = True
 _PICTURES = 8
 """In a batch that is scored, and on which costs are counted."""
