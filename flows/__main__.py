@@ -18,6 +18,8 @@ import typer
 
 from flows import graph
 from flows.commands.lineage import lineage
+from flows.commands.predict import predict
+from flows.commands.report import report
 from flows.commands.reproduce import reproduce
 from flows.graph import Node, Problem
 
@@ -77,6 +79,8 @@ def doctor() -> None:
 
 commands.command()(lineage)
 commands.command()(reproduce)
+commands.command()(predict)
+commands.command()(report)
 
 
 def app() -> None:

@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from stages import find
 from stages.core.errors import UserError
 from stages.core.kinds import Settings, Workload
+from stages.gate import Gate
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class _Params(Settings):
     seed: int = Field(ge=0)
     teachers: dict[str, Any]
     students: dict[str, Any] = Field(default_factory=dict)
+    gate: Gate = Gate.model_validate({})
 
 
 class _Teacher(Settings):
@@ -82,6 +84,11 @@ def check(path: Path) -> None:
         for name in getattr(reader.params, owner):
             reader.block(verb, name)
     reader.report()
+
+
+def gate(path: Path) -> Gate:
+    """The block `gate`, with its defaults where there is none. Raises UserError as `read` does."""
+    return _Reader(path).params.gate
 
 
 class _Reader:

@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 
 PATCH_BYTES = 1_000_000
 """A larger patch is not kept: it would be data, and those belong to DVC."""
+FILE_BYTES = 50_000_000
+"""Of changed files that are larger in all, no patch is even tried."""
 LISTED = 1_000
 """Untracked files that are named."""
 
@@ -65,6 +67,10 @@ def _is_written(path: PurePosixPath, prefix: PurePosixPath) -> bool:
 
 def _patch(folder: Path, changed: list[str], added: list[str]) -> tuple[str, str]:
     """The patch, and why there is none."""
+    top = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
+    size = sum((top / path).stat().st_size for path in [*changed, *added] if (top / path).is_file())
+    if size > FILE_BYTES:
+        return "", f"the changed files have {size} bytes"
     with tempfile.TemporaryDirectory() as scratch:
         # In a copy of the index new files can be announced, so that the patch has them, and the user's own stays as it is.
         index = Path(scratch) / "index"

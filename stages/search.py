@@ -67,7 +67,7 @@ def search(
     record = _record(settings, teacher) | {"architecture": best.architecture.kept, "inherited": best.weights is not None}
     checkpoint.write_model(found, weights, record)
     facts = {"cost": best.cost, "budget": problem.budget, "trials": len(trials)}
-    write_json(found / "search.json", {"method": settings.method, "budget": settings.budget.model_dump(), **facts})
+    write_json(found / "search.json", {"method": settings.method, **settings.budget.model_dump(), **facts})
     return {f"found_{name}": value for name, value in best.metrics.items()} | facts
 
 

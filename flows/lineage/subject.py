@@ -28,7 +28,9 @@ def find(folder: Path, links: Links, what: str) -> Subject:
         if found := way(folder, links, what):
             return found
     names = sorted({link.stage.partition("@")[2] for link in links.all if link.model})
-    raise Problem(f"{what!r} is no teacher or student that has been made ({', '.join(names) or 'none'}), no run, no path and no hash here")
+    raise Problem(
+        f"{what!r} is no teacher or student that has been made ({', '.join(names) or 'none'}), no finished run, no path and no hash here"
+    )
 
 
 def _version(folder: Path, links: Links, what: str) -> Subject:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stages import register
 from stages.core import process
 from stages.record import Closing, Execution, Item, Planned, Record
 from stages.track import entities
@@ -49,11 +50,12 @@ class Store:
         output = record.output and record.output.model and self._model(record.output, run)
         self.client.log_batch(run, entities.metrics(record, output or None), entities.params(record), entities.tags(record))
         self._log_lineage(record, run, output or None)
-        for name, text in record.files.items():
-            self.client.log_text(run, text, name)
         self.client.set_terminated(run, record.status, record.ended)
         if not record.execution.managed:
             self._end_with_child(parent, record)
+        for name, text in record.files.items():
+            self.client.log_text(run, text, name)
+        register.after(self.root, self.client, record, run)
         return run
 
     def open(self, execution: Execution) -> None:
@@ -74,15 +76,15 @@ class Store:
             outcome = now.info.status if now else "NOT RUN"
             facts = {"state": planned.state, "reasons": planned.reasons, "outcome": "UNCHANGED" if first else outcome}
             plan.append({"stage": stage, **facts, "run": now.info.run_id if now else first})
+        self.client.set_terminated(parent, closing.status, closing.ended)
         if plan:
             self.client.log_text(parent, json.dumps(plan, indent=1), "plan.json")
-        self.client.set_terminated(parent, closing.status, closing.ended)
 
     def _first(self, stage: str, planned: Planned) -> str | None:
         """The first run of the same inputs whose outputs are what is in place."""
         condition = f"tags.`dvc.fingerprint` = '{planned.fingerprint}' and tags.`dvc.stage` = '{stage}' and attributes.status = 'FINISHED'"
         wanted = {f"dvc.out.{entities.path(path)}": md5 for path, md5 in planned.outputs.items()}
-        for run in reversed(self._find(condition) if planned.fingerprint else []):
+        for run in reversed(self._find(condition) if planned.fingerprint and wanted else []):
             if all(run.data.tags.get(name) == md5 for name, md5 in wanted.items()):
                 identifier: str = run.info.run_id
                 return identifier
@@ -91,6 +93,7 @@ class Store:
     def forget(self, record: Record) -> None:
         """Deletes the run of a record, and the model that it made."""
         for run in self._find(f"tags.`stillhouse.record` = '{record.id}'"):
+            register.forget(self.client, record, run.info.run_id)
             for output in run.outputs.model_outputs if run.outputs else []:
                 if self.client.get_logged_model(output.model_id).source_run_id == run.info.run_id:
                     self.client.delete_logged_model(output.model_id)

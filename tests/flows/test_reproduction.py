@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from flows import lineage, reproduction
 from flows.graph import Problem
+from flows.lineage import locks
+from stages.record import Execution, Item, Record
+from stages.track.store import opened
 from tests.flows.conftest import Project
+from tests.processes import alive, until
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 
@@ -113,3 +119,52 @@ def test_packages_that_have_moved_on_are_named():
     machine = {"device": "cpu", "version.torch": "1.0", "version.nothing-like-it": "3", "version.pytest": pytest.__version__}
     now = reproduction._version("torch")
     assert reproduction.moved({"machine": machine}) == [f"torch 1.0 then, {now} now", "nothing-like-it 3 then, not installed now"]
+
+
+def tell(project: Project) -> None:
+    """A tracker knows a run on the present commit for each stage of dvc.lock."""
+    commit = git(project.folder, "rev-parse", "HEAD").strip()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.folder / 'mlflow.db'}")
+        _tell(project, commit)
+
+
+def _tell(project: Project, commit: str) -> None:
+    with opened(project.folder) as store:
+        for at, link in enumerate(locks.here(project.folder)):
+            inputs = [Item(path, md5, model=False) for path, md5 in link.inputs.items()]
+            (output,) = link.made()
+            tags = {"dvc.stage": link.stage, "dvc.fingerprint": link.fingerprint, "dvc.rev": commit, "dvc.dirty": "false", "device": "cpu"}
+            facts = {"inputs": inputs, "output": Item(*output, model=False)}
+            store.tell(Record(f"{at}", link.stage, Execution("one", "", managed=True), "FINISHED", at, at, {}, tags, **facts))
+
+
+def test_the_command_says_by_its_exit_code_too_whether_the_bytes_are_the_same(done):
+    done.order(teach__other={"result": "of something that is neither in git nor in dvc.yaml"})
+    done.call("dvc", "repro", "--force", "--single-item", "teach@other")
+    tell(done)
+    same, other = (done.call("flows", "reproduce", name) for name in ("rings", "other"))
+    assert same.returncode == 0, same.stdout + same.stderr
+    assert same.stdout.splitlines()[-1].startswith("the same bytes: data/rings/teacher ")
+    assert other.returncode == 4, other.stdout + other.stderr
+    assert other.stdout.splitlines()[-1] == "other bytes, from data/other/teacher on (made on cpu)"
+    assert [line.split()[-1] for line in other.stdout.splitlines()[-4:-1]] == ["same", "same", "different"]
+    assert left(done) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_neither_a_worktree_nor_a_process(done, number):
+    stub = done.folder / "stages/__main__.py"
+    stub.write_text(stub.read_text().replace("time.sleep(order.get", "time.sleep(60 or order.get"))
+    git(done.folder, "commit", "-qam", "slow")
+    tell(done)
+    command = done.start("flows", "reproduce", "rings")
+    try:
+        until(lambda: list(done.folder.glob(".work/reproduce/*/.work/*/fingerprint/seen.json")) or command.poll() is not None)
+        family = psutil.Process(command.pid).children(recursive=True)
+    finally:
+        command.send_signal(number)
+    text, _ = command.communicate(timeout=120)
+    assert (command.returncode, len(family) >= 2) == (130, True), text
+    until(lambda: not any(alive(process.pid) for process in family))
+    assert left(done) == []

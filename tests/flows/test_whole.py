@@ -96,6 +96,37 @@ def test_the_execution_keeps_its_plan_and_the_model_its_lineage(whole):
     assert lineage.backward(whole.folder, "data/comparison")["inputs"][0]["inputs"][0]["inputs"] == [model]
 
 
+def test_the_student_is_in_the_registry_and_answers_a_table(whole, tmp_path):
+    with sqlite3.connect(whole.folder / "mlflow.db") as mlflow:
+        tags = dict(mlflow.execute("select key, value from model_version_tags where name = 'half'").fetchall())
+        champions = mlflow.execute("select name, alias, version from registered_model_aliases").fetchall()
+    assert tags["bytes"] == "stored"
+    inputs = {item["path"]: item["md5"] for item in locked(whole)["evaluate@half"]["deps"]}
+    assert {f"data/{path}": inputs[f"data/{path}"] for path in ("rings/prepared", "rings/teacher", "half/student")} == {
+        "data/rings/prepared": tags["hash.data"],
+        "data/rings/teacher": tags["hash.teacher"],
+        "data/half/student": tags["hash.student"],
+    }
+    assert champions == ([("half", "champion", 1)] if tags["gate"] == "passed" else [])
+    assert "registered: half version 1" in (whole.folder / ".work/distill@half/log.txt").read_text()
+    assert f"the gate: {tags['gate.reason']}" in (whole.folder / ".work/evaluate@half/log.txt").read_text()
+    (tmp_path / "rows.csv").write_text("x,y\n0,1\n")
+    for model in ("half", "rings", "models:/half/1"):
+        done = whole.call("flows", "predict", model, str(tmp_path / "rows.csv"), str(tmp_path / "answers.parquet"))
+        assert (done.returncode, done.stdout) == (0, f"{tmp_path}/answers.parquet: 1 rows\n"), done.stderr
+
+
+def test_the_report_shows_results_and_lineage_and_is_no_file_for_git(whole):
+    done = whole.call("flows", "report")
+    assert (done.returncode, done.stdout) == (0, f"report: {whole.folder}/report.html\n"), done.stderr
+    text = (whole.folder / "report.html").read_text()
+    assert "What half was made of" in text
+    assert "Training of rings" in text
+    assert len(text) < 60_000
+    shown = subprocess.run(["git", "status", "--porcelain"], cwd=whole.folder, capture_output=True, text=True, check=True).stdout
+    assert "report.html" not in shown
+
+
 def test_a_second_run_does_no_stage_work(whole):
     before = {path: path.stat().st_mtime_ns for path in [*(whole.folder / "data").rglob("*"), *(whole.folder / ".work").rglob("*")]}
     again = whole.call("flows", "run")

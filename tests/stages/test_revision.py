@@ -75,6 +75,8 @@ def test_a_patch_that_is_too_large_or_no_text_is_left_out_with_the_reason(folder
     seen = revision.take(folder, DEPENDENCIES)
     assert seen.patch == ""
     assert seen.omitted.endswith("bytes, and 10 are kept")
+    monkeypatch.setattr(revision, "FILE_BYTES", 5)
+    assert revision.take(folder, DEPENDENCIES).omitted == "the changed files have 6 bytes"
 
 
 def test_without_git_there_is_no_commit(tmp_path: Path):

@@ -115,7 +115,12 @@ def test_a_managed_execution_is_open_until_it_is_finished_and_names_who_made_wha
     from stages import fingerprint
 
     unchanged = fingerprint.take("prepare@rings", project)
-    track.submit(project, record("prepare@rings", tags={"dvc.stage": "prepare@rings", "dvc.fingerprint": unchanged.key}, output=None))
+    tags = {"dvc.stage": "prepare@rings", "dvc.fingerprint": unchanged.key}
+    (project / PREPARED.path).mkdir(parents=True)
+    (project / PREPARED.path / "train.parquet").write_text("in place")
+    in_place = Item(PREPARED.path, fingerprint.outputs("prepare@rings", project)[PREPARED.path], model=False)
+    for at, output in enumerate([PREPARED, in_place, in_place]):
+        track.submit(project, record("prepare@rings", tags=tags, output=output, started=1_000_000 + at))
     now = record("teach@rings", Execution("k", "", managed=True), started=1_000_005)
     (project / "plan.json").write_text(json.dumps([{"name": "prepare@rings"}, {"name": "teach@rings"}]))
     assert main(["start", "--key", "k", "--owner", str(os.getpid())]) == 0
@@ -123,7 +128,7 @@ def test_a_managed_execution_is_open_until_it_is_finished_and_names_who_made_wha
     parent = next(run for run in runs() if run.data.tags.get("stillhouse.execution") == "k")
     assert parent.info.status == "RUNNING"
     assert main(["finish", "k", "--status", "FINISHED", "--plan", "plan.json"]) == 0
-    (maker,) = (run for run in runs() if run.info.run_name == "prepare@rings")
+    _, maker, _ = (run for run in runs() if run.info.run_name == "prepare@rings")  # the first that made what is in place
     closed = next(run for run in runs() if run.data.tags.get("stillhouse.execution") == "k")
     assert closed.info.status == "FINISHED"
     assert {name: value for name, value in closed.data.tags.items() if name.startswith("unchanged")} == {

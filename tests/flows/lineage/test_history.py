@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tracker with two executions: in the second one a stage was as it should be, another failed, and one was deleted later."""
     folder = tmp_path_factory.mktemp("history")
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         with opened(folder) as store:
             made = store.tell(record("prepare@t", "one", 1))
             store.tell(record("prepare@t", "other", 2, output=Item("data/t/prepared", "9" * 32, model=False)))
@@ -72,7 +72,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "set, so that what a test makes of it is forgotten")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
 
 
 def test_a_run_is_read_with_all_that_lineage_needs(folder: Path):

@@ -50,7 +50,9 @@ def test_an_output_counts_and_not_what_a_stage_read_before_it_was_made_anew(done
 
 
 def test_what_names_nothing_is_told_with_what_there_is(done):
-    with pytest.raises(Problem, match=r"'nobody' is no teacher or student that has been made \(half, other, rings, third\), no run"):
+    with pytest.raises(
+        Problem, match=r"'nobody' is no teacher or student that has been made \(half, other, rings, third\), no finished run"
+    ):
         find(done, "nobody")
     with pytest.raises(Problem, match=r"params.yaml is nothing that dvc.lock knows"):
         find(done, "params.yaml")
