@@ -15,7 +15,7 @@ from benchmarks._cells import Cell, Row, measure
 from stages import find
 from stages.core import checkpoint, cost, machine
 from stages.core.files import read_json, write_json
-from stages.core.kinds import Data, Metrics, Workload
+from stages.core.kinds import Data, Metrics, Search, Workload
 from stages.core.score import EVALUATION_SEED, first_batch, score
 from stages.distill import DistillSettings, distill
 from stages.prepare import prepare
@@ -47,23 +47,24 @@ def run(workload: Workload[Any], sets: Iterable[Set], students: Mapping[str, Blo
     sets, seeds = list(sets), list(seeds)
     by_name = {entry.name: entry for entry in sets}
     blocks: dict[str, Block] = {"teacher": {}, **students}
-    cells = [
-        Cell(entry.name, name, seed, {"draw": entry.draw, "prepare": entry.prepare, "teach": entry.teach, "student": block})
-        for seed in seeds
-        for entry in sets
-        for name, block in blocks.items()
-    ]
-    return measure(cells, lambda cell: {cell.set: _measured(workload, cell, by_name[cell.set])})
+    cells = [cell(entry, name, seed, block) for seed in seeds for entry in sets for name, block in blocks.items()]
+    return measure(cells, lambda cell: {cell.set: measured(workload, cell, by_name[cell.set])})
 
 
-def _measured(workload: Workload[Any], cell: Cell, entry: Set) -> Metrics:
+def cell(entry: Set, name: str, seed: int, block: Block) -> Cell:
+    """The measurement of a student by its `search` and `distill` blocks, or of the teacher by an empty one."""
+    return Cell(entry.name, name, seed, {"draw": entry.draw, "prepare": entry.prepare, "teach": entry.teach, "student": block})
+
+
+def measured(workload: Workload[Any], cell: Cell, entry: Set, method: Search | None = None) -> Metrics:
+    """Of the teacher's cell, or of a student's, whose search may be another than that of its name."""
     machine.use_workers()
     home = Cell(cell.set, "teacher", cell.seed, cell.settings | {"student": {}}).folder
     prepared, teacher = home / "prepared", home / "teacher"
     if not (teacher / "curve.csv").exists():
         _teach(workload, cell, entry, prepared, teacher)
     block = cell.settings["student"]
-    found = _student(workload, cell, block, prepared, teacher) if block else teacher
+    found = _student(workload, cell, method or find.search(block["search"]["method"]), prepared, teacher) if block else teacher
     facts = read_json(found.parent / "times.json")
     epoch = read_json(home / "times.json")["seconds"] / entry.teach["fit"]["epochs"]
     data = workload.load(workload.data_settings(**entry.teach["data"]), prepared, test=True)
@@ -102,15 +103,14 @@ def _teach(workload: Workload[Any], cell: Cell, entry: Set, prepared: Path, teac
     write_json(teacher.parent / "times.json", {"seconds": time.process_time() - started, "valid": _first(metrics)})
 
 
-def _student(workload: Workload[Any], cell: Cell, block: Block, prepared: Path, teacher: Path) -> Path:
-    found, student = cell.folder / "found", cell.folder / "student"
-    method = find.search(block["search"]["method"])
+def _student(workload: Workload[Any], cell: Cell, method: Search, prepared: Path, teacher: Path) -> Path:
+    block, found, student = cell.settings["student"], cell.folder / "found", cell.folder / "student"
     data = workload.data_settings(**cell.settings["teach"]["data"])
     looked = workload.data_settings(**cell.settings["teach"]["data"] | block["search"].get("data", {}))
     wanted = SearchSettings(**block["search"] | {"settings": method.settings(**block["search"].get("settings", {})), "data": looked})
     given: dict[str, Any] = {"prepared": prepared, "teacher": teacher, "log": _quiet}
     started = time.process_time()
-    search(wanted, workload, method, **given, found=found, rng=machine.seed(cell.seed))
+    facts = search(wanted, workload, method, **given, found=found, rng=machine.seed(cell.seed))
     searched = time.process_time() - started
     named = block["distill"]["losses"]
     losses = [find.loss(item["loss"]) for item in named]
@@ -118,7 +118,7 @@ def _student(workload: Workload[Any], cell: Cell, block: Block, prepared: Path, 
     how = DistillSettings(**block["distill"] | {"losses": items, "data": data})
     metrics = distill(how, workload, losses, **given, found=found, student=student, rng=machine.seed(cell.seed))
     times = {"search_seconds": searched, "seconds": time.process_time() - started}
-    write_json(cell.folder / "times.json", times | {"valid": _first(metrics)})
+    write_json(cell.folder / "times.json", times | {"valid": _first(metrics), "search": facts})
     return student
 
 

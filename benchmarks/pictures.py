@@ -70,11 +70,15 @@ settings: dict[str, Any] = {
 
 def run(data: Path) -> list[_students.Row]:
     """`data` holds fashion-mnist/fashion-mnist.parquet and cifar10-jpeg/cifar10-jpeg.parquet, with a column `split`."""
-    sets = [
+    return _students.run(WORKLOAD, sets(data), settings["students"], settings["seeds"])
+
+
+def sets(data: Path) -> list[_students.Set]:
+    """Both sets, with pictures that a seed draws."""
+    return [
         _students.Set(title, partial(drawn, title, data / file), settings["prepare"], settings["teach"], settings["draw"])
         for title, file in settings["sets"].items()
     ]
-    return _students.run(WORKLOAD, sets, settings["students"], settings["seeds"])
 
 
 def drawn(title: str, table: Path, seed: int) -> Path:
