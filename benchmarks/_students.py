@@ -40,37 +40,69 @@ class Set:
 def run(workload: Workload[Any], sets: Iterable[Set], students: Mapping[str, Block], seeds: Iterable[int]) -> list[Row]:
     """Rows for the teacher and for every student (its `search` and `distill` blocks), all seeds with a teacher of their own.
 
-    A `data` block inside `search` is laid over the teacher's. Metrics are those of the test split, with parameters, MACs,
-    `macs_share` of the teacher's, the best validation score and the processor time of `search`, and of `search` and
-    `distill` together, beside that of a teacher's epoch: `search_epochs` and `student_epochs`.
+    Metrics are those of the test split, with parameters, MACs, `macs_share` of the teacher's, the validation score that chose the
+    epoch, and `search_epochs` and `student_epochs`: the processor time of `search`, and of `search` and `distill` together,
+    beside that of a teacher's epoch. A `data` block inside `search` is laid over the teacher's. A student may have `choices`,
+    blocks that each change its `distill` block: it is trained with the one that scores best on the validation split with the first
+    seed, and the metric `chosen` is that one's number from 0.
     """
     sets, seeds = list(sets), list(seeds)
     by_name = {entry.name: entry for entry in sets}
     blocks: dict[str, Block] = {"teacher": {}, **students}
     cells = [cell(entry, name, seed, block) for seed in seeds for entry in sets for name, block in blocks.items()]
-    return measure(cells, lambda cell: {cell.set: measured(workload, cell, by_name[cell.set])})
+    return measure(cells, lambda cell: {cell.set: measured(workload, cell, by_name[cell.set], first=seeds[0])})
 
 
 def cell(entry: Set, name: str, seed: int, block: Block) -> Cell:
-    """The measurement of a student by its `search` and `distill` blocks, or of the teacher by an empty one."""
-    return Cell(entry.name, name, seed, {"draw": entry.draw, "prepare": entry.prepare, "teach": entry.teach, "student": block})
+    """The measurement of a student by its block, or of the teacher by an empty one."""
+    drawn = {"draw": entry.draw} if entry.draw else {}
+    return Cell(entry.name, name, seed, {**drawn, "prepare": entry.prepare, "teach": entry.teach, "student": block})
 
 
-def measured(workload: Workload[Any], cell: Cell, entry: Set, method: Search | None = None) -> Metrics:
-    """Of the teacher's cell, or of a student's, whose search may be another than that of its name."""
+def measured(workload: Workload[Any], cell: Cell, entry: Set, *, first: int, method: Search | None = None) -> Metrics:
+    """Of one cell, whose search may be another than that of its name; `first` is the seed that chooses."""
     machine.use_workers()
-    home = Cell(cell.set, "teacher", cell.seed, cell.settings | {"student": {}}).folder
-    prepared, teacher = home / "prepared", home / "teacher"
-    if not (teacher / "curve.csv").exists():
-        _teach(workload, cell, entry, prepared, teacher)
-    block = cell.settings["student"]
-    found = _student(workload, cell, method or find.search(block["search"]["method"]), prepared, teacher) if block else teacher
-    facts = read_json(found.parent / "times.json")
-    epoch = read_json(home / "times.json")["seconds"] / entry.teach["fit"]["epochs"]
-    data = workload.load(workload.data_settings(**entry.teach["data"]), prepared, test=True)
+    teacher, block = _teacher(workload, cell, entry), cell.settings["student"]
+    found, facts = teacher, {}
+    if "choices" in block:
+        trial = Cell(cell.set, cell.method, first, cell.settings)
+        _teacher(workload, trial, entry)
+        chosen = _best(workload, trial, block)
+        found, facts = _tried(workload, cell, block, chosen)[0], {"chosen": float(chosen)}
+    elif block:
+        found = _student(workload, cell, block, cell.folder, method)[0]
+    data = workload.load(workload.data_settings(**entry.teach["data"]), _home(cell) / "prepared", test=True)
     own, whole = _facts(workload, found, data), cost.total(_macs(workload, teacher, data))
-    spent = {"search_epochs": facts["search_seconds"] / epoch, "student_epochs": facts["seconds"] / epoch} if block else {}
-    return own | {"macs_share": own["macs"] / whole, "valid": facts["valid"]} | spent
+    return own | {"macs_share": own["macs"] / whole} | facts | _spent(_home(cell), found.parent, entry)
+
+
+def _spent(home: Path, folder: Path, entry: Set) -> Metrics:
+    times = read_json(folder / "times.json")
+    epoch = read_json(home / "times.json")["seconds"] / entry.teach["fit"]["epochs"]
+    student = {"search_epochs": times["search_seconds"] / epoch, "student_epochs": times["seconds"] / epoch} if folder != home else {}
+    return {"valid": times["valid"]} | student
+
+
+def _best(workload: Workload[Any], cell: Cell, block: Block) -> int:
+    sign = 1 if workload.higher_is_better else -1
+    scores = [sign * _tried(workload, cell, block, number)[1] for number in range(len(block["choices"]))]
+    return max(range(len(scores)), key=scores.__getitem__)
+
+
+def _tried(workload: Workload[Any], cell: Cell, block: Block, number: int) -> tuple[Path, float]:
+    """The student of one choice and its validation score; what was trained before is not trained again."""
+    folder = cell.folder / f"choice-{number}"
+    if not (folder / "valid.json").exists():
+        changed = block | {"distill": block["distill"] | block["choices"][number]}
+        valid = _student(workload, cell, changed, folder)[1]
+        write_json(folder / "valid.json", valid)
+        print(f"{cell.set} {cell.method} seed {cell.seed}: choice {number}, valid {valid:.4f}", flush=True)
+    return folder / "student", read_json(folder / "valid.json")
+
+
+def _home(cell: Cell) -> Path:
+    """Where the teacher of the cell's seed lies, and what it was taught with."""
+    return Cell(cell.set, "teacher", cell.seed, cell.settings | {"student": {}}).folder
 
 
 def _facts(workload: Workload[Any], path: Path, data: Data[Any]) -> Metrics:
@@ -89,7 +121,11 @@ def _asked(workload: Workload[Any], path: Path, data: Data[Any]) -> tuple[nn.Mod
     return checkpoint.read_model(workload, path).to(machine.device()), first_batch(data.valid, machine.device())
 
 
-def _teach(workload: Workload[Any], cell: Cell, entry: Set, prepared: Path, teacher: Path) -> None:
+def _teacher(workload: Workload[Any], cell: Cell, entry: Set) -> Path:
+    home = _home(cell)
+    prepared, teacher, times = home / "prepared", home / "teacher", home / "times.json"
+    if times.exists():
+        return teacher
     made = workload.prepare_settings(**entry.prepare)
     raw = entry.raw(cell.seed) if callable(entry.raw) else entry.raw
     prepare(made, workload, raw=raw, prepared=prepared, rng=machine.seed(EVALUATION_SEED), log=_quiet)
@@ -99,16 +135,19 @@ def _teach(workload: Workload[Any], cell: Cell, entry: Set, prepared: Path, teac
         fit=entry.teach["fit"],
     )
     started = time.process_time()
-    metrics = teach(settings, workload, prepared=prepared, teacher=teacher, rng=machine.seed(cell.seed), log=_quiet)
-    write_json(teacher.parent / "times.json", {"seconds": time.process_time() - started, "valid": _first(metrics)})
+    best = teach(settings, workload, prepared=prepared, teacher=teacher, rng=machine.seed(cell.seed), log=_quiet)
+    write_json(times, {"seconds": time.process_time() - started, "valid": _valid(best)})
+    return teacher
 
 
-def _student(workload: Workload[Any], cell: Cell, method: Search, prepared: Path, teacher: Path) -> Path:
-    block, found, student = cell.settings["student"], cell.folder / "found", cell.folder / "student"
+def _student(workload: Workload[Any], cell: Cell, block: Block, folder: Path, method: Search | None = None) -> tuple[Path, float]:
+    """The folder of the student and its validation score."""
+    found, student = folder / "found", folder / "student"
+    method = method or find.search(block["search"]["method"])
     data = workload.data_settings(**cell.settings["teach"]["data"])
     looked = workload.data_settings(**cell.settings["teach"]["data"] | block["search"].get("data", {}))
     wanted = SearchSettings(**block["search"] | {"settings": method.settings(**block["search"].get("settings", {})), "data": looked})
-    given: dict[str, Any] = {"prepared": prepared, "teacher": teacher, "log": _quiet}
+    given: dict[str, Any] = {"prepared": _home(cell) / "prepared", "teacher": _home(cell) / "teacher", "log": _quiet}
     started = time.process_time()
     facts = search(wanted, workload, method, **given, found=found, rng=machine.seed(cell.seed))
     searched = time.process_time() - started
@@ -116,14 +155,14 @@ def _student(workload: Workload[Any], cell: Cell, method: Search, prepared: Path
     losses = [find.loss(item["loss"]) for item in named]
     items = [item | {"settings": loss.settings(**item.get("settings", {}))} for item, loss in zip(named, losses, strict=True)]
     how = DistillSettings(**block["distill"] | {"losses": items, "data": data})
-    metrics = distill(how, workload, losses, **given, found=found, student=student, rng=machine.seed(cell.seed))
-    times = {"search_seconds": searched, "seconds": time.process_time() - started}
-    write_json(cell.folder / "times.json", times | {"valid": _first(metrics), "search": facts})
-    return student
+    best = distill(how, workload, losses, **given, found=found, student=student, rng=machine.seed(cell.seed))
+    times = {"search_seconds": searched, "seconds": time.process_time() - started, "valid": _valid(best), "search": facts}
+    write_json(folder / "times.json", times)
+    return student, times["valid"]
 
 
-def _first(metrics: Metrics) -> float:
-    return next(iter(metrics.values()))
+def _valid(best: Metrics) -> float:
+    return next(value for name, value in best.items() if name.startswith("valid_"))
 
 
 def _quiet(record: Mapping[str, Any]) -> None:

@@ -16,23 +16,26 @@ from stages.core.space import Axis, declare, fixed
 class Convolution(nn.Conv2d):
     """nn.Conv2d that knows how many multiply-adds it does for one pair of input and output channels."""
 
-    def __init__(self, inside: int, outside: int, kernel: int, stride: int, margin: int, *, groups: int = 1, bias: bool = False) -> None:
-        super().__init__(inside, outside, kernel, stride, margin, groups=groups, bias=bias)
+    def __init__(
+        self, inside: int, outside: int, kernel: int, stride: int, margin: int, *, dilation: int = 1, groups: int = 1, bias: bool = False
+    ) -> None:
+        super().__init__(inside, outside, kernel, stride, margin, dilation, groups, bias)
         self.margin = margin
 
     def rows(self, image: Tensor) -> int:
         """(batch, channel, height, width) -> kernel elements times output positions times pictures."""
-        sides = zip(image.shape[2:], self.kernel_size, self.stride, strict=True)
-        positions = [(size + 2 * self.margin - kernel) // stride + 1 for size, kernel, stride in sides]
+        reach = [dilation * (kernel - 1) for dilation, kernel in zip(self.dilation, self.kernel_size, strict=True)]
+        sides = zip(image.shape[2:], reach, self.stride, strict=True)
+        positions = [(size + 2 * self.margin - reach - 1) // stride + 1 for size, reach, stride in sides]
         return image.shape[0] * math.prod(positions) * math.prod(self.kernel_size)
 
 
 def convolution(
-    inside: Axis, outside: Axis, kernel: int = 1, *, stride: int = 1, padding: int | None = None, bias: bool = False
+    inside: Axis, outside: Axis, kernel: int = 1, *, stride: int = 1, padding: int | None = None, dilation: int = 1, bias: bool = False
 ) -> Convolution:
     """A convolution over all channels; padded so that stride 1 keeps the size, unless `padding` says otherwise."""
-    padded = kernel // 2 if padding is None else padding
-    layer = Convolution(inside.count, outside.count, kernel, stride, padded, bias=bias)
+    padded = dilation * (kernel // 2) if padding is None else padding
+    layer = Convolution(inside.count, outside.count, kernel, stride, padded, dilation=dilation, bias=bias)
     _initialise(layer, kernel * kernel * outside.count)
     axes = {"weight": (outside, inside, fixed(kernel), fixed(kernel))} | ({"bias": (outside,)} if bias else {})
     return declare(layer, axes, cost=(outside, inside))

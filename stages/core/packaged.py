@@ -5,9 +5,15 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
 
 from stages.core.errors import UserError
+from stages.core.files import read_json
 from stages.core.kinds import Settings
+
+Pointer = TypeVar("Pointer", bound=Settings)
 
 
 class PackagedFile(Settings):
@@ -15,6 +21,16 @@ class PackagedFile(Settings):
 
     path: str
     sha256: str
+
+
+def read_pointer(raw: Path, kind: type[Pointer], wanted: str) -> Pointer:
+    """What a JSON file says of raw data. Raises UserError, naming the first wrong field and what was `wanted`."""
+    try:
+        return kind.model_validate(read_json(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise UserError(f"{raw}: {where} - wanted {wanted} - {first['msg']}") from None
 
 
 def read_packaged(place: str, package: str, file: PackagedFile) -> tuple[Path, bytes]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from stages.core.convolution import convolution, image_norm
@@ -26,26 +27,49 @@ class ResNetShape(Settings):
     """Of the stem and inside the first stage; it doubles from stage to stage."""
     blocks: tuple[int, ...] = Field((3, 4, 6, 3), min_length=1)
     """Of each stage."""
+    dilated: int = Field(0, ge=0)
+    """How many of the last stages keep the size and spread their kernels instead of halving it (arXiv 1511.07122)."""
+
+    @model_validator(mode="after")
+    def _dilatable(self) -> ResNetShape:
+        if self.dilated >= len(self.blocks):
+            raise ValueError(f"dilated should be less than the number of stages: got {self.dilated} of {len(self.blocks)}")
+        return self
 
     def stages(self) -> list[StageShape]:
-        """The first stage keeps the size, the others halve it."""
-        factor = EXPANSION if self.block == "bottleneck" else 1
-        return [StageShape(self.width * 2**index * factor, blocks, 1 if index == 0 else 2) for index, blocks in enumerate(self.blocks)]
+        """The first stage and the dilated ones keep the size, the others halve it."""
+        factor, halving = EXPANSION if self.block == "bottleneck" else 1, range(1, len(self.blocks) - self.dilated)
+        return [
+            StageShape(self.width * 2**index * factor, blocks, 2 if index in halving else 1) for index, blocks in enumerate(self.blocks)
+        ]
+
+    def dilation(self, index: int) -> int:
+        """The distance between the elements of a kernel in stage `index` from 0; it doubles where the size would be halved."""
+        return int(2 ** max(0, index - (len(self.blocks) - self.dilated) + 1))
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a block moves over a map: its stride, and the dilations of the kernel that has the stride and of those behind it."""
+
+    stride: int
+    dilation: int
+    behind: int
 
 
 class Basic(nn.Module):
     """Two convolutions of three by three."""
 
-    def __init__(self, blueprint: Blueprint, name: str, inside: Axis, outside: Axis, stride: int) -> None:
+    def __init__(self, blueprint: Blueprint, name: str, inside: Axis, outside: Axis, step: Step) -> None:
         super().__init__()
         hidden = blueprint.width(f"{name}.hidden", full_count(blueprint, outside))
         self.body = nn.Sequential(
             blueprint.gate(inside, 1),
-            convolution(inside, hidden, 3, stride=stride),
+            convolution(inside, hidden, 3, stride=step.stride, dilation=step.dilation),
             image_norm(hidden),
             nn.ReLU(),
             blueprint.gate(hidden, 1),
-            convolution(hidden, outside, 3),
+            convolution(hidden, outside, 3, dilation=step.behind),
             image_norm(outside),
         )
 
@@ -57,7 +81,7 @@ class Basic(nn.Module):
 class Bottleneck(nn.Module):
     """One by one, three by three (which has the stride), one by one."""
 
-    def __init__(self, blueprint: Blueprint, name: str, inside: Axis, outside: Axis, stride: int) -> None:
+    def __init__(self, blueprint: Blueprint, name: str, inside: Axis, outside: Axis, step: Step) -> None:
         super().__init__()
         width = full_count(blueprint, outside) // EXPANSION
         first, second = blueprint.width(f"{name}.first", width), blueprint.width(f"{name}.second", width)
@@ -67,7 +91,7 @@ class Bottleneck(nn.Module):
             image_norm(first),
             nn.ReLU(),
             blueprint.gate(first, 1),
-            convolution(first, second, 3, stride=stride),
+            convolution(first, second, 3, stride=step.stride, dilation=step.dilation),
             image_norm(second),
             nn.ReLU(),
             blueprint.gate(second, 1),
@@ -98,19 +122,11 @@ class ResNet(nn.Module):
 
     def __init__(self, blueprint: Blueprint, shape: ResNetShape, channels: Axis) -> None:
         super().__init__()
-        make = Basic if shape.block == "basic" else Bottleneck
-
-        def branch(name: str, inside: Axis, outside: Axis, stride: int) -> nn.Module:
-            return make(blueprint, name, inside, outside, stride)
-
-        def entry(name: str, inside: Axis, outside: Axis, stride: int) -> nn.Module:
-            return Entry(blueprint, branch(name, inside, outside, stride), inside, outside, stride)
-
         axis = blueprint.width("stem", shape.width)
         self.stem = _stem(shape, channels, axis)
         self.stages, self.channels = nn.ModuleDict(), {}
         for number, stage in enumerate(shape.stages(), start=1):
-            built = Stage(blueprint, f"stage{number}", axis, stage, Builders(entry, branch, nn.ReLU))
+            built = Stage(blueprint, f"stage{number}", axis, stage, _builders(blueprint, shape, number - 1))
             self.stages[f"stage{number}"], axis = built, built.axis
             self.channels[f"stage{number}"] = axis
 
@@ -120,6 +136,21 @@ class ResNet(nn.Module):
         for name, stage in self.stages.items():
             maps[name] = trunk = stage(trunk)
         return maps
+
+
+def _builders(blueprint: Blueprint, shape: ResNetShape, index: int) -> Builders:
+    """Of stage `index`: the kernel of the entry that would have the stride sees what the stage before has left."""
+    make = Basic if shape.block == "basic" else Bottleneck
+    before, dilation = shape.dilation(max(index - 1, 0)), shape.dilation(index)
+
+    def branch(name: str, inside: Axis, outside: Axis, stride: int) -> nn.Module:
+        return make(blueprint, name, inside, outside, Step(stride, dilation, dilation))
+
+    def entry(name: str, inside: Axis, outside: Axis, stride: int) -> nn.Module:
+        first = make(blueprint, name, inside, outside, Step(stride, before, dilation))
+        return Entry(blueprint, first, inside, outside, stride)
+
+    return Builders(entry, branch, nn.ReLU)
 
 
 def _stem(shape: ResNetShape, channels: Axis, axis: Axis) -> nn.Sequential:

@@ -10,16 +10,18 @@ from stages.core.convolution import convolution, depthwise, image_norm
 from stages.core.space import Axis, fixed
 
 IMAGE = torch.randn(2, 6, 9, 7, generator=torch.Generator().manual_seed(0))
+LARGE = torch.randn(2, 6, 17, 14, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 4, 7])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("padding", [None, 0, 1])
-def test_multiply_adds_are_those_of_an_independent_counter(kernel: int, stride: int, padding: int | None) -> None:
-    layer = convolution(fixed(6), fixed(5), kernel, stride=stride, padding=padding, bias=True)
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_multiply_adds_are_those_of_an_independent_counter(kernel: int, stride: int, padding: int | None, dilation: int) -> None:
+    layer, image = convolution(fixed(6), fixed(5), kernel, stride=stride, padding=padding, dilation=dilation, bias=True), LARGE
     with FlopCounterMode(display=False) as counter:
-        layer(IMAGE)
-    assert cost.total(cost.macs(layer, lambda: layer(IMAGE))) == counter.get_total_flops() / 2
+        layer(image)
+    assert cost.total(cost.macs(layer, lambda: layer(image))) == counter.get_total_flops() / 2
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -40,6 +42,7 @@ def test_a_depthwise_convolution_keeps_channels_apart() -> None:
 
 def test_stride_one_keeps_the_size() -> None:
     assert convolution(fixed(6), fixed(2), 5)(IMAGE).shape == (2, 2, 9, 7)
+    assert convolution(fixed(6), fixed(2), 5, dilation=3)(IMAGE).shape == (2, 2, 9, 7)
 
 
 def test_a_fresh_layer_keeps_the_variance_of_a_gradient() -> None:

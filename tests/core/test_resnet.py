@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -43,3 +45,24 @@ def test_a_bottleneck_entry_is_its_formula() -> None:
     projected = normed(entry.projection[1], functional.conv2d(trunk, entry.projection[0].weight, stride=2))
     torch.testing.assert_close(backbone(IMAGE)["stage2"], (projected + inner).relu(), rtol=1e-12, atol=1e-12)
     assert (first.out_channels, second.out_channels, third.out_channels) == (8, 8, 32)
+
+
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+@pytest.mark.parametrize("dilated", [1, 2, 3])
+def test_a_dilated_network_is_the_halving_one_at_more_positions(block: str, dilated: int) -> None:
+    """The same weights give the same values wherever the halving network has a position at all."""
+    block_shape = {"block": block, "stem": "small", "width": 3, "blocks": [2, 2, 1, 2]}
+    torch.manual_seed(0)
+    halving = settled(ResNet(Blueprint(), ResNetShape.model_validate(block_shape), fixed(3)))
+    dense = ResNet(Blueprint(), ResNetShape.model_validate(block_shape | {"dilated": dilated}), fixed(3)).double().eval()
+    dense.load_state_dict(halving.state_dict())
+    few, many = halving(IMAGE), dense(IMAGE)
+    assert many["stage4"].shape[2] == 16 // 2 ** (3 - dilated)
+    for name, value in few.items():
+        factor = many[name].shape[2] // value.shape[2]
+        torch.testing.assert_close(many[name][:, :, ::factor, ::factor], value, rtol=1e-10, atol=1e-10)
+
+
+def test_the_first_stage_cannot_be_dilated() -> None:
+    with pytest.raises(ValidationError, match="dilated should be less than the number of stages: got 2 of 2"):
+        ResNetShape(blocks=(1, 1), dilated=2)

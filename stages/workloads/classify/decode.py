@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from stages.core.errors import UserError
-
-_PLAIN = {"1": 1, "L": 1, "P": 3, "RGB": 3, "RGBA": 3, "CMYK": 3, "YCbCr": 3}
-"""Pillow's modes of eight bits a channel, and the channels that are kept of them."""
+from stages.core.picture import opened, pixels, plain
 
 
 @dataclass(frozen=True)
@@ -28,18 +25,10 @@ class Form:
 
 def decode(place: str, content: bytes, form: Form) -> np.ndarray:
     """(channel, height, width), uint8. Raises UserError, beginning with `place`, at what is no picture of eight bits."""
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            picture.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{place} - wanted a picture (PNG or JPEG) - {str(error) or type(error).__name__}") from None
-    if picture.mode not in _PLAIN:
-        raise UserError(f"{place} - wanted a picture of eight bits a channel, one of {sorted(_PLAIN)} - got {picture.mode}")
-    plain = picture.convert("L" if (form.channels or _PLAIN[picture.mode]) == 1 else "RGB")
+    picture = plain(place, opened(place, content), form.channels)
     if form.size:
-        plain = ImageOps.fit(plain, (form.size, form.size), Image.Resampling.BILINEAR)
-    array = np.asarray(plain, dtype=np.uint8)
-    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+        picture = ImageOps.fit(picture, (form.size, form.size), Image.Resampling.BILINEAR)
+    return pixels(picture)
 
 
 def stack(pictures: Iterable[tuple[str, bytes]], form: Form) -> np.ndarray:

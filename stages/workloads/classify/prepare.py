@@ -12,8 +12,10 @@ from pydantic import Field
 from stages.core.errors import UserError
 from stages.core.files import write_json, write_parquet
 from stages.core.kinds import Metrics, Settings
+from stages.core.picture import unit
+from stages.core.splits import Split, held_out
 from stages.workloads.classify.decode import Form
-from stages.workloads.classify.read import Pictures, Source, Split, read
+from stages.workloads.classify.read import Pictures, Source, read
 
 
 class PrepareSettings(Settings):
@@ -41,7 +43,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
         columns = {"image": [image.tobytes() for image in pictures.image], "label": pictures.label.astype(np.int32)}
         write_parquet(prepared / f"{name}.parquet", columns)
     channels, height, width = splits["train"].image.shape[1:]
-    mean, deviation = _unit(splits["train"].image)
+    mean, deviation = unit(splits["train"].image)
     facts = {"channels": channels, "height": height, "width": width, "classes": classes}
     names = list(source.names) or [str(number) for number in range(classes)]
     write_json(prepared / "facts.json", {**facts, "mean": mean, "deviation": deviation, "names": names})
@@ -53,17 +55,10 @@ def _split(settings: PrepareSettings, source: Source, rng: torch.Generator) -> d
     shares: tuple[tuple[Split, float], ...] = (("test", settings.test_share), ("valid", settings.valid_share))
     for name, share in shares:
         if name not in splits:
-            splits["train"], splits[name] = _held_out(splits["train"], share, rng)
+            pictures = splits["train"]
+            left, drawn = held_out(len(pictures.label), share, rng)
+            splits["train"], splits[name] = pictures.rows(left), pictures.rows(drawn)
     return splits
-
-
-def _held_out(pictures: Pictures, share: float, rng: torch.Generator) -> tuple[Pictures, Pictures]:
-    count = len(pictures.label)
-    if count < 2:
-        raise UserError(f"wanted two training pictures at least, to hold some out - got {count}")
-    order = torch.randperm(count, generator=rng).numpy()
-    first = min(max(1, round(share * count)), count - 1)
-    return pictures.rows(np.sort(order[first:])), pictures.rows(np.sort(order[:first]))
 
 
 def _classes(raw: Path, splits: dict[Split, Pictures]) -> int:
@@ -78,12 +73,3 @@ def _classes(raw: Path, splits: dict[Split, Pictures]) -> int:
     if len(set(shapes.values())) > 1:
         raise UserError(f"{raw} - wanted pictures of one form (set `size` and `channels`) - got channels, height and width of {shapes}")
     return max(seen) + 1
-
-
-def _unit(image: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel in [0, 1]; a channel that is the same everywhere has a deviation of one step."""
-    counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in image.swapaxes(0, 1)])
-    values = np.arange(256) / 255
-    mean = counts @ values / counts.sum(1)
-    variance = (counts * np.square(values - mean[:, None])).sum(1) / counts.sum(1)
-    return mean.tolist(), np.maximum(np.sqrt(variance), 1 / 255).tolist()

@@ -10,27 +10,16 @@ What has no splits is all of `train`.
 
 from __future__ import annotations
 
-import gzip
-import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as parquet
-from pydantic import Field, ValidationError
 
+from stages.core.digits import DigitsPointer, read_digits
 from stages.core.errors import UserError
-from stages.core.files import read_json
-from stages.core.kinds import Settings
-from stages.core.packaged import PackagedFile, read_packaged
+from stages.core.packaged import read_pointer
+from stages.core.splits import SUFFIXES, Split, cells, read_table, split_folders, split_rows
 from stages.workloads.classify.decode import Form, stack
-
-Split = Literal["train", "valid", "test"]
-_SPLITS: dict[str, Split] = {"train": "train", "val": "valid", "valid": "valid", "test": "test"}
-_SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
 @dataclass(frozen=True)
@@ -53,15 +42,6 @@ class Source:
     names: tuple[str, ...] = ()
 
 
-class _Pointer(Settings):
-    package: str
-    file: PackagedFile
-    height: int = Field(gt=0)
-    width: int = Field(gt=0)
-    highest: int = Field(gt=0)
-    """The value of white."""
-
-
 def read(raw: Path, form: Form) -> Source:
     """Everything in `raw`. Raises UserError, naming the picture, at what cannot be read."""
     if raw.is_dir():
@@ -73,16 +53,11 @@ def read(raw: Path, form: Form) -> Source:
 
 
 def _foldered(raw: Path, form: Form) -> Source:
-    folders = {path.name: path for path in sorted(raw.iterdir()) if path.is_dir()}
-    places: dict[Split, Path] = {split: folders[name] for name, split in _SPLITS.items() if name in folders} or {"train": raw}
-    if {"val", "valid"} <= folders.keys():
-        raise UserError(f"{raw} - wanted one folder of pictures to validate on - got val and valid")
-    if "train" not in places:
-        raise UserError(f"{raw} - wanted a folder train beside {sorted(places.values())[0].name} - there is none")
-    files = {split: [path for path in sorted(place.glob("*/*")) if path.suffix.lower() in _SUFFIXES] for split, place in places.items()}
+    places = split_folders(raw)
+    files = {split: [path for path in sorted(place.glob("*/*")) if path.suffix.lower() in SUFFIXES] for split, place in places.items()}
     names = sorted({path.parent.name for paths in files.values() for path in paths})
     if empty := [split for split, paths in files.items() if not paths]:
-        raise UserError(f"{places[empty[0]]} - wanted folders of {', '.join(sorted(_SUFFIXES))} files, one folder a class - there are none")
+        raise UserError(f"{places[empty[0]]} - wanted folders of {', '.join(SUFFIXES)} files, one folder a class - there are none")
     return Source({split: _read_files(names, paths, form) for split, paths in files.items()}, tuple(names))
 
 
@@ -92,58 +67,13 @@ def _read_files(names: list[str], paths: list[Path], form: Form) -> Pictures:
 
 
 def _tabled(raw: Path, form: Form) -> Source:
-    try:
-        table = parquet.read_table(raw)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{raw} - wanted a Parquet table - {error}") from None
-    if missing := [name for name in ("image", "label") if name not in table.column_names]:
-        raise UserError(f"{raw} - wanted columns image, label and split - there is no {missing}, but {table.column_names}")
-    _check_table(raw, table)
-    names = table.column("split").to_pylist() if "split" in table.column_names else ["train"] * table.num_rows
-    if wrong := sorted({str(name) for name in names} - set(_SPLITS)):
-        raise UserError(f"{raw} - wanted splits of {sorted(_SPLITS)} - got {wrong}")
-    label, split = table.column("label").to_numpy(), np.array([_SPLITS[name] for name in names])
-    found: dict[Split, Pictures] = {}
-    for name in ("train", "valid", "test"):
-        rows = (split == name).nonzero()[0]
-        if len(rows):
-            found[name] = Pictures(stack(_contents(raw, table, rows), form), label[rows])
-    if "train" not in found:
-        raise UserError(f"{raw} - wanted rows of the split train - got {sorted(found)}")
-    return Source(found)
-
-
-def _check_table(raw: Path, table: pa.Table) -> None:
-    image, label = (table.schema.field(name).type for name in ("image", "label"))
-    if not (pa.types.is_binary(image) or pa.types.is_large_binary(image)) or not pa.types.is_integer(label):
-        raise UserError(f"{raw} - wanted an image column of bytes and a label column of whole numbers - got {image} and {label}")
-    for name in ("image", "label"):
-        if nulls := table.column(name).null_count:
-            raise UserError(f"{raw} - wanted a value in each row of column {name} - {nulls} are missing")
-
-
-def _contents(raw: Path, table: pa.Table, rows: np.ndarray) -> Iterator[tuple[str, bytes]]:
-    column = table.column("image")
-    for row in rows:
-        yield f"{raw}, row {row}", column[int(row)].as_py()
+    table = read_table(raw, ("image",), ("label",))
+    label = table.column("label").to_numpy()
+    splits = split_rows(raw, table).items()
+    return Source({name: Pictures(stack(cells(raw, table, "image", rows), form), label[rows]) for name, rows in splits})
 
 
 def _packaged(raw: Path) -> Source:
-    try:
-        pointer = _Pointer.model_validate(read_json(raw))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise UserError(f"{raw}: {where} - wanted a package, a file, height, width and highest - {first['msg']}") from None
-    path, content = read_packaged(f"{raw}: file", pointer.package, pointer.file)
-    try:
-        values = np.loadtxt(io.BytesIO(gzip.decompress(content)), delimiter=",", ndmin=2)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} - wanted lines of numbers in a .gz file - {error}") from None
-    if values.shape[1] != pointer.height * pointer.width + 1:
-        raise UserError(f"{path} - wanted {pointer.height} times {pointer.width} pixels and a class - got {values.shape[1]} columns")
-    pixels = (values[:, :-1] * 255 / pointer.highest).round()
-    if not (pixels.min() >= 0 and pixels.max() <= 255):
-        raise UserError(f"{path} - wanted pixels from 0 to {pointer.highest} - got {values[:, :-1].min()} to {values[:, :-1].max()}")
-    image = pixels.astype(np.uint8).reshape(-1, 1, pointer.height, pointer.width)
-    return Source({"train": Pictures(image, values[:, -1].astype(np.int64))})
+    pointer = read_pointer(raw, DigitsPointer, "a package, a file, height, width and highest")
+    digits = read_digits(str(raw), pointer)
+    return Source({"train": Pictures(digits.image[:, None], digits.label)})

@@ -1,0 +1,59 @@
+"""Road scenes, a class for each pixel: a PSPNet, a narrow one alone, and taught by channels, correlation or pixel by pixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks import _students
+from stages.workloads.segment import WORKLOAD
+
+name = "camvid"
+expected_seconds = 3600
+needs_data = True
+METRICS = ("miou", "macs", "parameters", "chosen")
+_TEACHER = {"width": 24, "blocks": [2, 2, 2, 2], "dilated": 2, "bins": [1, 2, 3, 6], "head": 96}
+_RATES = (3e-3, 1e-2)
+_FIT = {"epochs": 25, "optimizer": "adamw", "weight_decay": 1e-4, "schedule": "cosine"}
+_SEARCH = {"method": "uniform", "budget": {"unit": "macs", "share": 1 / 15}, "weights": "scratch"}
+_LOSSES: dict[str, tuple[dict[str, Any], tuple[float, ...]]] = {
+    "student+channel-logits": ({"loss": "channel", "settings": {"pairs": ["logits"], "temperature": 4.0}}, (1.0, 5.0)),
+    "student+channel-features": ({"loss": "channel", "settings": {"pairs": ["pyramid"], "temperature": 4.0}}, (5.0, 50.0)),
+    "student+pearson": ({"loss": "pearson", "settings": {"pairs": ["pyramid"]}}, (1.0, 6.0)),
+    "student+logits": ({"loss": "logits", "settings": {"temperature": 1.0}}, (1.0, 4.0)),
+}
+settings: dict[str, Any] = {
+    "seeds": [42, 43, 44],
+    "prepare": {"valid_names": "0006R0", "size": [120, 160]},
+    "model": _TEACHER,
+    "data": {"batch_size": 8, "evaluation_batch_size": 1, "crop": [80, 112], "scale": [0.75, 1.5], "flip": True},
+    "fit": {**_FIT, "epochs": 30, "learning_rate": 3e-3},
+    "student": {"search": _SEARCH, "fit": _FIT, "rates": list(_RATES)},
+    "losses": {method: {**loss, "weights": list(weights)} for method, (loss, weights) in _LOSSES.items()},
+}
+
+
+def run(data: Path) -> list[_students.Row]:
+    """`data` is the folder of camvid-240.parquet. The drive 0006R0 is validated on; costs are of one picture.
+
+    The learning rate is the one that is best for the student alone, each loss has its own weight.
+    """
+    teach = {name: settings[name] for name in ("model", "data", "fit")}
+    entry = _students.Set("camvid-240", data / "camvid-240.parquet", settings["prepare"], teach)
+    alone = _measured(entry, {"student": {"search": _SEARCH, "distill": {"losses": [], "start": "fresh"}, "choices": _rates()}})
+    rate = _RATES[int(next(row["mean"] for row in alone if (row["method"], row["metric"]) == ("student", "chosen")))]
+    taught = _measured(entry, {method: _taught(loss, weights, rate) for method, (loss, weights) in _LOSSES.items()})
+    return alone + [row for row in taught if row["method"] != "teacher"]
+
+
+def _measured(entry: _students.Set, students: dict[str, _students.Block]) -> list[_students.Row]:
+    return [row for row in _students.run(WORKLOAD, [entry], students, settings["seeds"]) if row["metric"] in METRICS]
+
+
+def _rates() -> list[_students.Block]:
+    return [{"fit": {**_FIT, "learning_rate": rate}} for rate in _RATES]
+
+
+def _taught(loss: dict[str, Any], weights: tuple[float, ...], rate: float) -> _students.Block:
+    choices = [{"losses": [{**loss, "weight": weight}]} for weight in weights]
+    return {"search": _SEARCH, "distill": {"start": "fresh", "fit": {**_FIT, "learning_rate": rate}}, "choices": choices}

@@ -1,0 +1,46 @@
+"""Coded pictures (PNG, JPEG) as arrays of bytes, and what makes their pixels a unit."""
+
+from __future__ import annotations
+
+import io
+from typing import Literal
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from stages.core.errors import UserError
+
+_PLAIN = {"1": 1, "L": 1, "P": 3, "RGB": 3, "RGBA": 3, "CMYK": 3, "YCbCr": 3}
+"""Pillow's modes of eight bits a channel, and the channels that are kept of them."""
+
+
+def opened(place: str, content: bytes) -> Image.Image:
+    """The decoded picture. Raises UserError, beginning with `place`, at what is none."""
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            picture.load()
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{place} - wanted a picture (PNG or JPEG) - {str(error) or type(error).__name__}") from None
+    return picture
+
+
+def plain(place: str, picture: Image.Image, channels: Literal[1, 3] | None = None) -> Image.Image:
+    """In grey, or in red, green and blue; None leaves it to the picture. Raises UserError if it has not eight bits a channel."""
+    if picture.mode not in _PLAIN:
+        raise UserError(f"{place} - wanted a picture of eight bits a channel, one of {sorted(_PLAIN)} - got {picture.mode}")
+    return picture.convert("L" if (channels or _PLAIN[picture.mode]) == 1 else "RGB")
+
+
+def pixels(picture: Image.Image) -> np.ndarray:
+    """(channel, height, width), uint8, of a plain picture."""
+    array = np.asarray(picture, dtype=np.uint8)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def unit(image: np.ndarray) -> tuple[list[float], list[float]]:
+    """Mean and deviation in [0, 1] of each channel of (pictures, channel, height, width), uint8; at least one step of deviation."""
+    counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in image.swapaxes(0, 1)])
+    values = np.arange(256) / 255
+    mean = counts @ values / counts.sum(1)
+    variance = (counts * np.square(values - mean[:, None])).sum(1) / counts.sum(1)
+    return mean.tolist(), np.maximum(np.sqrt(variance), 1 / 255).tolist()
