@@ -50,7 +50,7 @@ def run(workload: Workload[Any], sets: Iterable[Set], students: Mapping[str, Blo
     by_name = {entry.name: entry for entry in sets}
     blocks: dict[str, Block] = {"teacher": {}, **students}
     cells = [cell(entry, name, seed, block) for seed in seeds for entry in sets for name, block in blocks.items()]
-    return measure(cells, lambda cell: {cell.set: measured(workload, cell, by_name[cell.set], first=seeds[0])})
+    return measure(cells, lambda cell: {cell.set: measured(workload, cell, by_name[cell.set], seeds[0])})
 
 
 def cell(entry: Set, name: str, seed: int, block: Block) -> Cell:
@@ -59,8 +59,11 @@ def cell(entry: Set, name: str, seed: int, block: Block) -> Cell:
     return Cell(entry.name, name, seed, {**drawn, "prepare": entry.prepare, "teach": entry.teach, "student": block})
 
 
-def measured(workload: Workload[Any], cell: Cell, entry: Set, *, first: int, method: Search | None = None) -> Metrics:
-    """Of one cell, whose search may be another than that of its name; `first` is the seed that chooses."""
+def measured(workload: Workload[Any], cell: Cell, entry: Set, first: int, *, method: Search | None = None) -> Metrics:
+    """One cell's test metrics and costs; cells that differ in the student alone share their teacher. `first` is the first seed.
+
+    `method` is a search that stands in for the one that the block names.
+    """
     machine.use_workers()
     teacher, block = _teacher(workload, cell, entry), cell.settings["student"]
     found, facts = teacher, {}
@@ -146,7 +149,10 @@ def _student(workload: Workload[Any], cell: Cell, block: Block, folder: Path, me
     method = method or find.search(block["search"]["method"])
     data = workload.data_settings(**cell.settings["teach"]["data"])
     looked = workload.data_settings(**cell.settings["teach"]["data"] | block["search"].get("data", {}))
-    wanted = SearchSettings(**block["search"] | {"settings": method.settings(**block["search"].get("settings", {})), "data": looked})
+    own = {"settings": method.settings(**block["search"].get("settings", {})), "data": looked}
+    if "model" in block["search"]:
+        own["model"] = TypeAdapter(workload.model_settings).validate_python(block["search"]["model"])
+    wanted = SearchSettings(**block["search"] | own)
     given: dict[str, Any] = {"prepared": _home(cell) / "prepared", "teacher": _home(cell) / "teacher", "log": _quiet}
     started = time.process_time()
     facts = search(wanted, workload, method, **given, found=found, rng=machine.seed(cell.seed))

@@ -17,7 +17,7 @@ from torch.nn.functional import mse_loss
 from torch.utils.benchmark import Timer
 
 from stages.core.kinds import IMAGE, NODES, Feature, Layout, Loss, Output
-from stages.losses import channel, logits, margin, pearson, regression
+from stages.losses import channel, logits, margin, pearson, regression, squared
 
 name = "losses"
 expected_seconds = 60
@@ -70,6 +70,14 @@ def naive_channel(student: Tensor, teacher: Tensor, temperature: float = 4.0) ->
     return temperature**2 * total / student[..., 0].numel()
 
 
+def naive_squared(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of (batch, channel, positions), channel by channel."""
+    total = student.new_zeros(())
+    for ours, theirs in zip(student.unbind(1), teacher.unbind(1), strict=True):
+        total = total + ((ours - theirs) ** 2).sum() / ours.numel()
+    return total / student.shape[1]
+
+
 def naive_regression(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference of (rows, values)."""
     total = student.new_zeros(())
@@ -118,7 +126,11 @@ CASES = [
 ] + [
     Case(title, method, loss, naive, shape, layout, flat)
     for title, shape, layout, flat in (IMAGES, GRAPH)
-    for method, loss, naive in (("pearson", pearson.LOSS, naive_pearson), ("channel", channel.LOSS, naive_channel))
+    for method, loss, naive in (
+        ("pearson", pearson.LOSS, naive_pearson),
+        ("channel", channel.LOSS, naive_channel),
+        ("squared", squared.LOSS, naive_squared),
+    )
 ]
 
 

@@ -17,6 +17,10 @@ from typing import Annotated
 import typer
 
 from flows import graph
+from flows.commands.lineage import lineage
+from flows.commands.predict import predict
+from flows.commands.report import report
+from flows.commands.reproduce import reproduce
 from flows.graph import Node, Problem
 
 STALE = 3
@@ -71,6 +75,12 @@ def doctor() -> None:
     from flows import doctor as checks
 
     raise typer.Exit(checks.main(Path.cwd()))
+
+
+commands.command()(lineage)
+commands.command()(reproduce)
+commands.command()(predict)
+commands.command()(report)
 
 
 def app() -> None:

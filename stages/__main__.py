@@ -7,19 +7,17 @@ dependencies only when a command has ended, and would record code that was edite
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
-import time
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages import fingerprint, work
+from stages import fingerprint, revision, usage, work
 from stages.core import process
 from stages.core.errors import UserError
 from stages.find import VERBS
-from stages.record import Execution, Item, Record, Status, flat, history
+from stages.letter import Seen, compose
+from stages.record import Execution, Record, Status
 from stages.work import Call, Work
 
 
@@ -47,16 +45,18 @@ def main(arguments: list[str] | None = None) -> int:
 def run(call: Call) -> None:
     """Runs the verb, puts its output in place and tells the tracker; raises UserError if an input changed meanwhile."""
     before = fingerprint.take(call.stage, Path())
+    seen = Seen(revision.take(Path(), before.inputs))
     with process.lease(call.home / "lease"):
         ready = work.prepare(call, before)
         try:
-            metrics = work.execute(ready)
+            with usage.sampled(seen.usage):
+                metrics = work.execute(ready)
         except BaseException as error:
-            _tell(ready, "KILLED" if isinstance(error, process.Stopped) else "FAILED", {}, error)
+            _tell(ready, seen, "KILLED" if isinstance(error, process.Stopped) else "FAILED", {}, error)
             raise
         _refuse_changes(ready)
         work.install(ready, metrics)
-        record = _tell(ready, "FINISHED", metrics)
+        record = _tell(ready, seen, "FINISHED", metrics)
         _look_again(ready, record)
         work.prune(ready)
 
@@ -113,47 +113,13 @@ def _look_again(ready: Work, record: Record) -> None:
         raise
 
 
-def _tell(ready: Work, status: Status, metrics: Mapping[str, float], error: BaseException | None = None) -> Record:
+def _tell(ready: Work, seen: Seen, status: Status, metrics: Mapping[str, float], error: BaseException | None = None) -> Record:
     """Leaves the record of the run in the outbox, and lets the tracker empty that."""
     from stages import track
 
-    ended = int(1000 * time.time())
-    made = fingerprint.outputs(ready.call.stage, Path()) if status == "FINISHED" else {}
-    *inputs, output = map(str, ready.paths.values())
-    record = Record(
-        id=uuid.uuid4().hex,
-        stage=ready.call.stage,
-        execution=ready.call.execution,
-        status=status,
-        started=int(1000 * ready.started),
-        ended=ended,
-        params=dict(flat({"seed": ready.block.seed, **ready.block.facts})),
-        tags=_tags(ready, made, error),
-        history=history(ready.scratch / "metrics.jsonl"),
-        metrics={name: float(value) for name, value in metrics.items() if math.isfinite(value)},
-        inputs=[Item.at(path, ready.before.inputs[path]) for path in inputs if path in ready.before.inputs],
-        output=Item.at(output, made[output]) if output in made else None,
-    )
+    record = compose(ready, seen, status, metrics, error)
     track.submit(ready.call.root, record)
     return record
-
-
-def _tags(ready: Work, made: Mapping[str, str], error: BaseException | None) -> dict[str, str]:
-    from stages.core import machine
-
-    commit, dirty = fingerprint.revision(Path())
-    tags = {
-        "dvc.stage": ready.call.stage,
-        "dvc.fingerprint": ready.before.key,
-        "dvc.rev": commit,
-        "dvc.dirty": str(dirty).lower(),
-        "prefect.flow_run_id": ready.call.flow_run or "",
-        "device": machine.device_name(),
-        "error": f"{type(error).__name__}: {error}" if error else "",
-    }
-    tags |= {f"dvc.in.{path}": md5 for path, md5 in ready.before.inputs.items()}
-    tags |= {f"dvc.out.{path}": md5 for path, md5 in made.items()}
-    return {name: value for name, value in tags.items() if value}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.core import checkpoint, cost, curve, machine
+from stages.core import checkpoint, cost, curve, machine, table
 from stages.core.files import read_json
 from stages.core.fit import FitSettings, fit, fit_best
 from stages.core.kinds import Log, Loss, Metrics, Output, Settings, Workload
@@ -99,6 +99,7 @@ def distill(
     )
     origin = {"search": read_json(found / "search.json"), "losses": [item.loss for item in settings.losses]}
     checkpoint.write_model(student, model.state_dict(), checkpoint.read_record(found) | origin)
+    table.keep(workload, prepared, student)
     record.write(student / "curve.csv")
     return best | cost.summary(model, lambda: workload.apply(model, example))
 

@@ -79,4 +79,5 @@ def _calls(workload: Workload[Any], models: Mapping[str, nn.Module], batch: Any)
 
 def _agreement(workload: Workload[Any], models: Mapping[str, nn.Module], test: Batches[Any]) -> float:
     both = zip(passes(workload, models["teacher"], test), passes(workload, models["student"], test), strict=True)
-    return float(torch.cat([agreement(first, second) for (first, _), (second, _) in both]).mean())
+    compare = workload.agreement or agreement
+    return float(torch.cat([compare(first, second) for (first, _), (second, _) in both]).mean())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -56,30 +55,21 @@ def take(stage: str, folder: Path) -> Fingerprint:
         return _fingerprint(stage, load(stage))
 
 
-def take_possible(stages: list[str], folder: Path) -> dict[str, Fingerprint]:
-    """The fingerprints of those of several stages whose dependencies all exist."""
+def standing(stages: list[str], folder: Path) -> dict[str, tuple[Fingerprint, dict[str, str]]]:
+    """The fingerprints of those of several stages whose dependencies all exist, each with the `outputs` in place."""
     found = {}
     with _stages(folder) as load:
-        for stage in stages:
+        for name in stages:
             with suppress(UserError, DvcException):
-                found[stage] = _fingerprint(stage, load(stage))
+                stage = load(name)
+                found[name] = _fingerprint(name, stage), _outputs(stage)
     return found
 
 
 def outputs(stage: str, folder: Path) -> dict[str, str]:
     """path -> MD5 of the outputs (metrics and plots too) that lie in the workspace now, as dvc.lock will name them."""
     with _stages(folder) as load:
-        return {out.def_path: _md5(out) for out in load(stage).outs if out.exists}
-
-
-def revision(folder: Path) -> tuple[str, bool]:
-    """The commit of the Git repository around `folder` ("" without one), and whether tracked files differ from it.
-
-    What stages write does not count: metrics under data, and dvc.lock.
-    """
-    commit = _git(folder, "rev-parse", "HEAD")
-    written = (":/", ":(top,exclude,glob)**/data/**", ":(top,exclude,glob)**/dvc.lock")
-    return commit, bool(commit and _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *written))
+        return _outputs(load(stage))
 
 
 @contextmanager
@@ -115,12 +105,10 @@ def _fingerprint(name: str, stage: Any) -> Fingerprint:
     return Fingerprint(name, str(stage.cmd), inputs, params, hashlib.sha256(text.encode()).hexdigest())
 
 
+def _outputs(stage: Any) -> dict[str, str]:
+    return {out.def_path: _md5(out) for out in stage.outs if out.exists}
+
+
 def _md5(item: Any) -> str:
     item.use_cache = False  # else DVC would stage an output for its cache, and only the hash is wanted
     return str(item.get_hash().value)
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    # Without optional locks, so that this never makes a commit of the user's fail.
-    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

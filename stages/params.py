@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from stages import find
 from stages.core.errors import UserError
 from stages.core.kinds import Settings, Workload
+from stages.gate import Gate
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class _Params(Settings):
     seed: int = Field(ge=0)
     teachers: dict[str, Any]
     students: dict[str, Any] = Field(default_factory=dict)
+    gate: Gate = Gate.model_validate({})
 
 
 class _Teacher(Settings):
@@ -84,6 +86,11 @@ def check(path: Path) -> None:
     reader.report()
 
 
+def gate(path: Path) -> Gate:
+    """The block `gate`, with its defaults where there is none. Raises UserError as `read` does."""
+    return _Reader(path).params.gate
+
+
 class _Reader:
     """Collects the mistakes of a file, so that all are told at once."""
 
@@ -131,7 +138,7 @@ class _Reader:
             settings = self._valid(workload.prepare_settings, raw, path)
         else:
             self._fill(raw, "data", workload.data_settings, path)
-            if verb == "teach":
+            if verb == "teach" or (verb == "search" and raw.get("model") is not None):
                 self._fill(raw, "model", workload.model_settings, path)
             if verb == "search" and "method" in raw:
                 parts["method"] = self._found(find.search, raw["method"], (*path, "method"))

@@ -42,7 +42,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Record:
-    """One run of a stage. Times are milliseconds since 1970; `history` has rows (metric, value, time, step)."""
+    """One run of a stage. Times are milliseconds since 1970; `history` and `usage` have rows (metric, value, time, step).
+
+    `inputs` are all dependencies, code too; `beside` are the metrics and curves that lie beside the `output`; `files` are texts to be
+    kept with the run, by name.
+    """
 
     id: str
     stage: str
@@ -56,16 +60,32 @@ class Record:
     metrics: Mapping[str, float] = field(default_factory=dict)
     inputs: list[Item] = field(default_factory=list)
     output: Item | None = None
+    beside: list[Item] = field(default_factory=list)
+    usage: list[tuple[str, float, int, int]] = field(default_factory=list)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A stage in the plan of an execution: what `stillhouse plan` said of it, and what was in place when the execution ended.
+
+    `fingerprint` is "" if something that the stage needs was missing; `outputs` are hashes by path.
+    """
+
+    state: str
+    reasons: list[str]
+    fingerprint: str
+    outputs: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Closing:
-    """The end of an execution that a flow manages; `fingerprints` of all stages that it was about, whether they ran or not."""
+    """The end of an execution that a flow manages, with all stages that it was about, whether they ran or not."""
 
     key: str
     status: Status
     ended: int
-    fingerprints: Mapping[str, str]
+    stages: Mapping[str, Planned]
 
 
 _LETTER: TypeAdapter[Record | Closing] = TypeAdapter(Record | Closing)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from stages.core import checkpoint, cost, machine
@@ -31,8 +31,16 @@ class SearchSettings(Settings):
     method: str
     settings: Any
     budget: Budget
+    model: Any = None
+    """The network that the student is cut out of; None means the teacher's own."""
     weights: Literal["teacher", "scratch"] = "teacher"
     data: Any
+
+    @model_validator(mode="after")
+    def _own_weights(self) -> SearchSettings:
+        if self.model is not None and self.weights == "teacher":
+            raise ValueError("weights should be scratch where model names another network than the teacher's, whose weights do not fit it")
+        return self
 
 
 SETTINGS = SearchSettings
@@ -56,20 +64,31 @@ def search(
     trials = list(_logged(method.run(problem, settings.settings, rng), log))
     best = _best(trials, problem.budget)
     weights = best.weights if best.weights is not None else problem.static(best.architecture).state_dict()
-    record = checkpoint.read_record(teacher) | {"architecture": best.architecture.kept, "inherited": best.weights is not None}
+    record = _record(settings, teacher) | {"architecture": best.architecture.kept, "inherited": best.weights is not None}
     checkpoint.write_model(found, weights, record)
     facts = {"cost": best.cost, "budget": problem.budget, "trials": len(trials)}
-    write_json(found / "search.json", {"method": settings.method, "budget": settings.budget.model_dump(), **facts})
+    write_json(found / "search.json", {"method": settings.method, **settings.budget.model_dump(), **facts})
     return {f"found_{name}": value for name, value in best.metrics.items()} | facts
+
+
+def _record(settings: SearchSettings, teacher: Path) -> checkpoint.Record:
+    """What builds the full network: the teacher's record, but for the model if the student has one of its own."""
+    record = checkpoint.read_record(teacher)
+    return record if settings.model is None else record | {"model": settings.model.model_dump(mode="json")}
 
 
 def _problem(
     settings: SearchSettings, workload: Workload[Any], data: Data[Any], teacher: Path, log: Log, scratch: Path | None
 ) -> Problem[Any]:
-    record, device = checkpoint.read_record(teacher), machine.device()
-    full = checkpoint.read_model(workload, teacher).to(device)
+    record, device = _record(settings, teacher), machine.device()
     example = first_batch(data.valid, device)
-    terms = cost.macs(full, lambda: workload.apply(full, example)) if settings.budget.unit == "macs" else cost.parameters(full)
+
+    def priced(model: nn.Module) -> cost.Cost:
+        return cost.macs(model, lambda: workload.apply(model, example)) if settings.budget.unit == "macs" else cost.parameters(model)
+
+    master = checkpoint.read_model(workload, teacher).to(device)
+    full = master if settings.model is None else checkpoint.build(workload, record, None).to(device).eval()
+    terms = priced(full)
 
     def supernet() -> nn.Module:
         model = checkpoint.build(workload, record, None)
@@ -85,7 +104,7 @@ def _problem(
         supernet=supernet,
         static=static,
         cost=lambda counts: cost.evaluate(terms, counts),
-        budget=settings.budget.share * cost.total(terms),
+        budget=settings.budget.share * cost.total(terms if full is master else priced(master)),
         data=data,
         apply=workload.apply,
         loss=workload.loss,

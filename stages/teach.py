@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from stages.core import checkpoint, cost, curve, machine
+from stages.core import checkpoint, cost, curve, machine, table
 from stages.core.fit import FitSettings, fit, fit_best
 from stages.core.kinds import Log, Metrics, Settings, Workload
 from stages.core.score import first_batch, score
@@ -50,5 +50,6 @@ def teach(
     )
     description = {"model": settings.model.model_dump(mode="json"), "sizes": dict(data.sizes), "architecture": None}
     checkpoint.write_model(teacher, model.state_dict(), description)
+    table.keep(workload, prepared, teacher)
     record.write(teacher / "curve.csv")
     return best | cost.summary(model, lambda: workload.apply(model, example))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,36 @@ def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
 
     Raises ValueError when the lengths differ.
     """
+    try:
+        rows = table(columns)
+    except ValueError as error:
+        raise ValueError(f"{path} - {error}") from None
+    _replace(path, lambda temporary: parquet.write_table(rows, temporary, compression="zstd"))
+
+
+def write_tables(path: Path, tables: Iterable[pa.Table]) -> int:
+    """Writes tables of one schema, one at least, one below the other as they come; returns the number of rows."""
+    counts: list[int] = []
+
+    def write(temporary: Path) -> None:
+        parts = iter(tables)
+        first = next(parts)
+        with parquet.ParquetWriter(temporary, first.schema, compression="zstd") as writer:
+            for part in chain((first,), parts):
+                writer.write_table(part)
+                counts.append(part.num_rows)
+
+    _replace(path, write)
+    return sum(counts)
+
+
+def table(columns: Mapping[str, Any]) -> pa.Table:
+    """Columns as in `write_parquet`, in memory. Raises ValueError when the lengths differ."""
     arrays = {name: _arrow(column) for name, column in columns.items()}
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"{path} - wanted columns of one length - got {lengths}")
-    _replace(path, lambda temporary: parquet.write_table(pa.table(arrays), temporary, compression="zstd"))
+        raise ValueError(f"wanted columns of one length - got {lengths}")
+    return pa.table(arrays)
 
 
 def read_parquet(path: Path) -> dict[str, Tensor | list[Any]]:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from stages.core.space import Architecture, Group
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Batch = TypeVar("Batch")
 Metrics = dict[str, float]
@@ -84,6 +87,34 @@ class Data(Generic[Batch]):
 
 
 @dataclass(frozen=True)
+class Question(Generic[Batch]):
+    """A table that was read: the batches that a model is asked, and the columns (of one length) that its answer to each becomes."""
+
+    batches: Iterable[Batch]
+    columns: Callable[[Output, Batch], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Table(Generic[Batch]):
+    """How a model of a workload answers the rows of a table, with nothing at hand but its own folder.
+
+    `context` is a folder within the model's folder, which holds JSON and parquet alone.
+    """
+
+    workload: str
+    """The folder of stages/workloads: a model that is handed on says by this name who reads its tables."""
+    keep: Callable[[Path, Path], None]
+    """keep(prepared, context): writes what a model must know of the prepared data in order to be asked."""
+    example: Callable[[Path], pa.Table]
+    """example(context) -> some rows that can be asked; its schema is that of every table, and a nullable column may be missing.
+
+    Raises UserError, saying why, if models of these data cannot be asked by tables.
+    """
+    ask: Callable[[Path, pa.Table], Question[Batch]]
+    """ask(context, table of that schema, without nulls) -> Question. Raises UserError naming the row, counted from 0, at what is wrong."""
+
+
+@dataclass(frozen=True)
 class Workload(Generic[Batch]):
     """A task: its data, its model families and how a model is asked, taught and scored."""
 
@@ -104,6 +135,10 @@ class Workload(Generic[Batch]):
     score: Callable[[Iterable[tuple[Output, Batch]]], Metrics]
     """Metrics over a whole split; the first key is the one to beat."""
     higher_is_better: bool = True
+    agreement: Callable[[Output, Output], Tensor] | None = None
+    """How alike two models answer one batch, a number a row; None compares predictions (`stages/core/score.py`)."""
+    table: Table[Batch] | None = None
+    """How its models answer tables; without it they are for the verbs alone."""
 
 
 @dataclass(frozen=True)

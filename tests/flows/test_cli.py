@@ -89,12 +89,12 @@ def test_outside_a_project_it_says_so(tmp_path, stillhouse, monkeypatch):
     assert "is not inside a DVC repository" in text
 
 
-@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize("command", ["plan", "run", "lineage half", "lineage data/raw/toy.json --forward --svg picture.svg"])
 def test_when_nothing_is_due_nothing_heavy_is_imported(done, command):
     code = f"""
 import atexit, sys
 from flows.__main__ import app
-sys.argv = ["stillhouse", "{command}"]
+sys.argv = ["stillhouse", *{command.split()}]
 atexit.register(lambda: print(sorted(set({HEAVY!r}) & set(sys.modules))))
 app()
 """

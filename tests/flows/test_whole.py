@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flows import lineage
 from tests.flows.conftest import REPOSITORY, Project, commit
 
 TINY = REPOSITORY / "tests/tiny"
@@ -83,6 +84,47 @@ def test_prefect_and_mlflow_agree_on_what_ran(whole):
     assert stages == told == set(locked(whole))
     assert {name.replace("-", "") for name in flow} == {flows[0][0].replace("-", "")}
     assert states == {"FINISHED"}
+
+
+def test_the_execution_keeps_its_plan_and_the_model_its_lineage(whole):
+    [kept] = whole.folder.glob("mlartifacts/**/plan.json")
+    plan = {entry["stage"]: entry for entry in json.loads(kept.read_text())}
+    assert {entry["outcome"] for entry in plan.values()} == {"FINISHED"}
+    assert plan["prepare@rings"]["reasons"] == ["never run"]
+    model = lineage.backward(whole.folder, "half")
+    assert (model["run"], model["dirty"]) == (plan["distill@half"]["run"], False)
+    assert lineage.backward(whole.folder, "data/comparison")["inputs"][0]["inputs"][0]["inputs"] == [model]
+
+
+def test_the_student_is_in_the_registry_and_answers_a_table(whole, tmp_path):
+    with sqlite3.connect(whole.folder / "mlflow.db") as mlflow:
+        tags = dict(mlflow.execute("select key, value from model_version_tags where name = 'half'").fetchall())
+        champions = mlflow.execute("select name, alias, version from registered_model_aliases").fetchall()
+    assert tags["bytes"] == "stored"
+    inputs = {item["path"]: item["md5"] for item in locked(whole)["evaluate@half"]["deps"]}
+    assert {f"data/{path}": inputs[f"data/{path}"] for path in ("rings/prepared", "rings/teacher", "half/student")} == {
+        "data/rings/prepared": tags["hash.data"],
+        "data/rings/teacher": tags["hash.teacher"],
+        "data/half/student": tags["hash.student"],
+    }
+    assert champions == ([("half", "champion", 1)] if tags["gate"] == "passed" else [])
+    assert "registered: half version 1" in (whole.folder / ".work/distill@half/log.txt").read_text()
+    assert f"the gate: {tags['gate.reason']}" in (whole.folder / ".work/evaluate@half/log.txt").read_text()
+    (tmp_path / "rows.csv").write_text("x,y\n0,1\n")
+    for model in ("half", "rings", "models:/half/1"):
+        done = whole.call("flows", "predict", model, str(tmp_path / "rows.csv"), str(tmp_path / "answers.parquet"))
+        assert (done.returncode, done.stdout) == (0, f"{tmp_path}/answers.parquet: 1 rows\n"), done.stderr
+
+
+def test_the_report_shows_results_and_lineage_and_is_no_file_for_git(whole):
+    done = whole.call("flows", "report")
+    assert (done.returncode, done.stdout) == (0, f"report: {whole.folder}/report.html\n"), done.stderr
+    text = (whole.folder / "report.html").read_text()
+    assert "What half was made of" in text
+    assert "Training of rings" in text
+    assert len(text) < 60_000
+    shown = subprocess.run(["git", "status", "--porcelain"], cwd=whole.folder, capture_output=True, text=True, check=True).stdout
+    assert "report.html" not in shown
 
 
 def test_a_second_run_does_no_stage_work(whole):

@@ -13,7 +13,7 @@ from stages.core.kinds import IMAGE, Feature, Loss, Output
 FOUND: dict[str, Loss] = {
     info.name: importlib.import_module(f"stages.losses.{info.name}").LOSS for info in pkgutil.iter_modules(losses.__path__)
 }
-SETTINGS = {"pearson": {"pairs": ["map"]}, "channel": {"pairs": ["map"]}}
+SETTINGS = {name: {"pairs": ["map"]} for name in ("pearson", "channel", "squared")}
 """Only a loss whose settings have a field without default needs to be named here."""
 NAIVE = {case.method: case.naive for case in benchmark.CASES}
 

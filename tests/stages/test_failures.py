@@ -151,7 +151,7 @@ def test_a_stopped_stage_ends_in_order(project: Path, runs: Runs, stand_in: Any,
     assert capsys.readouterr().err == f"stopped by {number.name}\n"
     assert not (project / "data/rings").exists()
     [run] = only(runs())
-    assert (run.info.status, run.data.metrics) == ("KILLED", {"loss": 0.5})
+    assert (run.info.status, run.data.metrics["loss"]) == ("KILLED", 0.5)
 
 
 # Going on after an interruption

@@ -149,19 +149,6 @@ def test_a_missing_parameter_and_a_folder_without_dvc_are_told(folder: Path, tmp
 
 
 def test_of_several_stages_those_are_taken_that_have_their_inputs(folder: Path):
-    taken = fingerprint.take_possible(["copy@big", "last", "no-such", "copy@other"], folder)
-    assert taken == {stage: fingerprint.take(stage, folder) for stage in ("copy@big", "copy@other")}
-
-
-def test_the_commit_and_whether_files_differ_from_it(project: Path):
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    assert fingerprint.revision(project) == (commit, False)
-    (project / "notes.txt").write_text("untracked files do not count")
-    (project / "data/raw/toy.json").write_text("and what lies under data has hashes of its own")
-    assert fingerprint.revision(project) == (commit, False)
-    (project / "params.yaml").write_text("seed: 2")
-    assert fingerprint.revision(project) == (commit, True)
-
-
-def test_without_git_there_is_no_commit(folder: Path):
-    assert fingerprint.revision(folder) == ("", False)
+    taken = fingerprint.standing(["copy@big", "last", "no-such", "copy@other"], folder)
+    wanted = ("copy@big", "copy@other")
+    assert taken == {stage: (fingerprint.take(stage, folder), fingerprint.outputs(stage, folder)) for stage in wanted}

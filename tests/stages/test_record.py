@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import record as letters
-from stages.record import Closing, Execution, Item, Record, flat, history
+from stages.record import Closing, Execution, Item, Planned, Record, flat, history
 
 TEXT = st.text(max_size=20)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
@@ -30,8 +30,12 @@ RECORD = st.builds(
     metrics=st.dictionaries(TEXT, NUMBER, max_size=3),
     inputs=st.lists(ITEM, max_size=3),
     output=st.none() | ITEM,
+    beside=st.lists(ITEM, max_size=3),
+    usage=st.lists(st.tuples(TEXT, NUMBER, TIME, TIME), max_size=3),
+    files=st.dictionaries(TEXT, TEXT, max_size=3),
 )
-CLOSING = st.builds(Closing, key=TEXT, status=STATUS, ended=TIME, fingerprints=st.dictionaries(TEXT, TEXT, max_size=3))
+PLANNED = st.builds(Planned, TEXT, st.lists(TEXT, max_size=3), TEXT, st.dictionaries(TEXT, TEXT, max_size=3))
+CLOSING = st.builds(Closing, key=TEXT, status=STATUS, ended=TIME, stages=st.dictionaries(TEXT, PLANNED, max_size=3))
 
 
 @given(RECORD | CLOSING)

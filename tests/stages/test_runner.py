@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ from tests.stages.conftest import locked, only, scratch
 
 Runs = Callable[[], list[Any]]
 Start = Callable[..., subprocess.Popen[str]]
+
+
+def results(run: Any) -> dict[str, float]:
+    """The metrics without those of the machine."""
+    return {name: value for name, value in run.data.metrics.items() if not name.startswith("system/")}
 
 
 def test_a_stage_under_dvc_leaves_everything_in_place(project: Path, start: Start, runs: Runs):
@@ -37,7 +43,14 @@ def test_a_stage_under_dvc_leaves_everything_in_place(project: Path, start: Star
         told = {name.removeprefix(key): value for name, value in run.data.tags.items() if name.startswith(key)}
         assert told == {item["path"]: item["md5"] for item in entry[way]}
     assert run.data.params == {"seed": "1", "noise": "0.1", "held_out": "0.25"}
-    assert run.data.metrics == {"rows": 240.0, "classes": 3.0}
+    assert results(run) == {"rows": 240.0, "classes": 3.0}
+    used = {"cpu_percent", "memory_megabytes", "seconds"}
+    assert {name.removeprefix("system/") for name in run.data.metrics if name.startswith("system/")} == used
+    datasets = {(each.dataset.name, each.dataset.digest): each.tags[0].value for each in run.inputs.dataset_inputs}
+    read, written = ({(item["path"], item["md5"]): way for item in entry[kind]} for kind, way in (("deps", "read"), ("outs", "written")))
+    assert datasets == read | written
+    assert json.loads(run.data.tags["stillhouse.settings"]) == {"seed": "1"}, "the noise is what it would be anyway"
+    assert run.data.tags["version.dvc"] == version("dvc")
     assert (run.data.tags["device"], run.data.tags["dvc.dirty"]) == ("cpu", "false")
     assert runs()[0].data.tags["stillhouse.execution"].split("/")[2] == str(repro.pid), "one `dvc repro`, one execution"
 
@@ -47,10 +60,11 @@ def test_teach_puts_model_metrics_and_curve_beside_each_other_and_drops_its_chec
     assert main(["teach", "rings"]) == 0
     names = sorted(path.name for path in (project / "data/rings").iterdir())
     assert names == ["prepared", "prepared.json", "teacher", "teacher.csv", "teacher.json"]
-    assert sorted(path.name for path in (project / "data/rings/teacher").iterdir()) == ["model.json", "model.safetensors"]
+    assert sorted(path.name for path in (project / "data/rings/teacher").iterdir()) == ["context", "model.json", "model.safetensors"]
     assert not list(project.glob(".work/*/*/checkpoint"))
     prepare, teach = only(runs())
-    assert [item.dataset.name for item in teach.inputs.dataset_inputs] == ["data/rings/prepared"]
+    read = {each.dataset.name for each in teach.inputs.dataset_inputs if each.tags[0].value == "read"}
+    assert read == {"data/rings/prepared", "stages/core", "stages/teach.py", "stages/workloads/toy"}
     assert len(teach.outputs.model_outputs) == 1
     assert prepare.data.tags["mlflow.parentRunId"] == teach.data.tags["mlflow.parentRunId"], "both were started by this process"
     assert main(["teach", "rings"]) == 0, "an output that is in the way is replaced"
@@ -134,7 +148,7 @@ def test_a_bug_fails_the_run_and_keeps_its_traceback(project: Path, runs: Runs, 
     with pytest.raises(ZeroDivisionError):
         main(["prepare", "rings"])
     [run] = only(runs())
-    assert (run.info.status, run.data.metrics, run.data.tags["error"]) == ("FAILED", {"loss": 2.0}, "ZeroDivisionError: division by zero")
+    assert (run.info.status, results(run), run.data.tags["error"]) == ("FAILED", {"loss": 2.0}, "ZeroDivisionError: division by zero")
 
 
 def test_a_tracker_that_fails_does_not_fail_the_stage(project: Path, monkeypatch: pytest.MonkeyPatch, capsys):
@@ -162,3 +176,17 @@ def test_old_scratch_folders_are_pruned(project: Path, stand_in: Any, monkeypatc
     newest = max(scratch(project, "prepare@rings"), key=lambda path: path.stat().st_mtime)
     assert len(scratch(project, "prepare@rings")) == work.KEPT_FOLDERS
     assert (newest / "done.json").exists()
+
+
+def test_a_run_on_changed_code_keeps_the_changes_and_names_files_that_nobody_knows(project: Path, runs: Runs):
+    from mlflow.artifacts import load_text
+
+    with (project / "stages/core/kinds.py").open("a") as file:
+        file.write("# one more line\n")
+    (project / "notes.txt").write_text("unknown to git, and to the stage")
+    assert main(["prepare", "rings"]) == 0
+    [run] = only(runs())
+    assert (run.data.tags["dvc.dirty"], run.data.tags["git.patch"]) == ("true", "changes.patch")
+    kept = {name: load_text(f"{run.info.artifact_uri}/{name}") for name in ("changes.patch", "untracked.txt")}
+    assert "+# one more line\n" in kept["changes.patch"]
+    assert kept["untracked.txt"] == "notes.txt"

@@ -18,6 +18,8 @@ import pytest
 from stages import track
 from stages.core import process
 from stages.record import Execution, Item, Record
+from stages.track.__main__ import main
+from stages.track.store import opened
 from tests.processes import until
 
 Runs = Callable[[], list[Any]]
@@ -56,8 +58,8 @@ def test_a_stage_is_a_child_run_of_its_execution_with_all_that_is_known(project:
     assert (run.info.run_name, run.info.status, run.info.start_time, run.info.end_time) == ("teach@rings", "FINISHED", 1_000_000, 1_009_000)
     assert run.data.params == {"fit.epochs": "2"}
     assert {"dvc.stage": "teach@rings", "dvc.fingerprint": "f" * 64, "dvc.out.data/a": "x"}.items() <= run.data.tags.items()
-    [dataset] = run.inputs.dataset_inputs
-    assert (dataset.dataset.name, dataset.dataset.digest) == (PREPARED.path, PREPARED.md5)
+    datasets = {(each.dataset.name, each.dataset.digest, each.tags[0].value) for each in run.inputs.dataset_inputs}
+    assert datasets == {(PREPARED.path, PREPARED.md5, "read"), (TEACHER.path, TEACHER.md5, "written")}
     assert waiting(project) == []
 
 
@@ -113,15 +115,20 @@ def test_a_managed_execution_is_open_until_it_is_finished_and_names_who_made_wha
     from stages import fingerprint
 
     unchanged = fingerprint.take("prepare@rings", project)
-    track.submit(project, record("prepare@rings", tags={"dvc.stage": "prepare@rings", "dvc.fingerprint": unchanged.key}, output=None))
+    tags = {"dvc.stage": "prepare@rings", "dvc.fingerprint": unchanged.key}
+    (project / PREPARED.path).mkdir(parents=True)
+    (project / PREPARED.path / "train.parquet").write_text("in place")
+    in_place = Item(PREPARED.path, fingerprint.outputs("prepare@rings", project)[PREPARED.path], model=False)
+    for at, output in enumerate([PREPARED, in_place, in_place]):
+        track.submit(project, record("prepare@rings", tags=tags, output=output, started=1_000_000 + at))
     now = record("teach@rings", Execution("k", "", managed=True), started=1_000_005)
     (project / "plan.json").write_text(json.dumps([{"name": "prepare@rings"}, {"name": "teach@rings"}]))
-    assert track.main(["start", "--key", "k", "--owner", str(os.getpid())]) == 0
+    assert main(["start", "--key", "k", "--owner", str(os.getpid())]) == 0
     track.submit(project, now)
     parent = next(run for run in runs() if run.data.tags.get("stillhouse.execution") == "k")
     assert parent.info.status == "RUNNING"
-    assert track.main(["finish", "k", "--status", "FINISHED", "--plan", "plan.json"]) == 0
-    (maker,) = (run for run in runs() if run.info.run_name == "prepare@rings")
+    assert main(["finish", "k", "--status", "FINISHED", "--plan", "plan.json"]) == 0
+    _, maker, _ = (run for run in runs() if run.info.run_name == "prepare@rings")  # the first that made what is in place
     closed = next(run for run in runs() if run.data.tags.get("stillhouse.execution") == "k")
     assert closed.info.status == "FINISHED"
     assert {name: value for name, value in closed.data.tags.items() if name.startswith("unchanged")} == {
@@ -131,7 +138,7 @@ def test_a_managed_execution_is_open_until_it_is_finished_and_names_who_made_wha
 
 def test_a_stage_may_be_quicker_than_the_start_of_its_execution(project: Path, runs: Runs):
     track.submit(project, record(execution=Execution("k", "", managed=True)))
-    track.main(["start", "--key", "k", "--owner", str(os.getpid())])
+    main(["start", "--key", "k", "--owner", str(os.getpid())])
     parents = [run for run in runs() if "stillhouse.execution" in run.data.tags]
     assert [run.data.tags["stillhouse.owner"] for run in parents] == [process.identity(os.getpid())]
 
@@ -158,9 +165,9 @@ def test_a_record_that_was_told_by_half_is_finished_and_not_doubled(project: Pat
         track.submit(project, mine)
     assert "warning: MLflow did not take teach@rings-ffff" in capsys.readouterr().err
     assert len(waiting(project)) == 1
-    assert track.main(["sync"]) == 0
+    assert main(["sync"]) == 0
     run = runs()[-1]
-    assert (len(runs()), run.info.status, run.data.metrics, len(run.inputs.dataset_inputs)) == (2, "FINISHED", {"hits_at_10": 0.5}, 1)
+    assert (len(runs()), run.info.status, run.data.metrics, len(run.inputs.dataset_inputs)) == (2, "FINISHED", {"hits_at_10": 0.5}, 2)
     assert waiting(project) == []
 
 
@@ -169,7 +176,7 @@ def test_one_record_that_mlflow_refuses_does_not_hold_up_the_others(project: Pat
     track.submit(project, record("good@x"))
     assert [run.info.run_name for run in runs() if run.info.status == "FINISHED" and "dvc.stage" in run.data.tags] == ["good@x"]
     assert len(waiting(project)) == 1
-    assert track.main(["sync"]) == 1, "the exit status says that something still waits"
+    assert main(["sync"]) == 1, "the exit status says that something still waits"
 
 
 def test_a_withdrawn_record_leaves_no_run_and_no_model(project: Path, runs: Runs):
@@ -222,7 +229,7 @@ def contact(barrier: Any, ours: bool, root: Path) -> None:
 
     barrier.wait()
     if ours:
-        with track._store(root):
+        with opened(root):
             pass
     else:
         client = MlflowClient()

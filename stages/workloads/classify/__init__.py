@@ -15,6 +15,7 @@ from stages.workloads.classify.prepare import PrepareSettings, prepare
 from stages.workloads.classify.resnet import ResNetSettings, resnet
 from stages.workloads.classify.sample import Batch, DataSettings, load
 from stages.workloads.classify.scoring import loss, score
+from stages.workloads.classify.table import TABLE
 from stages.workloads.classify.transformer import Transformer, TransformerSettings
 
 ModelSettings = Annotated[ResNetSettings | MobileNetSettings | TransformerSettings, Field(discriminator="family")]
@@ -44,4 +45,5 @@ WORKLOAD = Workload(
     apply=apply,
     loss=loss,
     score=score,
+    table=TABLE,
 )

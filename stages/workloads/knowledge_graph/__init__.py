@@ -17,6 +17,7 @@ from stages.workloads.knowledge_graph.isdea_plus import IsdeaPlus, IsdeaPlusSett
 from stages.workloads.knowledge_graph.prepare import PrepareSettings, prepare
 from stages.workloads.knowledge_graph.ranking import loss, score
 from stages.workloads.knowledge_graph.sample import DataSettings, load
+from stages.workloads.knowledge_graph.table import TABLE
 
 ModelSettings = Annotated[IsdeaSettings | IsdeaPlusSettings | IsdeaMarkedSettings, Field(discriminator="family")]
 _FAMILIES = {IsdeaSettings: Isdea, IsdeaPlusSettings: IsdeaPlus, IsdeaMarkedSettings: IsdeaMarked}
@@ -42,4 +43,5 @@ WORKLOAD = Workload(
     apply=apply,
     loss=loss,
     score=score,
+    table=TABLE,
 )

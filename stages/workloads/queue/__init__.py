@@ -16,6 +16,7 @@ from stages.workloads.queue.chain import StructuredSettings, TriangularSettings,
 from stages.workloads.queue.neural import NeuralSettings, neural
 from stages.workloads.queue.prepare import PrepareSettings, prepare
 from stages.workloads.queue.sample import DataSettings, load
+from stages.workloads.queue.table import TABLE
 
 ModelSettings = Annotated[StructuredSettings | TriangularSettings | NeuralSettings | BlackBoxSettings, Field(discriminator="family")]
 
@@ -48,4 +49,5 @@ WORKLOAD = Workload(
     loss=loss,
     score=score,
     higher_is_better=False,
+    table=TABLE,
 )

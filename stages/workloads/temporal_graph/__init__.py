@@ -19,6 +19,7 @@ from stages.workloads.temporal_graph.network import Network
 from stages.workloads.temporal_graph.prepare import PrepareSettings, prepare
 from stages.workloads.temporal_graph.sample import DataSettings, load
 from stages.workloads.temporal_graph.scoring import loss, score
+from stages.workloads.temporal_graph.table import TABLE
 from stages.workloads.temporal_graph.time_then_graph import TimeThenGraph, TimeThenGraphSettings
 
 ModelSettings = Annotated[
@@ -50,4 +51,5 @@ WORKLOAD = Workload(
     apply=apply,
     loss=loss,
     score=score,
+    table=TABLE,
 )

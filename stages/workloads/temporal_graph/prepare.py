@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -48,14 +48,30 @@ class _Scaled:
     span: Tensor
 
 
+@dataclass(frozen=True)
+class EdgeScale:
+    """How weights of edges were brought to [0, 1]; where training saw one weight alone, all count as 1."""
+
+    log: bool = False
+    offset: float | None = None
+    span: float | None = None
+
+    def apply(self, weight: Tensor) -> Tensor:
+        """Scaled weights; raw ones if nothing was measured."""
+        if self.offset is None or self.span is None:
+            return weight
+        value = weight.log1p() if self.log else weight
+        return ((value - self.offset) / self.span).clamp_min(0) if self.span > 0 else torch.ones_like(weight)
+
+
 def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Generator) -> Metrics:
     """Fills `prepared`; returns the numbers of nodes, steps, edges and windows."""
     panel = read(raw, settings.read)
     split, window = _windows(settings, panel)
     features = _scaled_features(settings, panel, split, window)
-    weight = _scaled_weights(settings, panel, split, window)
+    scale = _edge_scale(settings, panel, split, window)
     write_parquet(prepared / "features.parquet", {"values": features.values.float().flatten(1)})
-    events = {"step": panel.step, "source": panel.source, "target": panel.target, "weight": weight.float()}
+    events = {"step": panel.step, "source": panel.source, "target": panel.target, "weight": scale.apply(panel.weight).float()}
     write_parquet(prepared / "events.parquet", events)
     node_role = torch.zeros_like(panel.graph) if split.node_role is None else split.node_role
     write_parquet(prepared / "nodes.parquet", {"graph": panel.graph, "role": node_role})
@@ -63,7 +79,8 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     if panel.labels is not None:
         write_parquet(prepared / "labels.parquet", {"label": panel.labels})
     facts = {"nodes": len(panel.graph), "steps": panel.features.shape[1], "events": len(panel.step), "windows": len(split.start)}
-    write_json(prepared / "facts.json", _description(settings, panel, split, features) | {"window": window} | facts)
+    description = _description(settings, panel, split, features) | {"window": window, "edge_scale": asdict(scale)}
+    write_json(prepared / "facts.json", description | facts)
     return {name: float(value) for name, value in facts.items()}
 
 
@@ -105,17 +122,17 @@ def _scaled_features(settings: PrepareSettings, panel: Panel, split: Split, wind
     return _Scaled((values - offset) / span, offset, span)
 
 
-def _scaled_weights(settings: PrepareSettings, panel: Panel, split: Split, window: int) -> Tensor:
-    weight = panel.weight.log1p() if settings.edge_scale == "log" else panel.weight
-    if settings.edge_scale == "none" or not len(weight):
-        return weight
+def _edge_scale(settings: PrepareSettings, panel: Panel, split: Split, window: int) -> EdgeScale:
+    if settings.edge_scale == "none" or not len(panel.weight):
+        return EdgeScale()
+    log = settings.edge_scale == "log"
+    weight = panel.weight.log1p() if log else panel.weight
     known = weight[_training_events(settings, panel, split, window)]
     if not len(known):
         raise UserError(
             f"prepare.edge_scale - wanted an edge that training sees, to measure the scale on - all {len(weight)} are elsewhere"
         )
-    low, span = known.min(), known.max() - known.min()
-    return ((weight - low) / span).clamp_min(0) if span > 0 else torch.ones_like(weight)
+    return EdgeScale(log, known.min().item(), (known.max() - known.min()).item())
 
 
 def _training_steps(settings: PrepareSettings, panel: Panel, split: Split, window: int) -> Tensor:

@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from stages.core.kinds import Batches, Data, Feature, Layout, Metrics, Output, Settings, Workload
+from stages.core.kinds import Batches, Data, Feature, Layout, Metrics, Output, Question, Settings, Table, Workload
 
 from .network import Network, NetworkSettings
 
@@ -109,6 +109,21 @@ def _draw(split: Points, size: int, shuffled: bool, rng: torch.Generator) -> Ite
         yield points[rows], label[rows]
 
 
+def example(context: Path) -> pa.Table:
+    """Two points."""
+    schema = pa.schema([pa.field(name, pa.float64(), nullable=False) for name in ("x", "y")])
+    return pa.table({"x": [0.0, 1.0], "y": [1.0, 2.0]}, schema=schema)
+
+
+def ask(context: Path, table: pa.Table) -> Question[Points]:
+    """To each point its ring and the probabilities of all rings; 100 rows a batch."""
+    points = torch.stack([torch.tensor(table[name].to_numpy(), dtype=torch.float32) for name in ("x", "y")], dim=1)
+    batches = ((part, torch.zeros(len(part), dtype=torch.int64)) for part in points.split(100))
+    return Question(
+        batches, lambda output, batch: {"ring": output.prediction.argmax(-1), "probabilities": output.prediction.double().softmax(-1)}
+    )
+
+
 WORKLOAD = Workload(
     prepare_settings=PrepareSettings,
     data_settings=DataSettings,
@@ -119,4 +134,5 @@ WORKLOAD = Workload(
     apply=apply,
     loss=loss,
     score=score,
+    table=Table("toy", lambda prepared, context: None, example, ask),
 )

@@ -163,7 +163,7 @@ def test_the_facts(tmp_path: Path) -> None:
     assert result["metrics"] == metrics
     expected = {"channels": ["x", "y"], "targets": 2, "horizon": HORIZON, "window": WINDOW, "classes": 0, "log": True}
     expected |= metrics | {"static": False, "split_nodes": False}
-    assert {name: value for name, value in result["facts"].items() if name not in ("offset", "span")} == expected
+    assert {name: value for name, value in result["facts"].items() if name not in ("offset", "span", "edge_scale")} == expected
 
 
 @pytest.mark.parametrize(

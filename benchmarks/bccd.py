@@ -1,0 +1,94 @@
+"""Blood cells: a small RetinaNet taught by the pyramid of an FCOS detector or of a larger RetinaNet, and trained alone.
+
+The weight of each loss is the best of several on the validation split, in six epochs under an FCOS teacher with a seed that is not
+among those reported.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from benchmarks import _students
+from benchmarks._cells import Cell, Row, measure
+from stages.core.kinds import Metrics
+from stages.workloads.detect import WORKLOAD
+
+name = "bccd"
+expected_seconds = 2700
+needs_data = True
+Block = dict[str, Any]
+_LEVELS = {"lowest": 2, "highest": 4}
+_ANCHORS = {"sizes": [1.9, 2.7, 3.8], "ratios": [0.8, 1.25]}
+_BODY = {"backbone": {"width": 16, "blocks": [1, 1, 1]}, "pyramid": {"width": 32, **_LEVELS}, "head": {"width": 32, "layers": 1}}
+_PAIRS = ["p2", "p3", "p4"]
+_FIT = {"learning_rate": 3e-3, "weight_decay": 1e-4, "optimizer": "adamw", "schedule": "cosine", "clip_norm": 1.0}
+settings: dict[str, Any] = {
+    "seeds": [0, 1, 2],
+    "prepare": {"size": [96, 128]},
+    "data": {"batch_size": 8, "evaluation_batch_size": 8, "flip": True, "zoom": 1.25},
+    "teachers": {
+        "fcos": {"family": "fcos", **_BODY, "points": {"reach": 4}},
+        "retinanet": {"family": "retinanet", **_BODY, "anchors": _ANCHORS},
+    },
+    "teach": _FIT | {"epochs": 15},
+    "student": {
+        "family": "retinanet",
+        "backbone": {"width": 8, "blocks": [1, 1, 1]},
+        "pyramid": {"width": 16, **_LEVELS},
+        "head": {"width": 16, "layers": 1},
+        "anchors": _ANCHORS,
+    },
+    "distill": _FIT | {"epochs": 12},
+    "losses": {
+        "pearson": {"loss": "pearson", "weight": 1.0, "settings": {"pairs": _PAIRS}},
+        "channel": {"loss": "channel", "weight": 0.1, "settings": {"pairs": _PAIRS, "temperature": 1.0}},
+        "squared": {"loss": "squared", "weight": 0.02, "settings": {"pairs": _PAIRS}},
+    },
+    "curve": [1, 2, 3, 4, 6, 8, 10, 12],
+}
+
+
+def run(data: Path) -> list[Row]:
+    """`data` holds bccd-320/bccd-320.parquet. Beside the test split: `valid_map_<epoch>`, the validation score on the way."""
+    raw = data / "bccd-320" / "bccd-320.parquet"
+    sets = {teacher: _students.Set("bccd-320", raw, settings["prepare"], _teach(model)) for teacher, model in settings["teachers"].items()}
+    cells = [cell for seed in settings["seeds"] for cell in _cells(seed)]
+    return measure(cells, lambda cell: {cell.set: _measured(cell, sets[cell.method.partition("->")[0]])})
+
+
+def _cells(seed: int) -> list[Cell]:
+    """A seed's teachers and their students; alone, the student is the same for both, and stands with the teacher of its family."""
+    students = {f"{teacher}->retinanet+{loss}": [block] for teacher in settings["teachers"] for loss, block in settings["losses"].items()}
+    methods: dict[str, Block] = {teacher: {} for teacher in settings["teachers"]}
+    methods |= {method: _student(losses) for method, losses in {"retinanet->alone": [], **students}.items()}
+    return [
+        Cell("bccd-320", method, seed, {"prepare": settings["prepare"], "teach": _teach(_model(method)), "student": block})
+        for method, block in methods.items()
+    ]
+
+
+def _model(method: str) -> Block:
+    model: Block = settings["teachers"][method.partition("->")[0]]
+    return model
+
+
+def _teach(model: Block) -> Block:
+    return {"model": model, "data": settings["data"], "fit": settings["teach"]}
+
+
+def _student(losses: list[Block]) -> Block:
+    """The whole of the small network, from fresh weights: the teachers' own cost more."""
+    search = {"method": "uniform", "model": settings["student"], "weights": "scratch", "budget": {"unit": "macs", "share": 1.0}}
+    return {"search": search, "distill": {"losses": losses, "start": "fresh", "fit": settings["distill"]}}
+
+
+def _measured(cell: Cell, entry: _students.Set) -> Metrics:
+    metrics = _students.measured(WORKLOAD, cell, entry, settings["seeds"][0])
+    curve = cell.folder / "student" / "curve.csv"
+    if not curve.exists():
+        return metrics
+    with curve.open(newline="") as file:
+        way = {int(row["epoch"]): float(row["valid_map"]) for row in csv.DictReader(file)}
+    return metrics | {f"valid_map_{epoch}": way[epoch] for epoch in settings["curve"]}

@@ -1,0 +1,111 @@
+"""A teacher or student as a folder that MLflow loads and serves: the model's own files, the code that reads them, a signature.
+
+Nothing in it is pickled: MLflow pickles what is given as an object, so it is given a module's name (`stages.flavour`) and files.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stages.answer import Model
+from stages.core.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec
+
+LOADER = "stages.flavour"
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "psutil", "pyarrow", "pydantic", "safetensors", "scipy", "torch")
+"""What the code in a package imports; given to MLflow, which would otherwise load the model in another process to find out."""
+_DATA = ("data/teacher", "data/student")
+_CODE = ("__init__.py", "answer.py", "find.py", "flavour.py", "core", "workloads/__init__.py")
+_TYPES = {
+    pa.int64(): "long",
+    pa.float64(): "double",
+    pa.string(): "string",
+    pa.bool_(): "boolean",
+    pa.binary(): "binary",
+}
+
+
+def save(folder: Path, destination: Path, model_id: str | None = None) -> None:
+    """Writes the package of a teacher's or student's folder, once it has answered its own example; `model_id` is MLflow's for it.
+
+    Raises UserError if it cannot, because its workload answers no tables or the folder is not whole.
+    """
+    model = Model(folder)
+    example = model.example()
+    answer = pa.concat_tables(model.answer(example))
+    with _code(model.table.workload) as code, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of MLflow's own modules; nobody here can act on them
+        import mlflow
+
+        mlflow.pyfunc.save_model(
+            destination,
+            mlflow_model=mlflow.models.Model(model_id=model_id),
+            loader_module=LOADER,
+            data_path=str(folder),
+            code_paths=[str(code)],
+            signature=_signature(example.schema, answer.schema),
+            input_example=example.to_pandas(),
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
+        )
+
+
+def unpack(package: Path) -> Path:
+    """The model's own folder within a package. Raises UserError if the package is loaded in any other way than ours."""
+    path = package / "MLmodel"
+    try:
+        flavour = YAML(typ="safe", pure=True).load(path)["flavors"]["python_function"]
+        loader, data = flavour["loader_module"], flavour["data"]
+    except (OSError, YAMLError, KeyError, TypeError):
+        raise UserError(f"{path} - wanted a model with the flavour python_function - it has none") from None
+    if loader != LOADER or data not in _DATA:
+        wanted = f"wanted a model that {LOADER} loads from {' or '.join(_DATA)}"
+        raise UserError(f"{path} - {wanted} - got {loader} and {data}, and that may run code that came with the model: refused")
+    return package / str(data)
+
+
+@contextmanager
+def _code(workload: str) -> Iterator[Path]:
+    """The package `stages` with no more than a model of this workload needs, in a temporary folder."""
+    source = Path(__file__).parent
+    origins = {name: source / name for name in _CODE}
+    origins[f"workloads/{workload}"] = Path(str(importlib.import_module(f"stages.workloads.{workload}").__file__)).parent
+    with tempfile.TemporaryDirectory() as place:
+        target = Path(place) / source.name
+        for name, origin in origins.items():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            if origin.is_dir():
+                shutil.copytree(origin, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(origin, target / name)
+        yield target
+
+
+def _signature(asked: pa.Schema, answered: pa.Schema) -> ModelSignature:
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema
+
+    return ModelSignature(Schema([_column(field) for field in asked]), Schema([_column(field, required=True) for field in answered]))
+
+
+def _column(field: pa.Field, required: bool | None = None) -> ColSpec:
+    from mlflow.types import ColSpec, DataType
+    from mlflow.types.schema import Array
+
+    many = pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type)
+    kind = DataType[_TYPES[field.type.value_type if many else field.type]]
+    return ColSpec(Array(kind) if many else kind, field.name, required=not field.nullable if required is None else required)

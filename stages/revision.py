@@ -1,0 +1,94 @@
+"""The state of the code in git when a stage starts: the commit, and what lies on top of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+PATCH_BYTES = 1_000_000
+"""A larger patch is not kept: it would be data, and those belong to DVC."""
+FILE_BYTES = 50_000_000
+"""Of changed files that are larger in all, no patch is even tried."""
+LISTED = 1_000
+"""Untracked files that are named."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """`commit` is "" without a repository. Paths are seen from the repository's top.
+
+    `changed` are tracked files that differ from the commit, and untracked ones that the stage depends on; `patch` makes them of the
+    commit, or is "" for the reason that `omitted` gives. `untracked` are files that the stage does not depend on.
+    """
+
+    commit: str
+    changed: tuple[str, ...] = ()
+    untracked: tuple[str, ...] = ()
+    patch: str = ""
+    omitted: str = ""
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the commit alone does not say what ran."""
+        return bool(self.changed)
+
+
+def take(folder: Path, dependencies: Iterable[str]) -> Revision:
+    """The state of the repository around `folder`, the project's; `dependencies` are paths in that folder.
+
+    What stages write does not count: what lies under data but not under data/raw, and dvc.lock.
+    """
+    commit = _git(folder, "rev-parse", "HEAD").decode().strip()
+    if not commit:
+        return Revision("")
+    prefix = PurePosixPath(_git(folder, "rev-parse", "--show-prefix").decode().strip())
+    needed = [prefix / path for path in dependencies]
+    changed, added, untracked = list[str](), list[str](), list[str]()
+    for entry in _git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all").decode(errors="replace").split("\0"):
+        state, path = entry[:2], PurePosixPath(entry[3:])
+        if not entry or _is_written(path, prefix):
+            continue
+        unknown = state == "??"
+        kept = added if unknown and any(path.is_relative_to(each) for each in needed) else untracked if unknown else changed
+        kept.append(str(path))
+    patch, omitted = _patch(folder, changed, added) if changed or added else ("", "")
+    return Revision(commit, (*changed, *added), tuple(untracked[:LISTED]), patch, omitted)
+
+
+def _is_written(path: PurePosixPath, prefix: PurePosixPath) -> bool:
+    inside = path.relative_to(prefix).parts if path.is_relative_to(prefix) else path.parts
+    return inside[-1] == "dvc.lock" or (inside[0] == "data" and inside[1:2] != ("raw",))
+
+
+def _patch(folder: Path, changed: list[str], added: list[str]) -> tuple[str, str]:
+    """The patch, and why there is none."""
+    top = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
+    size = sum((top / path).stat().st_size for path in [*changed, *added] if (top / path).is_file())
+    if size > FILE_BYTES:
+        return "", f"the changed files have {size} bytes"
+    with tempfile.TemporaryDirectory() as scratch:
+        # In a copy of the index new files can be announced, so that the patch has them, and the user's own stays as it is.
+        index = Path(scratch) / "index"
+        shutil.copy(folder / _git(folder, "rev-parse", "--git-path", "index").decode().strip(), index)
+        if added:
+            _git(folder, "add", "--intent-to-add", "--", *(f":(top,literal){path}" for path in added), index=index)
+        plain = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
+        patch = _git(folder, "diff", *plain, "HEAD", "--", *(f":(top,literal){path}" for path in [*changed, *added]), index=index)
+    if len(patch) > PATCH_BYTES:
+        return "", f"it has {len(patch)} bytes, and {PATCH_BYTES} are kept"
+    try:
+        return patch.decode(), ""
+    except UnicodeDecodeError:
+        return "", "a changed file is no UTF-8 text"
+
+
+def _git(folder: Path, *arguments: str, index: Path | None = None) -> bytes:
+    # Without optional locks, so that this never makes a commit of the user's fail.
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    environment = {**os.environ, "GIT_INDEX_FILE": str(index)} if index else None
+    return subprocess.run(command, capture_output=True, check=False, env=environment).stdout

@@ -1,0 +1,72 @@
+"""Pictures as a table: to each row, a coded picture, its class and the probabilities of all classes."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+
+from stages.core.errors import UserError
+from stages.core.files import read_json
+from stages.core.kinds import Output, Question, Table
+from stages.workloads.classify.decode import Form, decode
+from stages.workloads.classify.sample import Batch
+
+ROWS = 256
+"""Pictures decoded and asked at once."""
+
+
+def keep(prepared: Path, context: Path) -> None:
+    """The form of the pictures, the unit of their pixels and the names of the classes."""
+    shutil.copy(prepared / "facts.json", context)
+
+
+def example(context: Path) -> pa.Table:
+    """A black picture."""
+    facts = read_json(context / "facts.json")
+    shape = (facts["height"], facts["width"], facts["channels"])
+    coded = io.BytesIO()
+    Image.fromarray(np.zeros(shape[:2] if shape[2] == 1 else shape, dtype=np.uint8)).save(coded, "PNG")
+    return pa.table({"image": [coded.getvalue()]}, schema=pa.schema([pa.field("image", pa.binary(), nullable=False)]))
+
+
+def ask(context: Path, table: pa.Table) -> Question[Batch]:
+    """Coded pictures, brought to the channels and (if square) to the size of the training pictures."""
+    facts = read_json(context / "facts.json")
+    names: list[str] = facts["names"]
+
+    def columns(output: Output, batch: Batch) -> Mapping[str, Any]:
+        probabilities = output.prediction.double().softmax(-1)
+        best, place = probabilities.max(-1)
+        return {"class": [names[index] for index in place.tolist()], "probability": best, "probabilities": probabilities}
+
+    return Question(_batches(facts, table.column("image")), columns)
+
+
+def _batches(facts: Mapping[str, Any], images: pa.ChunkedArray) -> Iterator[Batch]:
+    size = (facts["height"], facts["width"])
+    form = Form(facts["channels"], size[0] if size[0] == size[1] else None)
+    unit = torch.tensor([facts["mean"], facts["deviation"]])
+    for first in range(0, len(images), ROWS):
+        part = images.slice(first, ROWS).to_pylist()
+        arrays = [_picture(first + place, content, form, size) for place, content in enumerate(part)]
+        image = torch.from_numpy(np.stack(arrays))
+        yield Batch(image, torch.zeros(len(image), dtype=torch.int64), unit)
+
+
+def _picture(row: int, content: bytes, form: Form, size: tuple[int, int]) -> np.ndarray:
+    picture = decode(f"row {row}", content, form)
+    if picture.shape[1:] != size:
+        got = " by ".join(map(str, picture.shape[1:]))
+        raise UserError(f"row {row} - wanted a picture of {size[0]} by {size[1]} pixels, as in training - got {got}")
+    return picture
+
+
+TABLE = Table("classify", keep, example, ask)

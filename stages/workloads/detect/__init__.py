@@ -1,0 +1,46 @@
+"""Boxes around the objects of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+from torch import nn
+
+from stages.core.kinds import Output, Workload
+from stages.core.space import Architecture
+from stages.workloads.detect.fcos import FcosSettings, fcos
+from stages.workloads.detect.prepare import PrepareSettings, prepare
+from stages.workloads.detect.retinanet import RetinaNetSettings, retinanet
+from stages.workloads.detect.sample import Batch, DataSettings, load
+from stages.workloads.detect.scoring import agreement, loss, score
+
+ModelSettings = Annotated[RetinaNetSettings | FcosSettings, Field(discriminator="family")]
+
+
+def model(settings: ModelSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
+    """The network of a family for pictures of the sizes that `load` gives."""
+    if isinstance(settings, FcosSettings):
+        return fcos(settings, sizes, architecture)
+    return retinanet(settings, sizes, architecture)
+
+
+def apply(network: nn.Module, batch: Batch) -> Output:
+    """The network sees normalised pixels."""
+    answer: Output = network(batch.pixels())
+    return answer
+
+
+WORKLOAD = Workload(
+    prepare_settings=PrepareSettings,
+    data_settings=DataSettings,
+    model_settings=ModelSettings,
+    prepare=prepare,
+    load=load,
+    model=model,
+    apply=apply,
+    loss=loss,
+    score=score,
+    agreement=agreement,
+)

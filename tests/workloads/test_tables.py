@@ -1,0 +1,77 @@
+"""The models of every workload of the default pipeline answer tables with their own folder alone, as the verbs leave it."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import torch
+from pydantic import TypeAdapter
+from ruamel.yaml import YAML
+
+from stages.answer import Model
+from stages.core import checkpoint, table
+from stages.core.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+TEACHERS = YAML(typ="safe").load(ROOT / "params.yaml")["teachers"]
+WORKLOADS = sorted({block["workload"] for block in TEACHERS.values()})
+
+
+@pytest.fixture(scope="module", params=WORKLOADS)
+def made(request: Any, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A teacher's folder as `teach` writes it, but untrained, on the default pipeline's data, which are gone afterwards."""
+    block = next(block for block in TEACHERS.values() if block["workload"] == request.param)
+    workload = importlib.import_module(f"stages.workloads.{request.param}").WORKLOAD
+    folder = tmp_path_factory.mktemp(request.param)
+    settings = TypeAdapter(workload.prepare_settings).validate_python(block["prepare"])
+    workload.prepare(settings, ROOT / block["raw"], folder / "prepared", torch.Generator().manual_seed(0))
+    sizes = workload.load(TypeAdapter(workload.data_settings).validate_python(block["teach"]["data"]), folder / "prepared").sizes
+    model = TypeAdapter(workload.model_settings).validate_python(block["teach"]["model"])
+    torch.manual_seed(0)
+    record = {"model": model.model_dump(mode="json"), "sizes": dict(sizes), "architecture": None}
+    checkpoint.write_model(folder / "teacher", workload.model(model, sizes, None).state_dict(), record)
+    table.keep(workload, folder / "prepared", folder / "teacher")
+    shutil.rmtree(folder / "prepared")
+    return SimpleNamespace(name=request.param, workload=workload, folder=folder / "teacher")
+
+
+def answer(made: SimpleNamespace, rows: pa.Table) -> pa.Table:
+    return pa.concat_tables(Model(made.folder).answer(rows))
+
+
+def test_a_workload_that_answers_tables_says_its_own_name(made: SimpleNamespace) -> None:
+    assert made.workload.table.workload == made.name == table.workload_name(made.folder)
+
+
+def test_the_example_is_answered_and_twice_the_same(made: SimpleNamespace) -> None:
+    example = Model(made.folder).example()
+    first, second = answer(made, example), answer(made, example)
+    assert first.num_rows > 0
+    assert first.equals(second)
+    assert all(column.null_count == 0 for column in first.columns)
+
+
+def test_columns_that_may_be_missing_may_be_missing_and_others_are_left_out(made: SimpleNamespace) -> None:
+    example = Model(made.folder).example()
+    needed = example.select([field.name for field in example.schema if not field.nullable])
+    assert answer(made, needed.append_column("comment", pa.array(["x"] * needed.num_rows))).equals(answer(made, example))
+
+
+def test_a_missing_column_an_empty_table_and_a_hole_are_refused_in_one_sentence(made: SimpleNamespace) -> None:
+    example = Model(made.folder).example()
+    name = example.column_names[0]
+    with pytest.raises(UserError, match=rf"^wanted columns .* - there is no '{name}', but "):
+        answer(made, example.drop_columns([name]))
+    with pytest.raises(UserError, match=r"^wanted a row at least - got an empty table$"):
+        answer(made, example.slice(0, 0))
+    hole = example.set_column(0, name, pa.array([None] * example.num_rows, example.schema.field(name).type))
+    with pytest.raises(UserError, match=rf"^row 0 - wanted a value in column '{name}' - there is none$"):
+        answer(made, hole)
+    with pytest.raises(UserError, match=rf"^column '{name}' - wanted {example.schema.field(name).type} - got struct"):
+        answer(made, example.set_column(0, name, pa.array([{"a": 1}] * example.num_rows)))
