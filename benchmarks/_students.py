@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
+from torch import nn
 
 from benchmarks._cells import Cell, Row, measure
 from stages import find
 from stages.core import checkpoint, cost, machine
 from stages.core.files import read_json, write_json
-from stages.core.kinds import Data, Metrics, Workload
+from stages.core.kinds import Data, Metrics, Search, Workload
 from stages.core.score import EVALUATION_SEED, first_batch, score
 from stages.distill import DistillSettings, distill
 from stages.prepare import prepare
@@ -25,35 +27,43 @@ Block = dict[str, Any]
 
 @dataclass(frozen=True)
 class Set:
-    """Raw data with the `prepare` and `teach` blocks of its teacher."""
+    """Raw data with the `prepare` and `teach` blocks of its teacher; `raw` of a seed where each has data of its own."""
 
     name: str
-    raw: Path
+    raw: Path | Callable[[int], Path]
     prepare: Block
     teach: Block
+    draw: Block = field(default_factory=dict)
+    """How `raw` draws, if it does."""
 
 
 def run(workload: Workload[Any], sets: Iterable[Set], students: Mapping[str, Block], seeds: Iterable[int]) -> list[Row]:
     """Rows for the teacher and for every student (its `search` and `distill` blocks), all seeds with a teacher of their own.
 
-    Metrics are those of the test split, with parameters, MACs and `macs_share` of the teacher's. A student may have `choices`,
+    Metrics are those of the test split, with parameters, MACs, `macs_share` of the teacher's, the validation score that chose the
+    epoch, and `search_epochs` and `student_epochs`: the processor time of `search`, and of `search` and `distill` together,
+    beside that of a teacher's epoch. A `data` block inside `search` is laid over the teacher's. A student may have `choices`,
     blocks that each change its `distill` block: it is trained with the one that scores best on the validation split with the first
     seed, and the metric `chosen` is that one's number from 0.
     """
     sets, seeds = list(sets), list(seeds)
     by_name = {entry.name: entry for entry in sets}
     blocks: dict[str, Block] = {"teacher": {}, **students}
-    cells = [
-        Cell(entry.name, name, seed, {"prepare": entry.prepare, "teach": entry.teach, "student": block})
-        for entry in sets
-        for seed in seeds
-        for name, block in blocks.items()
-    ]
+    cells = [cell(entry, name, seed, block) for seed in seeds for entry in sets for name, block in blocks.items()]
     return measure(cells, lambda cell: {cell.set: measured(workload, cell, by_name[cell.set], seeds[0])})
 
 
-def measured(workload: Workload[Any], cell: Cell, entry: Set, first: int) -> Metrics:
-    """One cell's test metrics and costs; cells that differ in the student alone share their teacher. `first` is the first seed."""
+def cell(entry: Set, name: str, seed: int, block: Block) -> Cell:
+    """The measurement of a student by its block, or of the teacher by an empty one."""
+    drawn = {"draw": entry.draw} if entry.draw else {}
+    return Cell(entry.name, name, seed, {**drawn, "prepare": entry.prepare, "teach": entry.teach, "student": block})
+
+
+def measured(workload: Workload[Any], cell: Cell, entry: Set, first: int, *, method: Search | None = None) -> Metrics:
+    """One cell's test metrics and costs; cells that differ in the student alone share their teacher. `first` is the first seed.
+
+    `method` is a search that stands in for the one that the block names.
+    """
     machine.use_workers()
     teacher, block = _teacher(workload, cell, entry), cell.settings["student"]
     found, facts = teacher, {}
@@ -63,10 +73,17 @@ def measured(workload: Workload[Any], cell: Cell, entry: Set, first: int) -> Met
         chosen = _best(workload, trial, block)
         found, facts = _tried(workload, cell, block, chosen)[0], {"chosen": float(chosen)}
     elif block:
-        found = _student(workload, cell, block, cell.folder)[0]
+        found = _student(workload, cell, block, cell.folder, method)[0]
     data = workload.load(workload.data_settings(**entry.teach["data"]), _home(cell) / "prepared", test=True)
-    own, whole = (_facts(workload, path, data) for path in (found, teacher))
-    return own | {"macs_share": own["macs"] / whole["macs"]} | facts
+    own, whole = _facts(workload, found, data), cost.total(_macs(workload, teacher, data))
+    return own | {"macs_share": own["macs"] / whole} | facts | _spent(_home(cell), found.parent, entry)
+
+
+def _spent(home: Path, folder: Path, entry: Set) -> Metrics:
+    times = read_json(folder / "times.json")
+    epoch = read_json(home / "times.json")["seconds"] / entry.teach["fit"]["epochs"]
+    student = {"search_epochs": times["search_seconds"] / epoch, "student_epochs": times["seconds"] / epoch} if folder != home else {}
+    return {"valid": times["valid"]} | student
 
 
 def _best(workload: Workload[Any], cell: Cell, block: Block) -> int:
@@ -92,44 +109,66 @@ def _home(cell: Cell) -> Path:
 
 
 def _facts(workload: Workload[Any], path: Path, data: Data[Any]) -> Metrics:
-    model = checkpoint.read_model(workload, path).to(machine.device())
+    model, example = _asked(workload, path, data)
     assert data.test is not None
-    example = first_batch(data.valid, machine.device())
     return score(workload, model, data.test) | cost.summary(model, lambda: workload.apply(model, example))
 
 
+def _macs(workload: Workload[Any], path: Path, data: Data[Any]) -> cost.Cost:
+    model, example = _asked(workload, path, data)
+    return cost.macs(model.eval(), lambda: workload.apply(model, example))
+
+
+def _asked(workload: Workload[Any], path: Path, data: Data[Any]) -> tuple[nn.Module, Any]:
+    """A network, and the batch on which its costs are counted."""
+    return checkpoint.read_model(workload, path).to(machine.device()), first_batch(data.valid, machine.device())
+
+
 def _teacher(workload: Workload[Any], cell: Cell, entry: Set) -> Path:
-    prepared, teacher = _home(cell) / "prepared", _home(cell) / "teacher"
-    if (teacher / "curve.csv").exists():
+    home = _home(cell)
+    prepared, teacher, times = home / "prepared", home / "teacher", home / "times.json"
+    if times.exists():
         return teacher
     made = workload.prepare_settings(**entry.prepare)
-    prepare(made, workload, raw=entry.raw, prepared=prepared, rng=machine.seed(EVALUATION_SEED), log=_quiet)
+    raw = entry.raw(cell.seed) if callable(entry.raw) else entry.raw
+    prepare(made, workload, raw=raw, prepared=prepared, rng=machine.seed(EVALUATION_SEED), log=_quiet)
     settings = TeachSettings(
         model=TypeAdapter(workload.model_settings).validate_python(entry.teach["model"]),
         data=workload.data_settings(**entry.teach["data"]),
         fit=entry.teach["fit"],
     )
-    teach(settings, workload, prepared=prepared, teacher=teacher, rng=machine.seed(cell.seed), log=_quiet)
+    started = time.process_time()
+    best = teach(settings, workload, prepared=prepared, teacher=teacher, rng=machine.seed(cell.seed), log=_quiet)
+    write_json(times, {"seconds": time.process_time() - started, "valid": _valid(best)})
     return teacher
 
 
-def _student(workload: Workload[Any], cell: Cell, block: Block, folder: Path) -> tuple[Path, float]:
+def _student(workload: Workload[Any], cell: Cell, block: Block, folder: Path, method: Search | None = None) -> tuple[Path, float]:
     """The folder of the student and its validation score."""
     found, student = folder / "found", folder / "student"
-    method = find.search(block["search"]["method"])
+    method = method or find.search(block["search"]["method"])
     data = workload.data_settings(**cell.settings["teach"]["data"])
-    own = {"settings": method.settings(**block["search"].get("settings", {})), "data": data}
+    looked = workload.data_settings(**cell.settings["teach"]["data"] | block["search"].get("data", {}))
+    own = {"settings": method.settings(**block["search"].get("settings", {})), "data": looked}
     if "model" in block["search"]:
         own["model"] = TypeAdapter(workload.model_settings).validate_python(block["search"]["model"])
     wanted = SearchSettings(**block["search"] | own)
     given: dict[str, Any] = {"prepared": _home(cell) / "prepared", "teacher": _home(cell) / "teacher", "log": _quiet}
-    search(wanted, workload, method, **given, found=found, rng=machine.seed(cell.seed))
+    started = time.process_time()
+    facts = search(wanted, workload, method, **given, found=found, rng=machine.seed(cell.seed))
+    searched = time.process_time() - started
     named = block["distill"]["losses"]
     losses = [find.loss(item["loss"]) for item in named]
     items = [item | {"settings": loss.settings(**item.get("settings", {}))} for item, loss in zip(named, losses, strict=True)]
     how = DistillSettings(**block["distill"] | {"losses": items, "data": data})
     best = distill(how, workload, losses, **given, found=found, student=student, rng=machine.seed(cell.seed))
-    return student, next(value for name, value in best.items() if name.startswith("valid_"))
+    times = {"search_seconds": searched, "seconds": time.process_time() - started, "valid": _valid(best), "search": facts}
+    write_json(folder / "times.json", times)
+    return student, times["valid"]
+
+
+def _valid(best: Metrics) -> float:
+    return next(value for name, value in best.items() if name.startswith("valid_"))
 
 
 def _quiet(record: Mapping[str, Any]) -> None:

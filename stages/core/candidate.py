@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from stages.core.cost import counts_of
 from stages.core.fit import FitSettings, fit
 from stages.core.kinds import Problem, Trial
+from stages.core.machine import move
 from stages.core.space import Architecture, Axis, Group
+
+STATISTICS_BATCHES = 16
+"""Training batches from which a cut network's norms take their statistics."""
 
 
 def candidate(
@@ -24,11 +30,16 @@ def candidate(
     training: FitSettings | None = None,
     scratch: Path | None = None,
 ) -> Trial:
-    """A trial of `architecture` that starts from `weights` (the state of its static network), and trains if asked to."""
+    """A trial of `architecture` that starts from `weights` (the state of its static network), and trains if asked to.
+
+    If not, batch norms get the statistics of the cut network: those of the whole one are of sums that are no longer taken.
+    """
     model = problem.static(architecture)
     model.load_state_dict(weights)
     if training:
         _train(problem, model, training, rng, scratch)
+    else:
+        _take_statistics(problem, model, rng)
     state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     return Trial(architecture, float(problem.cost(counts_of(problem.groups, architecture))), problem.validate(model), state)
 
@@ -39,6 +50,24 @@ def _train(problem: Problem[Any], model: nn.Module, training: FitSettings, rng: 
 
     for epoch in fit(model, loss, problem.data.train, training, rng, scratch=scratch):
         problem.log({"epoch": epoch.index, "epochs": training.epochs, "loss": epoch.loss})
+
+
+@torch.no_grad()
+def _take_statistics(problem: Problem[Any], model: nn.Module, rng: torch.Generator) -> None:
+    """Mean and variance of each batch norm's input over some training batches; all else stays, and does nothing if there is none."""
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    if not norms:
+        return
+    momenta, device = [norm.momentum for norm in norms], next(model.parameters()).device
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # all batches count alike
+        norm.train()
+    for batch in islice(problem.data.train.draw(rng), STATISTICS_BATCHES):
+        problem.apply(model, move(batch, device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def magnitudes(model: nn.Module, groups: tuple[Group, ...]) -> dict[str, Tensor]:
