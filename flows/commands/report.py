@@ -11,10 +11,15 @@ from flows import graph
 
 Output = Annotated[Path | None, typer.Option("--output", help="The page to write; report.html in the project's folder by default.")]
 
+Picture = Annotated[Path | None, typer.Option("--picture", help="Also draw its upper part to this PNG file, by the Chromium on the PATH.")]
 
-def report(output: Output = None) -> None:
+
+def report(output: Output = None, picture: Picture = None) -> None:
     """Write all results, and what changed since the last report, to one page that needs nothing but itself."""
-    from flows.report import write
+    from flows.report import browser, write
 
     folder = graph.root(Path.cwd())
-    print(f"report: {write(folder, output or folder / 'report.html')}")
+    page = write(folder, output or folder / "report.html")
+    print(f"report: {page}")
+    if picture:
+        print(f"picture: {browser.picture(page, picture)}")

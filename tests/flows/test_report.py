@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from flows.graph import Problem
-from flows.report import charts, facts, page, write
+from flows.report import browser, charts, facts, page, write
 
 EVIL = "<script>alert(1)</script>\"'&"
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome", "headless_shell"))), None)
+BROWSER = next(filter(None, map(shutil.which, browser.NAMES)), None)
 
 
 def row(name: str, kind: str = "student", **changes: Any) -> dict[str, Any]:
@@ -200,3 +201,25 @@ def test_a_browser_shows_it_on_a_phone_without_a_complaint(project: Path, tmp_pa
     assert "half" in done.stdout
     assert "Content Security Policy" not in done.stderr
     assert "CONSOLE" not in done.stderr
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on the PATH")
+def test_a_picture_of_it_has_colours(project: Path):
+    drawn = browser.picture(write(project, project / "report.html"), project / "report.png")
+    with Image.open(drawn) as image:
+        assert image.size == (900, 1500)
+        assert len(image.convert("L").getcolors()) > 10
+    assert [path.name for path in project.glob(".*.png")] == []
+
+
+def test_a_picture_without_a_browser_says_what_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Problem, match="a picture wants a Chromium on the PATH: one of chromium, "):
+        browser.picture(tmp_path / "report.html", tmp_path / "report.png")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on the PATH")
+def test_a_picture_without_a_place_says_so(project: Path):
+    page = write(project, project / "report.html")
+    with pytest.raises(Problem, match=r"nowhere/report\.png - wanted a place for a picture"):
+        browser.picture(page, project / "nowhere/report.png")
