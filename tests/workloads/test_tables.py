@@ -22,7 +22,10 @@ ROOT = Path(__file__).parents[2]
 SMALL = {"stem": "small", "width": 4, "blocks": [1, 1]}
 OTHERS: dict[str, Any] = {
     "segment": {"raw": "data/raw/scenes.json", "model": {**SMALL, "dilated": 1, "head": 4}},
-    "detect": {"raw": "data/raw/scene-boxes.json", "model": {"family": "fcos", "backbone": SMALL, "pyramid": {"width": 4, "lowest": 1, "highest": 3}}},
+    "detect": {
+        "raw": "data/raw/scene-boxes.json",
+        "model": {"family": "fcos", "backbone": SMALL, "pyramid": {"width": 4, "lowest": 1, "highest": 3}},
+    },
 }
 TEACHERS = YAML(typ="safe").load(ROOT / "params.yaml")["teachers"] | {
     name: {"workload": name, "raw": block["raw"], "prepare": {}, "teach": {"model": block["model"], "data": {}}}

@@ -63,7 +63,8 @@ def ask(context: Path, table: pa.Table) -> Question[Batch]:
     names = pa.array(facts["names"], pa.string())
 
     def columns(output: Output, batch: Batch) -> Mapping[str, Any]:
-        assert isinstance(output, Answer) and isinstance(batch, Asked)
+        assert isinstance(output, Answer)
+        assert isinstance(batch, Asked)
         found = detections(output)
         label = found.label.cpu()
         boxes = (found.boxes.cpu().double() / batch.scale[:, None]).minimum(batch.given[:, None])
