@@ -24,10 +24,24 @@ from stages.core.errors import UserError
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec
+    from mlflow.types import ColSpec, DataType
+    from mlflow.types.schema import Array, Object
 
 LOADER = "stages.flavour"
-REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "psutil", "pyarrow", "pydantic", "safetensors", "scipy", "torch")
+REQUIREMENTS = (
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pillow",
+    "psutil",
+    "pyarrow",
+    "pycocotools",
+    "pydantic",
+    "safetensors",
+    "scipy",
+    "torch",
+    "torchmetrics",
+)
 """What the code in a package imports; given to MLflow, which would otherwise load the model in another process to find out."""
 _DATA = ("data/teacher", "data/student")
 _CODE = ("__init__.py", "answer.py", "find.py", "flavour.py", "core", "workloads/__init__.py")
@@ -103,9 +117,18 @@ def _signature(asked: pa.Schema, answered: pa.Schema) -> ModelSignature:
 
 
 def _column(field: pa.Field, required: bool | None = None) -> ColSpec:
-    from mlflow.types import ColSpec, DataType
-    from mlflow.types.schema import Array
+    from mlflow.types import ColSpec
 
-    many = pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type)
-    kind = DataType[_TYPES[field.type.value_type if many else field.type]]
-    return ColSpec(Array(kind) if many else kind, field.name, required=not field.nullable if required is None else required)
+    return ColSpec(_type(field.type), field.name, required=not field.nullable if required is None else required)
+
+
+def _type(kind: pa.DataType) -> DataType | Array | Object:
+    """MLflow's word for a type of a column, or of what is in it."""
+    from mlflow.types import DataType
+    from mlflow.types.schema import Array, Object, Property
+
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        return Array(_type(kind.value_type))
+    if pa.types.is_struct(kind):
+        return Object([Property(field.name, _type(field.type)) for field in kind])
+    return DataType[_TYPES[kind]]

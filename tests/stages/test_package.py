@@ -77,6 +77,16 @@ def test_signature_example_and_requirements_are_those_of_the_model(packed: Path,
     assert lines == [f"{name}=={importlib.metadata.version(name)}" for name in package.REQUIREMENTS]
 
 
+def test_lists_of_structs_have_a_signature():
+    kind = pa.list_(pa.struct([("xmin", pa.float64()), ("class", pa.string()), ("sides", pa.list_(pa.int64()))]))
+    signature = package._signature(pa.schema([pa.field("image", pa.binary(), nullable=False)]), pa.schema([("boxes", kind)]))
+    assert [(str(column.type), column.required) for column in signature.inputs] == [("DataType.binary", True)]
+    [boxes] = signature.outputs.to_dict()
+    properties = {name: (entry["type"], entry.get("items", {}).get("type")) for name, entry in boxes["items"]["properties"].items()}
+    assert (boxes["type"], boxes["items"]["type"]) == ("array", "object")
+    assert properties == {"xmin": ("double", None), "class": ("string", None), "sides": ("array", "long")}
+
+
 def test_the_requirements_name_every_package_that_the_code_imports():
     places = [ROOT / "stages" / name for name in package._CODE]
     places += [table.parent for table in (ROOT / "stages/workloads").glob("*/table.py")]

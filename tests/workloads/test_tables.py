@@ -1,4 +1,4 @@
-"""The models of every workload of the default pipeline answer tables with their own folder alone, as the verbs leave it."""
+"""The models of every workload answer tables with their own folder alone, as the verbs leave it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,24 @@ from stages.core import checkpoint, table
 from stages.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-TEACHERS = YAML(typ="safe").load(ROOT / "params.yaml")["teachers"]
+SMALL = {"stem": "small", "width": 4, "blocks": [1, 1]}
+OTHERS: dict[str, Any] = {
+    "segment": {"raw": "data/raw/scenes.json", "model": {**SMALL, "dilated": 1, "head": 4}},
+    "detect": {
+        "raw": "data/raw/scene-boxes.json",
+        "model": {"family": "fcos", "backbone": SMALL, "pyramid": {"width": 4, "lowest": 1, "highest": 3}},
+    },
+}
+TEACHERS = YAML(typ="safe").load(ROOT / "params.yaml")["teachers"] | {
+    name: {"workload": name, "raw": block["raw"], "prepare": {}, "teach": {"model": block["model"], "data": {}}}
+    for name, block in OTHERS.items()
+}
 WORKLOADS = sorted({block["workload"] for block in TEACHERS.values()})
 
 
 @pytest.fixture(scope="module", params=WORKLOADS)
 def made(request: Any, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A teacher's folder as `teach` writes it, but untrained, on the default pipeline's data, which are gone afterwards."""
+    """A teacher's folder as `teach` writes it, but untrained, on data that are gone afterwards."""
     block = next(block for block in TEACHERS.values() if block["workload"] == request.param)
     workload = importlib.import_module(f"stages.workloads.{request.param}").WORKLOAD
     folder = tmp_path_factory.mktemp(request.param)

@@ -15,6 +15,7 @@ from stages.workloads.detect.prepare import PrepareSettings, prepare
 from stages.workloads.detect.retinanet import RetinaNetSettings, retinanet
 from stages.workloads.detect.sample import Batch, DataSettings, load
 from stages.workloads.detect.scoring import agreement, loss, score
+from stages.workloads.detect.table import TABLE
 
 ModelSettings = Annotated[RetinaNetSettings | FcosSettings, Field(discriminator="family")]
 
@@ -43,4 +44,5 @@ WORKLOAD = Workload(
     loss=loss,
     score=score,
     agreement=agreement,
+    table=TABLE,
 )

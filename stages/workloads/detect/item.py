@@ -90,11 +90,12 @@ def _formed(item: Item, form: Form) -> tuple[np.ndarray, np.ndarray]:
         raise UserError(f"{item.place} - wanted boxes from their left upper to their right lower corner - got {wrong}")
     boxes = np.minimum(boxes.clip(0), np.array([width, height, width, height], dtype=np.float32))
     if form.size:
-        picture, scale = _fitted(picture, form.size)
+        picture, scale = fitted(picture, form.size)
     return pixels(picture), (boxes * np.tile(scale, 2)).astype(np.float32)
 
 
-def _fitted(picture: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, np.ndarray]:
+def fitted(picture: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, np.ndarray]:
+    """A picture in a frame of that height and width, and the shares (2,) by which its width and height have changed."""
     share = min(size[0] / picture.height, size[1] / picture.width)
     new = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
     frame = Image.new(picture.mode, (size[1], size[0]))

@@ -12,6 +12,7 @@ from stages.workloads.segment.prepare import PrepareSettings, prepare
 from stages.workloads.segment.pspnet import PSPNet, PSPNetSettings
 from stages.workloads.segment.sample import Batch, DataSettings, load
 from stages.workloads.segment.scoring import loss, score
+from stages.workloads.segment.table import TABLE
 
 
 def model(settings: PSPNetSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
@@ -34,4 +35,5 @@ WORKLOAD = Workload(
     apply=apply,
     loss=loss,
     score=score,
+    table=TABLE,
 )
