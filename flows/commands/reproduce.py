@@ -23,8 +23,9 @@ def reproduce(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the worktree for a look at it.")] = False,
 ) -> None:
     """Make a model again from its commit and raw data, beside this folder, and say whether the bytes are the same (0) or not (4)."""
-    # A polite request to end and Ctrl-C are then one thing, and both clean up.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A polite request to end and Ctrl-C are then one thing, and both clean up; a shell starts background jobs with Ctrl-C ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     folder = graph.root(Path.cwd())
     tree = backward(folder, model)
     reproduction.refuse(tree, patched=patch)

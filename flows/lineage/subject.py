@@ -51,10 +51,11 @@ def _named(folder: Path, links: Links, what: str) -> Subject | None:
 
 
 def _path(folder: Path, links: Links, what: str) -> Subject | None:
-    seen = (Path(what).resolve(), (folder / what).resolve())  # from where the reader stands, or else from the project's folder
-    path = next((each for each in seen if each.exists()), seen[0])
-    if not path.is_relative_to(folder.resolve()):
+    # From where the reader stands, or else from the project's folder.
+    seen = [path for path in (Path(what).resolve(), (folder / what).resolve()) if path.is_relative_to(folder.resolve())]
+    if not seen:
         return None
+    path = next((each for each in seen if each.exists()), seen[0])
     name = path.relative_to(folder.resolve()).as_posix()
     if is_raw(name) and path.is_file():
         return (name, hashlib.md5(path.read_bytes()).hexdigest()), links.here
