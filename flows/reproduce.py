@@ -95,6 +95,7 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
         while time.monotonic() < deadline:
             process.poll()  # a leader that is not waited for would count as alive
             if not _signal(process.pid, 0) or not _working(process.pid):
+                process.wait()  # it may have ended since it was asked
                 return
             time.sleep(0.05)
 
