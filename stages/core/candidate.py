@@ -62,9 +62,10 @@ def _take_statistics(problem: Problem[Any], model: nn.Module, rng: torch.Generat
     model.eval()
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # all batches count alike
         norm.train()
-    for batch in islice(problem.data.train.draw(rng), STATISTICS_BATCHES):
+    for number, batch in enumerate(islice(problem.data.train.draw(rng), STATISTICS_BATCHES), start=1):
+        for norm in norms:
+            norm.momentum = 1 / number  # all batches count alike
         problem.apply(model, move(batch, device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -2,54 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pytest
-import torch
-from pydantic import TypeAdapter
-from ruamel.yaml import YAML
 
 from stages.answer import Model
-from stages.core import checkpoint, table
+from stages.core import table
 from stages.core.errors import UserError
-
-ROOT = Path(__file__).parents[2]
-SMALL = {"stem": "small", "width": 4, "blocks": [1, 1]}
-OTHERS: dict[str, Any] = {
-    "segment": {"raw": "data/raw/scenes.json", "model": {**SMALL, "dilated": 1, "head": 4}},
-    "detect": {
-        "raw": "data/raw/scene-boxes.json",
-        "model": {"family": "fcos", "backbone": SMALL, "pyramid": {"width": 4, "lowest": 1, "highest": 3}},
-    },
-}
-TEACHERS = YAML(typ="safe").load(ROOT / "params.yaml")["teachers"] | {
-    name: {"workload": name, "raw": block["raw"], "prepare": {}, "teach": {"model": block["model"], "data": {}}}
-    for name, block in OTHERS.items()
-}
-WORKLOADS = sorted({block["workload"] for block in TEACHERS.values()})
+from tests.workloads.untrained import WORKLOADS, teacher
 
 
 @pytest.fixture(scope="module", params=WORKLOADS)
 def made(request: Any, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A teacher's folder as `teach` writes it, but untrained, on data that are gone afterwards."""
-    block = next(block for block in TEACHERS.values() if block["workload"] == request.param)
-    workload = importlib.import_module(f"stages.workloads.{request.param}").WORKLOAD
-    folder = tmp_path_factory.mktemp(request.param)
-    settings = TypeAdapter(workload.prepare_settings).validate_python(block["prepare"])
-    workload.prepare(settings, ROOT / block["raw"], folder / "prepared", torch.Generator().manual_seed(0))
-    sizes = workload.load(TypeAdapter(workload.data_settings).validate_python(block["teach"]["data"]), folder / "prepared").sizes
-    model = TypeAdapter(workload.model_settings).validate_python(block["teach"]["model"])
-    torch.manual_seed(0)
-    record = {"model": model.model_dump(mode="json"), "sizes": dict(sizes), "architecture": None}
-    checkpoint.write_model(folder / "teacher", workload.model(model, sizes, None).state_dict(), record)
-    table.keep(workload, folder / "prepared", folder / "teacher")
-    shutil.rmtree(folder / "prepared")
-    return SimpleNamespace(name=request.param, workload=workload, folder=folder / "teacher")
+    found = teacher(request.param, tmp_path_factory.mktemp(request.param))
+    table.keep(found.workload, found.prepared, found.teacher)
+    shutil.rmtree(found.prepared)
+    return SimpleNamespace(name=found.name, workload=found.workload, folder=found.teacher)
 
 
 def answer(made: SimpleNamespace, rows: pa.Table) -> pa.Table:
