@@ -10,7 +10,7 @@ from pathlib import Path
 from flows.graph import Problem
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "headless_shell")
-SIZE = "900,1500"
+SIZE = "1100,1500"
 """Width and height in pixels; what is below is left out."""
 SECONDS = 120
 

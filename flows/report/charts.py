@@ -10,6 +10,8 @@ from html import escape
 WIDTH, HEIGHT = 360, 220
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 38
 """The margins around the plot."""
+NEAR = 12
+"""Pixels within which two points share a label."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,34 @@ class _Scale:
 
 
 def scatter(points: Sequence[Point], across: str, up: str) -> str:
-    """Points with their marks."""
+    """Points with their marks; where some would cover each other, one label beside them has the marks of all."""
     x, y = _scales([point.x for point in points], [point.y for point in points])
-    marks = [
-        f'<g class="{escape(point.kind)}"><title>{escape(point.says)}</title><circle cx="{x(point.x):.1f}" cy="{y(point.y):.1f}" r="9"/>'
-        f'<text x="{x(point.x):.1f}" y="{y(point.y) + 3.5:.1f}" text-anchor="middle">{escape(point.mark)}</text></g>'
+    dots = [
+        f'<g class="{escape(point.kind)}"><title>{escape(point.says)}</title><circle cx="{x(point.x):.1f}" cy="{y(point.y):.1f}" r="5"/></g>'
         for point in points
     ]
-    return _frame([*_axes(x, y, across, up), *marks], f"{up} against {across}")
+    labels = [_label(x(together[0].x), y(together[0].y), together) for together in _heaps(points, x, y)]
+    return _frame([*_axes(x, y, across, up), *dots, *labels], f"{up} against {across}")
+
+
+def _heaps(points: Sequence[Point], x: _Scale, y: _Scale) -> list[list[Point]]:
+    """Points in heaps: each lies within a label's height of the first of its heap."""
+    heaps: list[list[Point]] = []
+    for point in points:
+        near = (heap for heap in heaps if math.dist((x(point.x), y(point.y)), (x(heap[0].x), y(heap[0].y))) < NEAR)
+        heap = next(near, None)
+        if heap is None:
+            heaps.append([point])
+        else:
+            heap.append(point)
+    return heaps
+
+
+def _label(x: float, y: float, points: Sequence[Point]) -> str:
+    """The marks beside a place, on the side where there is more room."""
+    left = x > (LEFT + WIDTH - RIGHT) / 2
+    side = f'x="{x - 9:.1f}" text-anchor="end"' if left else f'x="{x + 9:.1f}" text-anchor="start"'
+    return f'<text class="mark" {side} y="{y + 3.5:.1f}">{escape(", ".join(point.mark for point in points))}</text>'
 
 
 def line(across: Sequence[float], up: Sequence[float], name: str) -> str:

@@ -25,7 +25,7 @@ svg { width: 100%; max-width: 30rem } svg text { font-size: 10px; fill: currentC
 svg .axis { fill: none; stroke: currentColor } svg .grid { stroke: var(--line); stroke-width: .5 }
 svg polyline { fill: none; stroke: var(--mark); stroke-width: 2 } svg circle { fill: var(--mark) }
 svg .teacher circle { fill: var(--teacher) }
-svg g text { fill: #fff; font-weight: bold } img { max-width: none; background: #fff; border-radius: 4px }
+svg .mark { font-weight: bold } img { max-width: none; background: #fff; border-radius: 4px }
 """
 _HEADS = ("#", "name", "quality", "kept", "parameters", "MMACs", "share", "latency, ms", "agreement", "search", "distilled by")
 

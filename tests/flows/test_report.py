@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -182,6 +183,13 @@ def test_marks_are_inside_the_frame(values: list[float]):
         if tag == "circle":
             assert charts.LEFT <= float(attributes["cx"] or 0) <= charts.WIDTH - charts.RIGHT
             assert charts.TOP <= float(attributes["cy"] or 0) <= charts.HEIGHT - charts.BOTTOM
+
+
+@pytest.mark.parametrize(("gap", "labels"), [(0.001, ["1", "2, 3"]), (1.0, ["1", "2", "3"])])
+def test_marks_that_would_cover_each_other_share_a_label(gap: float, labels: list[str]):
+    places = [("1", 0.0), ("2", 2.0), ("3", 2.0 + gap)]
+    points = [charts.Point(place, place, mark, "student", "says") for mark, place in places]
+    assert re.findall(r'<text class="mark"[^>]*>([^<]*)</text>', charts.scatter(points, "x", "y")) == labels
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on the PATH")
