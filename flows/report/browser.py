@@ -10,7 +10,7 @@ from pathlib import Path
 from flows.graph import Problem
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "headless_shell")
-SIZE = "1100,1500"
+SIZE = (1100, 1500)
 """Width and height in pixels; what is below is left out."""
 SECONDS = 120
 
@@ -33,7 +33,7 @@ def picture(page: Path, output: Path) -> Path:
             "--disable-gpu",
             "--hide-scrollbars",
             f"--user-data-dir={profile}",
-            f"--window-size={SIZE}",
+            f"--window-size={SIZE[0]},{SIZE[1]}",
         ]
         command = [browser, *options, f"--screenshot={partial}", page.absolute().as_uri()]
         try:

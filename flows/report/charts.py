@@ -42,7 +42,8 @@ def scatter(points: Sequence[Point], across: str, up: str) -> str:
     """Points with their marks; where some would cover each other, one label beside them has the marks of all."""
     x, y = _scales([point.x for point in points], [point.y for point in points])
     dots = [
-        f'<g class="{escape(point.kind)}"><title>{escape(point.says)}</title><circle cx="{x(point.x):.1f}" cy="{y(point.y):.1f}" r="5"/></g>'
+        f'<g class="{escape(point.kind)}"><title>{escape(point.says)}</title>'
+        f'<circle cx="{x(point.x):.1f}" cy="{y(point.y):.1f}" r="5"/></g>'
         for point in points
     ]
     labels = [_label(x(together[0].x), y(together[0].y), together) for together in _heaps(points, x, y)]

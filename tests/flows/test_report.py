@@ -215,7 +215,7 @@ def test_a_browser_shows_it_on_a_phone_without_a_complaint(project: Path, tmp_pa
 def test_a_picture_of_it_has_colours(project: Path):
     drawn = browser.picture(write(project, project / "report.html"), project / "report.png")
     with Image.open(drawn) as image:
-        assert image.size == (900, 1500)
+        assert image.size == browser.SIZE
         assert len(image.convert("L").getcolors()) > 10
     assert [path.name for path in project.glob(".*.png")] == []
 
