@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -80,15 +80,22 @@ def worktree(folder: Path, tree: Tree, *, patched: bool, keep: bool = False) -> 
             subprocess.run(["git", "-C", str(folder), "worktree", "prune"], capture_output=True, check=False)
 
 
-def run(project: Path, stage: str) -> None:
-    """Runs a stage with all that it needs; neither the tracker nor a cache of the house hears of it.
+def run(project: Path, tree: Tree) -> None:
+    """Runs the stages of a model, each with as many CPU threads as then: their number decides the order of sums.
 
     Raises:
         Problem: a stage failed.
     """
+    for stage, machine in _stages(tree).items():
+        chosen = {} if "STILLHOUSE_WORKERS" in os.environ or "threads" not in machine else {"STILLHOUSE_WORKERS": machine["threads"]}
+        _repro(project, stage, chosen)
+
+
+def _repro(project: Path, stage: str, extra: Mapping[str, str]) -> None:
+    """A stage with all that it needs; neither the tracker nor a cache of the house hears of it. Raises Problem if one fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     kept = {name: value for name, value in os.environ.items() if name not in FORGOTTEN}
-    environment = kept | {"PATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{project / 'mlflow.db'}"}
+    environment = kept | {"PATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{project / 'mlflow.db'}", **extra}
     command = leashed([sys.executable, "-m", "dvc", "repro", "--no-run-cache", stage])
     process = subprocess.Popen(command, cwd=project, env=environment, stdin=subprocess.DEVNULL, process_group=0)
     try:
@@ -117,8 +124,12 @@ def things(tree: Tree) -> dict[str, str]:
     return found | {tree["path"]: tree["hash"]}
 
 
-def _stages(tree: Tree) -> set[str]:
-    return {tree["stage"]}.union(*(_stages(each) for each in tree["inputs"])) - {None}
+def _stages(tree: Tree) -> dict[str, dict[str, str]]:
+    """The stages that made a thing and what it was made of, with the machines that they ran on, inputs first."""
+    found: dict[str, dict[str, str]] = {}
+    for each in tree["inputs"]:
+        found |= _stages(each)
+    return found | ({tree["stage"]: tree["machine"]} if tree["stage"] else {})
 
 
 def raw(tree: Tree) -> dict[str, str]:

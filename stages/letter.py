@@ -69,6 +69,7 @@ def _tags(ready: Work, revision: Revision, error: BaseException | None) -> dict[
         "git.patch": f"left out: {revision.omitted}" if revision.omitted else "changes.patch" if revision.patch else "",
         "prefect.flow_run_id": ready.call.flow_run or "",
         "device": machine.device_name(),
+        "threads": str(machine.use_workers()),
         "error": f"{type(error).__name__}: {error}" if error else "",
         "version.python": platform.python_version(),
         "stillhouse.settings": _settings(ready),

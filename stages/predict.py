@@ -47,6 +47,8 @@ def read(path: Path) -> pa.Table:
     readers = {".parquet": parquet.read_table, ".csv": csv.read_csv}
     if path.suffix not in readers:
         raise UserError(f"{path} - wanted a table that ends in {' or '.join(readers)} - got {path.suffix or 'no suffix'}")
+    if not path.exists():
+        raise UserError(f"{path} - wanted a table - there is no such file")
     try:
         return readers[path.suffix](path)
     except (OSError, pa.ArrowInvalid) as error:

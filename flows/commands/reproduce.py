@@ -30,7 +30,7 @@ def reproduce(
     tree = backward(folder, model)
     reproduction.refuse(tree, patched=patch)
     with reproduction.worktree(folder, tree, patched=patch, keep=keep) as project:
-        reproduction.run(project, tree["stage"])
+        reproduction.run(project, tree)
         pairs = reproduction.compare(project, tree)
         if keep:
             print(f"kept: {project} (git worktree remove --force {project} removes it)")

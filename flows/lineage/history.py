@@ -29,7 +29,7 @@ where experiments.name = ?
 """
 _TAGS = """
 select run_uuid, key, value from tags
-where key in ('dvc.stage', 'dvc.fingerprint', 'dvc.rev', 'dvc.dirty', 'stillhouse.settings', 'mlflow.parentRunId', 'device')
+where key in ('dvc.stage', 'dvc.fingerprint', 'dvc.rev', 'dvc.dirty', 'stillhouse.settings', 'mlflow.parentRunId', 'device', 'threads')
 or key like 'dvc.in.%' or key like 'dvc.out.%' or key like 'unchanged.%' or key like 'version.%'
 """
 
@@ -103,7 +103,7 @@ def _link(run: Mapping[str, Any]) -> Link:
         deleted=run["deleted"],
         commit=tags.get("dvc.rev"),
         dirty=tags.get("dvc.dirty") == "true",
-        machine={name: value for name, value in tags.items() if name == "device" or name.startswith(MACHINE)},
+        machine={name: value for name, value in tags.items() if name in ("device", "threads") or name.startswith(MACHINE)},
         parameters=json.loads(tags["stillhouse.settings"]) if "stillhouse.settings" in tags else None,
     )
 

@@ -19,7 +19,7 @@ class Link:
     """One stage that turned inputs into outputs, by path and hash. Without a `run`, dvc.lock alone says so.
 
     `started` is in milliseconds since 1970; `parameters` are those that differ from their defaults, None if nobody wrote them
-    down; `machine` has the device and the versions of packages.
+    down; `machine` has the device, the number of CPU threads and the versions of packages.
     """
 
     stage: str

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _PAGE = 500
-_WANTED = ("dvc.stage", "dvc.fingerprint", "dvc.rev", "dvc.dirty", "stillhouse.settings", "mlflow.parentRunId", "device")
+_WANTED = ("dvc.stage", "dvc.fingerprint", "dvc.rev", "dvc.dirty", "stillhouse.settings", "mlflow.parentRunId", "device", "threads")
 _PREFIXES = ("dvc.in.", "dvc.out.", "unchanged.", "version.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from pathlib import Path
@@ -33,7 +34,7 @@ def tree(project: Project, what: str = "rings", **facts: Any) -> lineage.Tree:
 
 def again(project: Project, wanted: lineage.Tree, **choices: Any) -> dict[str, bool]:
     with reproduction.worktree(project.folder, wanted, **{"patched": False, **choices}) as place:
-        reproduction.run(place, wanted["stage"])
+        reproduction.run(place, wanted)
         return {pair.path: pair.same for pair in reproduction.compare(place, wanted)}
 
 
@@ -49,6 +50,23 @@ def test_the_same_commit_gives_the_same_bytes_though_the_folder_has_moved_on(don
     done.ran()
     assert again(done, wanted) == {"data/raw/toy.json": True, "data/rings/prepared": True, "data/rings/teacher": True}
     assert (git(done.folder, "status", "--porcelain"), left(done), done.ran()) == (before, [], [])
+
+
+def test_each_stage_gets_as_many_threads_as_then_unless_told_otherwise(done, monkeypatch):
+    monkeypatch.delenv("STILLHOUSE_WORKERS", raising=False)
+    wanted = tree(done, machine={"threads": "3"})
+    with reproduction.worktree(done.folder, wanted, patched=False) as place:
+        reproduction.run(place, wanted)
+        assert (threads(place, "prepare@rings"), threads(place, "teach@rings")) == (None, "3")
+    monkeypatch.setenv("STILLHOUSE_WORKERS", "2")
+    with reproduction.worktree(done.folder, wanted, patched=False) as place:
+        reproduction.run(place, wanted)
+        assert (threads(place, "prepare@rings"), threads(place, "teach@rings")) == ("2", "2")
+
+
+def threads(place: Path, stage: str) -> str | None:
+    seen: dict[str, str] = json.loads((place / ".work" / stage / "fingerprint/seen.json").read_text())
+    return seen.get("STILLHOUSE_WORKERS")
 
 
 def test_another_commit_gives_other_bytes_and_the_first_difference_is_known(done):
@@ -88,7 +106,7 @@ def test_a_commit_that_is_not_here_and_a_stage_that_fails_are_told_and_nothing_i
         again(done, tree(done, commit="0" * 40))
     (done.folder / "stages/__main__.py").write_text("raise SystemExit(7)")
     git(done.folder, "commit", "-qam", "broken")
-    with pytest.raises(Problem, match="teach@rings could not be made again: dvc repro ended with exit code"):
+    with pytest.raises(Problem, match="prepare@rings could not be made again: dvc repro ended with exit code"):
         again(done, tree(done))
     assert left(done) == []
 

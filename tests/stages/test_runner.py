@@ -52,6 +52,7 @@ def test_a_stage_under_dvc_leaves_everything_in_place(project: Path, start: Star
     assert json.loads(run.data.tags["stillhouse.settings"]) == {"seed": "1"}, "the noise is what it would be anyway"
     assert run.data.tags["version.dvc"] == version("dvc")
     assert (run.data.tags["device"], run.data.tags["dvc.dirty"]) == ("cpu", "false")
+    assert int(run.data.tags["threads"]) >= 1
     assert runs()[0].data.tags["stillhouse.execution"].split("/")[2] == str(repro.pid), "one `dvc repro`, one execution"
 
 

@@ -42,6 +42,7 @@ def record(stage: str, key: str, at: int, **changes: Any) -> Record:
             "dvc.dirty": "true",
             "stillhouse.settings": '{"seed": "1"}',
             "version.torch": "2",
+            "threads": "3",
             "device": "cpu",
         },
         "inputs": [RAW],
@@ -87,7 +88,7 @@ def test_a_run_is_read_with_all_that_lineage_needs(folder: Path):
     assert first.inputs == {RAW.path: RAW.md5}
     assert first.outputs == {PREPARED.path: PREPARED.md5, METRICS.path: METRICS.md5}
     assert (first.commit, first.dirty, first.parameters) == ("c" * 40, True, {"seed": "1"})
-    assert first.machine == {"device": "cpu", "version.torch": "2"}
+    assert first.machine == {"device": "cpu", "threads": "3", "version.torch": "2"}
 
 
 def test_an_execution_is_about_what_it_ran_and_what_it_left_as_it_was(folder: Path):
