@@ -12,9 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stages.core import cost
 from stages.core.kinds import Output
-from stages.core.space import Architecture, Group, extract, groups_of, hard_masks, masked
+from stages.core.space import Architecture, Group, extract, full, groups_of, hard_masks, masked
 
 Build = Callable[[Architecture | None], nn.Module]
+CUTS = 4
+"""Random architectures of each network."""
 
 
 def random_architecture(groups: tuple[Group, ...], rng: torch.Generator) -> Architecture:
@@ -52,12 +54,18 @@ def pair(build: Build, architecture: Architecture) -> Pair:
     return Pair(model, hard_masks(groups_of(model), architecture, torch.ones(1, dtype=torch.float64)), static)
 
 
+def predicted(model: nn.Module, image: Tensor) -> Tensor:
+    """The logits of a network that gives them with features or alone."""
+    output = model(image)
+    prediction: Tensor = output.prediction if isinstance(output, Output) else output
+    return prediction
+
+
 def answer(model: nn.Module, masks: dict[str, Tensor], image: Tensor) -> tuple[Tensor, Tensor]:
     """Logits, and the gradient of their squares with respect to the picture."""
     image = image.clone().requires_grad_()
     with masked(model, masks):
-        output = model(image)
-    prediction = output.prediction if isinstance(output, Output) else output
+        prediction = predicted(model, image)
     return prediction.detach(), torch.autograd.grad(prediction.square().sum(), image)[0]
 
 
@@ -77,3 +85,49 @@ def check_costs(both: Pair, architecture: Architecture, image: Tensor) -> None:
     assert float(cost.evaluate(macs, counts)) == counter.get_total_flops() / 2
     assert float(cost.evaluate(parameters, counts)) == sum(value.numel() for value in both.static.parameters())
     assert cost.total(cost.macs(both.static, lambda: both.static(image))) == counter.get_total_flops() / 2
+
+
+def check_cuts(build: Build, image: Tensor) -> None:
+    """Random architectures answer and cost the same whether masked or cut out."""
+    rng = torch.Generator().manual_seed(0)
+    groups = groups_of(build(None))
+    for _ in range(CUTS):
+        _check(build, random_architecture(groups, rng), image)
+
+
+def check_removals(build: Build, image: Tensor) -> None:
+    """Every removable block can be removed alone."""
+    groups = groups_of(build(None))
+    for group in (group for group in groups if group.kind == "depth"):
+        for index in range(group.size):
+            left = tuple(other for other in range(group.size) if other != index)
+            _check(build, Architecture({**full(groups).kept, group.name: left}), image)
+
+
+def _check(build: Build, architecture: Architecture, image: Tensor) -> None:
+    both = pair(build, architecture)
+    check_answers(both, image)
+    check_costs(both, architecture, image)
+
+
+def check_statistics(build: Build, image: Tensor) -> None:
+    """In training mode too, and what the norms of the static network would have learned is what the supernet's have."""
+    architecture = random_architecture(groups_of(build(None)), torch.Generator().manual_seed(1))
+    both = pair(build, architecture)
+    both.full.train(), both.static.train()
+    check_answers(both, image)
+    for name, value in extract(both.full, architecture).items():
+        torch.testing.assert_close(both.static.state_dict()[name], value, rtol=1e-9, atol=1e-9)
+
+
+def check_gradients(build: Build, image: Tensor) -> None:
+    """Soft masks of every group have a finite gradient that is not all zeros."""
+    torch.manual_seed(0)
+    model, rng = settled(build(None)), torch.Generator().manual_seed(0)
+    masks = {group.name: 0.5 + 0.5 * torch.rand(group.size, generator=rng, dtype=torch.float64) for group in groups_of(model)}
+    for mask in masks.values():
+        mask.requires_grad_()
+    with masked(model, masks):
+        loss = predicted(model, image).square().sum()
+    gradients = dict(zip(masks, torch.autograd.grad(loss, list(masks.values())), strict=True))
+    assert [name for name, value in gradients.items() if not value.isfinite().all() or not value.any()] == []

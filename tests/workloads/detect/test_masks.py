@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.core.space import Architecture, extract, full, groups_of, masked
-from tests.core.cutting import Build, check_answers, check_costs, pair, random_architecture, settled
+from stages.core.space import Architecture, groups_of
+from tests.core.cutting import Build, check_cuts, check_gradients, check_removals, check_statistics
 from tests.workloads.detect.families import FAMILIES, IMAGE, builder
 
-CUTS = 4
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
@@ -34,53 +33,23 @@ def everything(family: str) -> Build:
 
 @every_family
 def test_a_masked_network_equals_the_cut_one(family: str) -> None:
-    build, rng = everything(family), torch.Generator().manual_seed(0)
-    groups = groups_of(build(None))
-    for _ in range(CUTS):
-        architecture = random_architecture(groups, rng)
-        both = pair(build, architecture)
-        check_answers(both, IMAGE)
-        check_costs(both, architecture, IMAGE)
+    check_cuts(everything(family), IMAGE)
 
 
 @every_family
 def test_every_removable_block_can_be_removed_alone(family: str) -> None:
-    build = everything(family)
-    groups = groups_of(build(None))
-    depths = [group for group in groups if group.kind == "depth"]
-    assert {"head.class.layers", "head.box.layers"} < {group.name for group in depths}
-    for group in depths:
-        for index in range(group.size):
-            left = tuple(other for other in range(group.size) if other != index)
-            architecture = Architecture({**full(groups).kept, group.name: left})
-            both = pair(build, architecture)
-            check_answers(both, IMAGE)
-            check_costs(both, architecture, IMAGE)
+    assert {"head.class.layers", "head.box.layers"} < {group.name for group in groups_of(everything(family)(None)) if group.kind == "depth"}
+    check_removals(everything(family), IMAGE)
 
 
 @every_family
 def test_dropped_channels_do_not_disturb_the_statistics_of_kept_ones(family: str) -> None:
-    """In training mode too, and what the norms of the static network would have learned is what the supernet's have."""
-    build, rng = everything(family), torch.Generator().manual_seed(1)
-    architecture = random_architecture(groups_of(build(None)), rng)
-    both = pair(build, architecture)
-    both.full.train(), both.static.train()
-    check_answers(both, IMAGE)
-    for name, value in extract(both.full, architecture).items():
-        torch.testing.assert_close(both.static.state_dict()[name], value, rtol=1e-9, atol=1e-9)
+    check_statistics(everything(family), IMAGE)
 
 
 @every_family
 def test_soft_masks_have_a_gradient(family: str) -> None:
-    torch.manual_seed(0)
-    model, rng = settled(everything(family)(None)), torch.Generator().manual_seed(0)
-    masks = {group.name: 0.5 + 0.5 * torch.rand(group.size, generator=rng, dtype=torch.float64) for group in groups_of(model)}
-    for mask in masks.values():
-        mask.requires_grad_()
-    with masked(model, masks):
-        loss = model(IMAGE).square().sum()
-    gradients = dict(zip(masks, torch.autograd.grad(loss, list(masks.values())), strict=True))
-    assert [name for name, value in gradients.items() if not value.isfinite().all() or not value.any()] == []
+    check_gradients(everything(family), IMAGE)
 
 
 @every_family

@@ -9,23 +9,15 @@ import torch
 from torch import Tensor
 
 from stages.core.cost import counts_of, evaluate, macs, parameters, total
-from stages.core.space import Architecture, Group, extract, full, groups_of, hard_masks, masked
+from stages.core.space import Architecture, extract, full, groups_of, hard_masks, masked
 from stages.workloads.temporal_graph.batch import Batch
 from stages.workloads.temporal_graph.time_then_graph import TimeThenGraphSettings
+from tests.core.cutting import random_architecture
 from tests.workloads.temporal_graph.networks import CONVOLUTIONS, JOINS, KINDS, SOME, network_of, settings_of, sizes_of, some_batch
 from tests.workloads.temporal_graph.peers import difference
 
 CUTS = 2
 """Random architectures of each form."""
-
-
-def random_architecture(groups: tuple[Group, ...], rng: torch.Generator) -> Architecture:
-    """A random subset of every group, not smaller than its minimum."""
-    kept = {}
-    for group in groups:
-        count = int(torch.randint(group.minimum, group.size + 1, (), generator=rng))
-        kept[group.name] = tuple(sorted(torch.randperm(group.size, generator=rng)[:count].tolist()))
-    return Architecture(kept)
 
 
 def forms(nodes: str, edges: str) -> list[TimeThenGraphSettings]:
