@@ -18,6 +18,7 @@ from tests.processes import until
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
+TINY = REPOSITORY / "tests/tiny"
 
 
 def student(teacher: str, method: str) -> dict[str, Any]:
@@ -150,6 +151,21 @@ def commit(folder: Path) -> None:
     """Makes a Git repository of a folder, with all in it committed."""
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "project"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
+
+
+def build_toy(folder: Path) -> None:
+    """A repository with the real stages on the toy workload: one teacher, one student."""
+    shutil.copytree(REPOSITORY / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(TINY / "toy", folder / "stages/workloads/toy", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / name, folder / name)
+    (folder / "data/raw").mkdir(parents=True)
+    shutil.copy(TINY / "toy.json", folder / "data/raw")
+    params = yaml.safe_load((TINY / "params.yaml").read_text())
+    del params["students"]["third"]
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    commit(folder)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 from typing import Any
@@ -14,26 +13,14 @@ import pytest
 import yaml
 
 from flows import lineage
-from tests.flows.conftest import REPOSITORY, Project, commit
-
-TINY = REPOSITORY / "tests/tiny"
+from tests.flows.conftest import Project, build_toy, commit
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, _environment: None) -> Project:
     """One teacher and one student, all stages done by `stillhouse run` (the reply is kept as `first`)."""
     folder = tmp_path_factory.mktemp("whole") / "project"
-    shutil.copytree(REPOSITORY / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(TINY / "toy", folder / "stages/workloads/toy", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copy(REPOSITORY / name, folder / name)
-    (folder / "data/raw").mkdir(parents=True)
-    shutil.copy(TINY / "toy.json", folder / "data/raw")
-    params = yaml.safe_load((TINY / "params.yaml").read_text())
-    del params["students"]["third"]
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    commit(folder)
+    build_toy(folder)
     project = Project(folder)
     project.first = project.call("flows", "run")  # type: ignore[attr-defined]
     return project

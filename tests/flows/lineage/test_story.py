@@ -26,10 +26,9 @@ import yaml
 
 from flows import lineage
 from flows.reproduce import end_group
-from tests.flows.conftest import REPOSITORY, Project, commit
+from tests.flows.conftest import Project, build_toy
 from tests.processes import until
 
-TINY = REPOSITORY / "tests/tiny"
 STUDENT = "data/half/student"
 pytestmark = pytest.mark.timeout(900)
 Tree = dict[str, Any]
@@ -53,7 +52,8 @@ class Step:
 def story(tmp_path_factory: pytest.TempPathFactory, _environment: None) -> Iterator[tuple[Project, dict[str, Step]]]:
     """All steps in one project."""
     project = Project(tmp_path_factory.mktemp("story") / "project")
-    _build(project.folder)
+    build_toy(project.folder)
+    _git(project.folder, "branch", "-M", "main")
     with pytest.MonkeyPatch.context() as patch, _server(project.folder) as address:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.folder.parent / 'runs.db'}")
         patch.setenv("STORY_SERVER", address)
@@ -68,21 +68,6 @@ def story(tmp_path_factory: pytest.TempPathFactory, _environment: None) -> Itera
         _git(project.folder, "checkout", "-q", "first")
         steps["back"] = _step(project, "back")
         yield project, steps
-
-
-def _build(folder: Path) -> None:
-    shutil.copytree(REPOSITORY / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(TINY / "toy", folder / "stages/workloads/toy", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copy(REPOSITORY / name, folder / name)
-    (folder / "data/raw").mkdir(parents=True)
-    shutil.copy(TINY / "toy.json", folder / "data/raw")
-    params = yaml.safe_load((TINY / "params.yaml").read_text())
-    del params["students"]["third"]
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    commit(folder)
-    _git(folder, "branch", "-M", "main")
 
 
 class _server:
