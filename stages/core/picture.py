@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from torch import Tensor
 
 from stages.core.errors import UserError
 
@@ -44,3 +45,21 @@ def unit(image: np.ndarray) -> tuple[list[float], list[float]]:
     mean = counts @ values / counts.sum(1)
     variance = (counts * np.square(values - mean[:, None])).sum(1) / counts.sum(1)
     return mean.tolist(), np.maximum(np.sqrt(variance), 1 / 255).tolist()
+
+
+def normalised(image: Tensor, unit: Tensor) -> Tensor:
+    """(pictures, channel, height, width), uint8, less a mean and divided by a deviation: `unit` (2, channel), of pixels in [0, 1]."""
+    mean, deviation = unit[:, None, :, None, None]
+    return (image.to(unit) / 255 - mean) / deviation
+
+
+def same_shape(place: str, image: np.ndarray, first: np.ndarray) -> None:
+    """Raises UserError, beginning with `place`, where a picture (channel, height, width) has another shape than the first one."""
+    if image.shape != first.shape:
+        wanted = f"wanted {_words(first)} as of the first picture (set `size` and `channels` to bring all to one form)"
+        raise UserError(f"{place} - {wanted} - got {_words(image)}")
+
+
+def _words(picture: np.ndarray) -> str:
+    channels, height, width = picture.shape
+    return f"{channels} channel{'s' * (channels > 1)} of {height} by {width} pixels"

@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from stages.core.errors import UserError
-from stages.core.picture import opened, pixels, plain
+from stages.core.picture import opened, pixels, plain, same_shape
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,5 @@ def stack(pictures: Iterable[tuple[str, bytes]], form: Form) -> np.ndarray:
     arrays: list[np.ndarray] = []
     for place, content in pictures:
         arrays.append(decode(place, content, form))
-        if arrays[-1].shape != arrays[0].shape:
-            wanted = f"wanted {_words(arrays[0])} as of the first picture (set `size` and `channels` to bring all to one form)"
-            raise UserError(f"{place} - {wanted} - got {_words(arrays[-1])}")
+        same_shape(place, arrays[-1], arrays[0])
     return np.stack(arrays)
-
-
-def _words(picture: np.ndarray) -> str:
-    channels, height, width = picture.shape
-    return f"{channels} channel{'s' * (channels > 1)} of {height} by {width} pixels"

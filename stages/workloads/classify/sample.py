@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from torch.nn.functional import pad
 
 from stages.core.files import read_json, read_parquet
 from stages.core.kinds import Batches, Data, Settings
+from stages.core.picture import normalised
+from stages.core.rows import in_order, shuffled
 
 
 class DataSettings(Settings):
@@ -43,8 +44,7 @@ class Batch:
 
     def pixels(self) -> Tensor:
         """(batch, channel, height, width), with mean 0 and deviation 1 over the training pictures."""
-        mean, deviation = self.unit[:, None, :, None, None]
-        return (self.image.to(self.unit) / 255 - mean) / deviation
+        return normalised(self.image, self.unit)
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         """On a device."""
@@ -87,21 +87,13 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
 
 
 def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
-    rows = torch.arange(len(table.label))
-    if settings.train_limit is not None and settings.train_limit < len(rows):
-        rows = torch.arange(settings.train_limit) * len(rows) // settings.train_limit
-    count = -(-len(rows) // settings.batch_size)
-
-    def draw(rng: torch.Generator) -> Iterator[Batch]:
-        for chosen in rows[torch.randperm(len(rows), generator=rng)].tensor_split(count):
-            yield augmented(settings, table.batch(chosen), rng)
-
-    return Batches(draw, count)
+    return shuffled(
+        len(table.label), settings.batch_size, lambda rows, rng: augmented(settings, table.batch(rows), rng), settings.train_limit
+    )
 
 
 def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:
-    parts = torch.arange(len(table.label)).split(settings.evaluation_batch_size)
-    return Batches(lambda rng: (table.batch(rows) for rows in parts), len(parts))
+    return in_order(len(table.label), settings.evaluation_batch_size, table.batch)
 
 
 def augmented(settings: DataSettings, batch: Batch, rng: torch.Generator) -> Batch:

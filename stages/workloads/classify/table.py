@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,30 +9,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from PIL import Image
 
 from stages.core.errors import UserError
 from stages.core.files import read_json
 from stages.core.kinds import Output, Question, Table
+from stages.core.picture_table import example, keep
 from stages.workloads.classify.decode import Form, decode
 from stages.workloads.classify.sample import Batch
 
 ROWS = 256
 """Pictures decoded and asked at once."""
-
-
-def keep(prepared: Path, context: Path) -> None:
-    """The form of the pictures, the unit of their pixels and the names of the classes."""
-    shutil.copy(prepared / "facts.json", context)
-
-
-def example(context: Path) -> pa.Table:
-    """A black picture."""
-    facts = read_json(context / "facts.json")
-    shape = (facts["height"], facts["width"], facts["channels"])
-    coded = io.BytesIO()
-    Image.fromarray(np.zeros(shape[:2] if shape[2] == 1 else shape, dtype=np.uint8)).save(coded, "PNG")
-    return pa.table({"image": [coded.getvalue()]}, schema=pa.schema([pa.field("image", pa.binary(), nullable=False)]))
 
 
 def ask(context: Path, table: pa.Table) -> Question[Batch]:

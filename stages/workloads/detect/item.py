@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from stages.core.errors import UserError
-from stages.core.picture import opened, pixels, plain
+from stages.core.picture import opened, pixels, plain, same_shape
 from stages.core.splits import Split
 
 
@@ -68,9 +68,7 @@ def gather(items: Iterable[Item], form: Form) -> Pictures:
     for number, item in enumerate(items):
         image, boxes = _formed(item, form)
         images.append(image)
-        if image.shape != images[0].shape:
-            wanted = f"wanted {_words(images[0])} as of the first picture (set `size` and `channels` to bring all to one form)"
-            raise UserError(f"{item.place} - {wanted} - got {_words(image)}")
+        same_shape(item.place, image, images[0])
         real = (boxes[:, 2:] > boxes[:, :2]).all(1)
         dropped += int((~real).sum())
         parts.append((np.full(real.sum(), number), boxes[real], item.label[real], item.crowd[real]))
@@ -101,8 +99,3 @@ def fitted(picture: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, np
     frame = Image.new(picture.mode, (size[1], size[0]))
     frame.paste(picture.resize(new, Image.Resampling.BILINEAR))
     return frame, np.array(new) / np.array(picture.size)
-
-
-def _words(picture: np.ndarray) -> str:
-    channels, height, width = picture.shape
-    return f"{channels} channel{'s' * (channels > 1)} of {height} by {width} pixels"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from torch import Tensor
 
 from stages.core.files import read_json, read_parquet
 from stages.core.kinds import Batches, Data, Settings
+from stages.core.picture import normalised
+from stages.core.rows import in_order, shuffled
 from stages.workloads.detect.augment import flipped, zoomed
 
 
@@ -48,8 +49,7 @@ class Batch:
 
     def pixels(self) -> Tensor:
         """(batch, channel, height, width), with mean 0 and deviation 1 over the training pictures."""
-        mean, deviation = self.unit[:, None, :, None, None]
-        return (self.image.to(self.unit) / 255 - mean) / deviation
+        return normalised(self.image, self.unit)
 
     def taught(self) -> Tensor:
         """The labels of the boxes that a detector is trained on, -1 elsewhere."""
@@ -103,6 +103,14 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
     )
 
 
+def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
+    return shuffled(len(table), settings.batch_size, lambda rows, rng: augmented(settings, table.batch(rows), rng), settings.train_limit)
+
+
+def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:
+    return in_order(len(table), settings.evaluation_batch_size, table.batch)
+
+
 def padded(pictures: int, picture: Tensor, box: Tensor, label: Tensor, crowd: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Rows in the order of their pictures -> boxes (pictures, most, 4), labels and crowds (pictures, most)."""
     picture = picture.long()
@@ -112,24 +120,6 @@ def padded(pictures: int, picture: Tensor, box: Tensor, label: Tensor, crowd: Te
     boxes, labels, crowds = torch.zeros(*shape, 4), torch.full(shape, -1), torch.zeros(shape, dtype=torch.bool)
     boxes[picture, place], labels[picture, place], crowds[picture, place] = box.float(), label.long(), crowd.bool()
     return boxes, labels, crowds
-
-
-def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
-    rows = torch.arange(len(table))
-    if settings.train_limit is not None and settings.train_limit < len(rows):
-        rows = torch.arange(settings.train_limit) * len(rows) // settings.train_limit
-    count = -(-len(rows) // settings.batch_size)
-
-    def draw(rng: torch.Generator) -> Iterator[Batch]:
-        for chosen in rows[torch.randperm(len(rows), generator=rng)].tensor_split(count):
-            yield augmented(settings, table.batch(chosen), rng)
-
-    return Batches(draw, count)
-
-
-def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:
-    parts = torch.arange(len(table)).split(settings.evaluation_batch_size)
-    return Batches(lambda rng: (table.batch(rows) for rows in parts), len(parts))
 
 
 def augmented(settings: DataSettings, batch: Batch, rng: torch.Generator) -> Batch:

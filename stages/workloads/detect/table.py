@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from PIL import Image
 from torch import Tensor
 
 from stages.core.files import read_json
 from stages.core.kinds import Output, Question, Table
 from stages.core.picture import opened, pixels, plain
+from stages.core.picture_table import example, keep
 from stages.workloads.detect.answer import Answer
 from stages.workloads.detect.boxes import area
 from stages.workloads.detect.detections import detections
@@ -41,20 +39,6 @@ class Asked(Batch):
     def to(self, device: torch.device, non_blocking: bool = False) -> Asked:
         """On a device, but for the sizes."""
         return Asked(**vars(super().to(device, non_blocking)), given=self.given, scale=self.scale)
-
-
-def keep(prepared: Path, context: Path) -> None:
-    """The form of the pictures, the unit of their pixels and the names of the classes."""
-    shutil.copy(prepared / "facts.json", context)
-
-
-def example(context: Path) -> pa.Table:
-    """A black picture."""
-    facts = read_json(context / "facts.json")
-    shape = (facts["height"], facts["width"], facts["channels"])
-    coded = io.BytesIO()
-    Image.fromarray(np.zeros(shape[:2] if shape[2] == 1 else shape, dtype=np.uint8)).save(coded, "PNG")
-    return pa.table({"image": [coded.getvalue()]}, schema=pa.schema([pa.field("image", pa.binary(), nullable=False)]))
 
 
 def ask(context: Path, table: pa.Table) -> Question[Batch]:

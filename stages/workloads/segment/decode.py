@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from stages.core.errors import UserError
-from stages.core.picture import opened, pixels, plain
+from stages.core.picture import opened, pixels, plain, same_shape
 
 Coded = tuple[str, bytes]
 """A place in words, for errors, and what is found there."""
@@ -48,11 +48,9 @@ def stack(pairs: Iterable[tuple[Coded, Coded]], form: Form) -> tuple[np.ndarray,
     masks: list[np.ndarray] = []
     for image, mask in pairs:
         picture, numbers = decode(image, mask, form)
-        if images and picture.shape != images[0].shape:
-            wanted = f"wanted channels, height and width of {images[0].shape} as of the first picture (set `size` and `channels`)"
-            raise UserError(f"{image[0]} - {wanted} - got {picture.shape}")
         images.append(picture)
         masks.append(numbers)
+        same_shape(image[0], picture, images[0])
     return np.stack(images), np.stack(masks)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from torch import Tensor
 
 from stages.core.files import read_json, read_parquet
 from stages.core.kinds import Batches, Data, Settings
+from stages.core.picture import normalised
+from stages.core.rows import in_order, shuffled
 from stages.workloads.segment.crop import cropped
 
 
@@ -56,8 +57,7 @@ class Batch:
 
     def pixels(self) -> Tensor:
         """(batch, channel, height, width), with mean 0 and deviation 1 over the training pictures."""
-        mean, deviation = self.unit[:, None, :, None, None]
-        return (self.image.to(self.unit) / 255 - mean) / deviation
+        return normalised(self.image, self.unit)
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         """On a device."""
@@ -89,18 +89,11 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
 
 
 def _training(settings: DataSettings, table: Batch) -> Batches[Batch]:
-    count = -(-len(table.mask) // settings.batch_size)
-
-    def draw(rng: torch.Generator) -> Iterator[Batch]:
-        for chosen in torch.randperm(len(table.mask), generator=rng).tensor_split(count):
-            yield augmented(settings, _rows(table, chosen), rng)
-
-    return Batches(draw, count)
+    return shuffled(len(table.mask), settings.batch_size, lambda rows, rng: augmented(settings, _rows(table, rows), rng))
 
 
 def _fixed(settings: DataSettings, table: Batch) -> Batches[Batch]:
-    parts = torch.arange(len(table.mask)).split(settings.evaluation_batch_size)
-    return Batches(lambda rng: (_rows(table, rows) for rows in parts), len(parts))
+    return in_order(len(table.mask), settings.evaluation_batch_size, lambda rows: _rows(table, rows))
 
 
 def _rows(table: Batch, rows: Tensor) -> Batch:

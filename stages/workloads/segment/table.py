@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from torch import Tensor
 from stages.core.files import read_json
 from stages.core.kinds import Output, Question, Table
 from stages.core.picture import opened, pixels, plain
+from stages.core.picture_table import coded, example, keep
 from stages.workloads.segment.crop import VOID
 from stages.workloads.segment.sample import Batch
 
@@ -37,19 +36,6 @@ class Asked(Batch):
         return Asked(**vars(super().to(device, non_blocking)), given=self.given)
 
 
-def keep(prepared: Path, context: Path) -> None:
-    """The form of the pictures, the unit of their pixels and the names of the classes."""
-    shutil.copy(prepared / "facts.json", context)
-
-
-def example(context: Path) -> pa.Table:
-    """A black picture."""
-    facts = read_json(context / "facts.json")
-    shape = (facts["height"], facts["width"], facts["channels"])
-    black = np.zeros(shape[:2] if shape[2] == 1 else shape, dtype=np.uint8)
-    return pa.table({"image": [_coded(Image.fromarray(black))]}, schema=pa.schema([pa.field("image", pa.binary(), nullable=False)]))
-
-
 def ask(context: Path, table: pa.Table) -> Question[Batch]:
     """Coded pictures, of which the middle is cut out at the proportions of the training pictures and brought to their size."""
     facts = read_json(context / "facts.json")
@@ -61,7 +47,7 @@ def ask(context: Path, table: pa.Table) -> Question[Batch]:
         numbers = chosen.to(torch.uint8).numpy(force=True)
         masks = [restored(mask, (height, width)) for mask, (height, width) in zip(numbers, batch.given.tolist(), strict=True)]
         shares = [[{"class": name, "share": share} for name, share in zip(names, _shares(mask, len(names)), strict=True)] for mask in masks]
-        return {"mask": [_coded(mask) for mask in masks], "probability": probability.double().mean((1, 2)), "shares": shares}
+        return {"mask": [coded(mask) for mask in masks], "probability": probability.double().mean((1, 2)), "shares": shares}
 
     return Question(_batches(facts, table.column("image")), columns)
 
@@ -89,12 +75,6 @@ def _batches(facts: Mapping[str, Any], images: pa.ChunkedArray) -> Iterator[Aske
         nothing = torch.full((len(fitted), *size), VOID, dtype=torch.uint8)
         given = torch.tensor([(picture.height, picture.width) for picture in pictures])
         yield Asked(torch.from_numpy(np.stack(fitted)), nothing, unit, given)
-
-
-def _coded(picture: Image.Image) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, "PNG")
-    return stream.getvalue()
 
 
 TABLE = Table("segment", keep, example, ask)

@@ -131,7 +131,7 @@ def test_what_is_no_pair_is_refused_by_its_place(tmp_path: Path) -> None:
     refused(tmp_path, table(path, [image] * 2, [mask, low]), r"row 1, column mask - wanted a mask of 6 by 5 pixels .* got 4 by 5")
     refused(tmp_path, table(path, [image] * 2, [mask, b"x"]), r"row 1, column mask - wanted a picture \(PNG or JPEG\)")
     small = coded(pixels(1, height=4)[0])
-    refused(tmp_path, table(path, [image, small], [mask, low]), r"row 1 - wanted channels, height and width of \(3, 6, 5\) .* \(3, 4, 5\)")
+    refused(tmp_path, table(path, [image, small], [mask, low]), r"row 1 - wanted 3 channels of 6 by 5 .* got 3 channels of 4 by 5 pixels")
     parts = table(path, [image, image, small], [mask, mask, low], split=["train", "train", "test"])
     refused(tmp_path, parts, r"wanted pictures of one form .*'test': \(3, 4, 5\)")
 
