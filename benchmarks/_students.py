@@ -42,15 +42,13 @@ def run(workload: Workload[Any], sets: Iterable[Set], students: Mapping[str, Blo
 
     Metrics are those of the test split, with parameters, MACs, `macs_share` of the teacher's, the validation score that chose the
     epoch, and `search_epochs` and `student_epochs`: the processor time of `search`, and of `search` and `distill` together,
-    beside that of a teacher's epoch. A `data` block inside `search` is laid over the teacher's. A student may have `choices`,
-    blocks that each change its `distill` block: it is trained with the one that scores best on the validation split with the first
-    seed, and the metric `chosen` is that one's number from 0.
+    beside that of a teacher's epoch. A `data` block inside `search` is laid over the teacher's.
     """
     sets, seeds = list(sets), list(seeds)
     by_name = {entry.name: entry for entry in sets}
     blocks: dict[str, Block] = {"teacher": {}, **students}
     cells = [cell(entry, name, seed, block) for seed in seeds for entry in sets for name, block in blocks.items()]
-    return measure(cells, lambda cell: {cell.set: measured(workload, cell, by_name[cell.set], seeds[0])})
+    return measure(cells, lambda cell: {cell.set: measured(workload, cell, by_name[cell.set])})
 
 
 def cell(entry: Set, name: str, seed: int, block: Block) -> Cell:
@@ -59,24 +57,17 @@ def cell(entry: Set, name: str, seed: int, block: Block) -> Cell:
     return Cell(entry.name, name, seed, {**drawn, "prepare": entry.prepare, "teach": entry.teach, "student": block})
 
 
-def measured(workload: Workload[Any], cell: Cell, entry: Set, first: int, *, method: Search | None = None) -> Metrics:
-    """One cell's test metrics and costs; cells that differ in the student alone share their teacher. `first` is the first seed.
+def measured(workload: Workload[Any], cell: Cell, entry: Set, *, method: Search | None = None) -> Metrics:
+    """One cell's test metrics and costs; cells that differ in the student alone share their teacher.
 
     `method` is a search that stands in for the one that the block names.
     """
     machine.use_workers()
     teacher, block = _teacher(workload, cell, entry), cell.settings["student"]
-    found, facts = teacher, {}
-    if "choices" in block:
-        trial = Cell(cell.set, cell.method, first, cell.settings)
-        _teacher(workload, trial, entry)
-        chosen = _best(workload, trial, block)
-        found, facts = _tried(workload, cell, block, chosen)[0], {"chosen": float(chosen)}
-    elif block:
-        found = _student(workload, cell, block, cell.folder, method)[0]
+    found = _student(workload, cell, block, method) if block else teacher
     data = workload.load(workload.data_settings(**entry.teach["data"]), _home(cell) / "prepared", test=True)
     own, whole = _facts(workload, found, data), cost.total(_macs(workload, teacher, data))
-    return own | {"macs_share": own["macs"] / whole} | facts | _spent(_home(cell), found.parent, entry)
+    return own | {"macs_share": own["macs"] / whole} | _spent(_home(cell), found.parent, entry)
 
 
 def _spent(home: Path, folder: Path, entry: Set) -> Metrics:
@@ -84,23 +75,6 @@ def _spent(home: Path, folder: Path, entry: Set) -> Metrics:
     epoch = read_json(home / "times.json")["seconds"] / entry.teach["fit"]["epochs"]
     student = {"search_epochs": times["search_seconds"] / epoch, "student_epochs": times["seconds"] / epoch} if folder != home else {}
     return {"valid": times["valid"]} | student
-
-
-def _best(workload: Workload[Any], cell: Cell, block: Block) -> int:
-    sign = 1 if workload.higher_is_better else -1
-    scores = [sign * _tried(workload, cell, block, number)[1] for number in range(len(block["choices"]))]
-    return max(range(len(scores)), key=scores.__getitem__)
-
-
-def _tried(workload: Workload[Any], cell: Cell, block: Block, number: int) -> tuple[Path, float]:
-    """The student of one choice and its validation score; what was trained before is not trained again."""
-    folder = cell.folder / f"choice-{number}"
-    if not (folder / "valid.json").exists():
-        changed = block | {"distill": block["distill"] | block["choices"][number]}
-        valid = _student(workload, cell, changed, folder)[1]
-        write_json(folder / "valid.json", valid)
-        print(f"{cell.set} {cell.method} seed {cell.seed}: choice {number}, valid {valid:.4f}", flush=True)
-    return folder / "student", read_json(folder / "valid.json")
 
 
 def _home(cell: Cell) -> Path:
@@ -143,9 +117,9 @@ def _teacher(workload: Workload[Any], cell: Cell, entry: Set) -> Path:
     return teacher
 
 
-def _student(workload: Workload[Any], cell: Cell, block: Block, folder: Path, method: Search | None = None) -> tuple[Path, float]:
-    """The folder of the student and its validation score."""
-    found, student = folder / "found", folder / "student"
+def _student(workload: Workload[Any], cell: Cell, block: Block, method: Search | None) -> Path:
+    """The folder of the student."""
+    found, student = cell.folder / "found", cell.folder / "student"
     method = method or find.search(block["search"]["method"])
     data = workload.data_settings(**cell.settings["teach"]["data"])
     looked = workload.data_settings(**cell.settings["teach"]["data"] | block["search"].get("data", {}))
@@ -163,8 +137,8 @@ def _student(workload: Workload[Any], cell: Cell, block: Block, folder: Path, me
     how = DistillSettings(**block["distill"] | {"losses": items, "data": data})
     best = distill(how, workload, losses, **given, found=found, student=student, rng=machine.seed(cell.seed))
     times = {"search_seconds": searched, "seconds": time.process_time() - started, "valid": _valid(best), "search": facts}
-    write_json(folder / "times.json", times)
-    return student, times["valid"]
+    write_json(cell.folder / "times.json", times)
+    return student
 
 
 def _valid(best: Metrics) -> float:

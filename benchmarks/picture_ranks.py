@@ -51,9 +51,9 @@ def run(data: Path) -> list[Row]:
     """`accuracy` of all draws and of what searches found, all cut from the teacher and distilled alike; rank correlations."""
     (entry,) = (group for group in pictures.sets(data) if group.name == settings["set"])
     draws = [_cell(entry, f"draw{index}", {"index": index}) for index in range(int(settings["draws"]))]
-    rows = measure(draws, lambda cell: {cell.set: _students.measured(WORKLOAD, cell, entry, first=settings["seed"], method=_DRAWN)})
+    rows = measure(draws, lambda cell: {cell.set: _students.measured(WORKLOAD, cell, entry, method=_DRAWN)})
     shapes = [_cell(entry, f"{method}, shape alone", {"kept": _kept(entry, method)}) for method in settings["searched"]]
-    rows += measure(shapes, lambda cell: {cell.set: _students.measured(WORKLOAD, cell, entry, first=settings["seed"], method=_GIVEN)})
+    rows += measure(shapes, lambda cell: {cell.set: _students.measured(WORKLOAD, cell, entry, method=_GIVEN)})
     found = {row["method"]: row["mean"] for row in rows if row["metric"] == "accuracy"}
     drawn = [found[cell.method] for cell in draws]
     return [
@@ -72,7 +72,7 @@ def _cell(entry: _students.Set, method: str, chosen: _students.Block) -> Cell:
 def _kept(entry: _students.Set, method: str) -> dict[str, tuple[int, ...]]:
     """What a search of the pictures benchmark found, which runs if it has not yet."""
     cell = _students.cell(entry, method, settings["seed"], pictures.settings["students"][method])
-    measure([cell], lambda cell: {cell.set: _students.measured(WORKLOAD, cell, entry, first=settings["seed"])})
+    measure([cell], lambda cell: {cell.set: _students.measured(WORKLOAD, cell, entry)})
     return checkpoint.read_record(cell.folder / "found")["architecture"]
 
 

@@ -15,11 +15,11 @@ SPLITS = ["train"] * 5 + ["val"] * 3 + ["test"] * 2
 
 def test_every_method_is_measured_once_with_every_seed():
     cells = [cell for seed in bccd.settings["seeds"] for cell in bccd._cells(seed)]
-    assert len({cell.folder for cell in cells}) == len(cells) == 3 * (2 + 1 + 2 * 3)
+    assert len({cell.folder for cell in cells}) == len(cells) == 3 * (2 + 1 + 2 * 3 * 3)
     by_method = {cell.method: cell.settings for cell in cells}
-    assert by_method["fcos->retinanet+pearson"]["teach"]["model"]["family"] == "fcos"
+    assert by_method["fcos->retinanet+pearson (3)"]["teach"]["model"]["family"] == "fcos"
     assert by_method["retinanet->alone"]["student"]["distill"]["losses"] == []
-    assert by_method["fcos->retinanet+pearson"]["student"] == by_method["retinanet->retinanet+pearson"]["student"]
+    assert by_method["fcos->retinanet+pearson (3)"]["student"] == by_method["retinanet->retinanet+pearson (3)"]["student"]
 
 
 def test_the_student_is_smaller_than_its_teachers():
@@ -35,11 +35,14 @@ def test_rows_hold_the_test_split_and_the_way_of_the_validation_score(tmp_path, 
     table(tmp_path / "bccd-320/bccd-320.parquet", list(map(coded, pictures(10))), BOXES, SPLITS, ["ant", "bee", "cat"])
     fit = bccd.settings["teach"] | {"epochs": 1}
     small = {"seeds": [0], "prepare": {"size": [24, 32]}, "teach": fit, "distill": fit, "curve": [1]}
-    small["losses"] = {"pearson": bccd.settings["losses"]["pearson"]}
+    small |= {"losses": {"pearson": bccd.settings["losses"]["pearson"]}, "weights": {"pearson": [1.0, 3.0]}}
     monkeypatch.setattr(bccd, "settings", bccd.settings | small)
     rows = {(row["method"], row["metric"]): row["mean"] for row in bccd.run(tmp_path)}
     methods = {"fcos", "retinanet", "retinanet->alone", "fcos->retinanet+pearson", "retinanet->retinanet+pearson"}
-    assert {method for method, _ in rows} == methods
+    assert {method for method, _ in rows if "(" not in method} == methods
     assert {method for method, metric in rows if metric == "valid_map_1"} == {method for method in methods if "->" in method}
+    for teacher in ("fcos", "retinanet"):
+        tried = {weight: rows[f"{teacher}->retinanet+pearson ({weight:g})", "valid"] for weight in (1.0, 3.0)}
+        assert rows[f"{teacher}->retinanet+pearson", "chosen"] == max(tried, key=tried.__getitem__)
     assert rows["fcos->retinanet+pearson", "macs"] == rows["retinanet->alone", "macs"] < rows["fcos", "macs"]
     assert {"map", "map_50", "parameters"} <= {metric for method, metric in rows if method == "fcos"}
