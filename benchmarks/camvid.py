@@ -10,7 +10,7 @@ from benchmarks._choices import best, chosen, named
 from stages.workloads.segment import WORKLOAD
 
 name = "camvid"
-expected_seconds = 1800
+expected_seconds = 5400
 needs_data = True
 _PICTURES = 8
 """In a batch that is scored, and on which costs are counted."""
