@@ -16,7 +16,7 @@ from stages.core.kinds import Metrics
 from stages.workloads.detect import WORKLOAD
 
 name = "bccd"
-expected_seconds = 2700
+expected_seconds = 5400
 needs_data = True
 Block = dict[str, Any]
 _LEVELS = {"lowest": 2, "highest": 4}
@@ -40,7 +40,7 @@ settings: dict[str, Any] = {
         "channel": {"loss": "channel", "settings": {"pairs": _PAIRS, "temperature": 1.0}},
         "squared": {"loss": "squared", "settings": {"pairs": _PAIRS}},
     },
-    "weights": {"pearson": [0.3, 1.0, 3.0], "channel": [0.1, 0.3, 1.0], "squared": [0.005, 0.02, 0.1]},
+    "weights": {"pearson": [0.3, 1.0, 3.0, 10.0], "channel": [0.1, 0.3, 1.0], "squared": [0.005, 0.02, 0.1]},
     "curve": [1, 2, 3, 4, 6, 8, 10, 12, 14, 16],
 }
 

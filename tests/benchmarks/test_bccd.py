@@ -15,7 +15,7 @@ SPLITS = ["train"] * 5 + ["val"] * 3 + ["test"] * 2
 
 def test_every_method_is_measured_once_with_every_seed():
     cells = [cell for seed in bccd.settings["seeds"] for cell in bccd._cells(seed)]
-    assert len({cell.folder for cell in cells}) == len(cells) == 3 * (2 + 1 + 2 * 3 * 3)
+    assert len({cell.folder for cell in cells}) == len(cells) == 3 * (2 + 1 + 2 * (4 + 3 + 3))
     by_method = {cell.method: cell.settings for cell in cells}
     assert by_method["fcos->retinanet+pearson (3)"]["teach"]["model"]["family"] == "fcos"
     assert by_method["retinanet->alone"]["student"]["distill"]["losses"] == []
