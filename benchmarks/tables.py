@@ -18,7 +18,7 @@ from stages.core.files import read_json
 ROOT = Path(__file__).parent.parent
 MS = " in ms"
 FILES = (ROOT / "README.md", ROOT / "docs" / "results.md")
-_CHOICE = r"(?: of (?P<methods>[^:>]*?))?(?: in (?P<sets>[^:>]*?))?"
+_CHOICE = r"(?: of (?P<methods>[^:\n]*?))?(?: in (?P<sets>[^:\n]*?))?"
 PLACE = re.compile(r"(<!-- results (?P<name>[\w.-]+)" + _CHOICE + r": (?P<metrics>[^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -26,7 +26,11 @@ def main(check: Annotated[bool, typer.Option(help="change nothing; exit 1 if a t
     """Renews the tables."""
     for path in FILES:
         old = path.read_text()
-        new = PLACE.sub(_renewed, old)
+        new, found = PLACE.subn(_renewed, old)
+        if found < (begun := old.count("<!-- results ")):
+            form = "`<!-- results NAME: metrics -->` on a line of its own and `<!-- end -->` below"
+            typer.echo(f"{path.name}: wanted {form} at all {begun} results tables - got {found}")
+            raise typer.Exit(1)
         if check and new != old:
             typer.echo(f"{path.name}: a results table differs from benchmarks/results - wanted what `make tables` writes")
             raise typer.Exit(1)

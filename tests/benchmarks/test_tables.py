@@ -1,6 +1,7 @@
 """Result tables: what is measured is what is printed, and the texts agree with the files."""
 
 import pytest
+import typer
 
 from benchmarks import tables
 from benchmarks.tables import FILES, PLACE, _renewed, render
@@ -29,8 +30,17 @@ def test_the_texts_agree_with_the_results(path):
     assert PLACE.sub(_renewed, text) == text
 
 
+def test_a_table_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch, capsys):
+    (tmp_path / "README.md").write_text("<!-- results some of x: m\n-->\nold\n<!-- end -->")
+    monkeypatch.setattr(tables, "FILES", (tmp_path / "README.md",))
+    with pytest.raises(typer.Exit):
+        tables.main(check=False)
+    assert "at all 1 results tables - got 0" in capsys.readouterr().out
+
+
 def test_a_table_may_choose_methods_and_sets(monkeypatch):
-    rows = [{"set": group, "method": method, "metric": "m", "mean": 0.5, "sd": 0, "seeds": 1} for group in "ab" for method in "xyz"]
+    names = ("x", "y->x", "z")
+    rows = [{"set": group, "method": method, "metric": "m", "mean": 0.5, "sd": 0, "seeds": 1} for group in "ab" for method in names]
     monkeypatch.setattr(tables, "read_json", lambda path: {"rows": rows, "command": "c", "commit": "0"})
-    text = PLACE.sub(_renewed, "<!-- results some of x|z in b: m -->\nold\n<!-- end -->")
-    assert [line for line in text.splitlines() if line.startswith("| ")][2:] == ["| b | x | 0.500 (1) |", "| b | z | 0.500 (1) |"]
+    text = PLACE.sub(_renewed, "<!-- results some of x|y->x in b: m -->\nold\n<!-- end -->")
+    assert [line for line in text.splitlines() if line.startswith("| ")][2:] == ["| b | x | 0.500 (1) |", "| b | y->x | 0.500 (1) |"]
