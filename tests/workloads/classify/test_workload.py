@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,6 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from stages import params
-from stages.core import machine
 from stages.core.errors import UserError
 from stages.core.files import read_json
 from stages.core.kinds import IMAGE, Data, Metrics, Output
@@ -28,6 +25,7 @@ from stages.workloads.classify.transformer import TOKENS
 from tests.core.cutting import random_architecture
 from tests.workloads.classify.families import FAMILIES, SIZES, builder
 from tests.workloads.classify.raws import DIGITS
+from tests.workloads.verbs import Verbs
 
 PARAMS = """
 seed: 0
@@ -67,30 +65,23 @@ SEARCHES = {
 DMS = "{fit: {epochs: 2, learning_rate: 1.0e-3}, structure_learning_rate: 5.0e-2}"
 
 
-class Project:
-    """A params.yaml with the digits, and a place for everything that the verbs write."""
-
-    def __init__(self, folder: Path, method: str, settings: str) -> None:
-        self.folder, self.file, self.log = folder, folder / f"{method}.yaml", []
-        self.file.write_text(PARAMS.format(raw=DIGITS, method=method, settings=settings))
-        params.check(self.file)
-
-    def run(self, verb: Callable[..., Metrics], name: str, *places: str, part: str = "") -> Metrics:
-        block = params.read(self.file, verb.__name__, name)
-        paths = {place: DIGITS if place == "raw" else self.folder / place for place in places}
-        return verb(block.settings, WORKLOAD, *([block.parts[part]] if part else []), **paths, rng=machine.seed(0), log=self.log.append)
+def project_in(folder: Path, method: str, settings: str) -> Verbs:
+    """A params.yaml with the digits."""
+    file = folder / f"{method}.yaml"
+    file.write_text(PARAMS.format(raw=DIGITS, method=method, settings=settings))
+    return Verbs(WORKLOAD, file, DIGITS)
 
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Metrics]:
     """The folder with prepared digits and a teacher of them, and what is known of it."""
-    project = Project(tmp_path_factory.mktemp("digits"), "dms", DMS)
+    project = project_in(tmp_path_factory.mktemp("digits"), "dms", DMS)
     project.run(prepare, "digits", "raw", "prepared")
     return project.folder, project.run(teach, "digits", "prepared", "teacher")
 
 
 def test_the_five_verbs(taught: tuple[Path, Metrics]) -> None:
-    project, facts = Project(taught[0], "dms", DMS), taught[1]
+    project, facts = project_in(taught[0], "dms", DMS), taught[1]
     assert facts["valid_accuracy"] > 0.85
     found = project.run(search, "digits-student", "prepared", "teacher", "found", part="method")
     assert found["cost"] <= found["budget"]
@@ -106,7 +97,7 @@ def test_the_five_verbs(taught: tuple[Path, Metrics]) -> None:
 
 @pytest.mark.parametrize("method", SEARCHES)
 def test_other_searches_find_a_network_inside_the_budget(taught: tuple[Path, Metrics], method: str) -> None:
-    project = Project(taught[0], method, SEARCHES[method])
+    project = project_in(taught[0], method, SEARCHES[method])
     found = project.run(search, "digits-student", "prepared", "teacher", "found", part="method")
     assert 0.9 * found["budget"] <= found["cost"] <= found["budget"]
     assert found["found_accuracy"] > 0.05

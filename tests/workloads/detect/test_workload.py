@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from stages import params
-from stages.core import checkpoint, machine
+from stages.core import checkpoint
 from stages.core.errors import UserError
 from stages.core.files import read_json
 from stages.core.kinds import IMAGE, Data, Metrics
@@ -28,6 +27,7 @@ from stages.workloads.detect.sample import Batch
 from tests.core.cutting import random_architecture
 from tests.workloads.detect.families import FAMILIES, SIZES, builder
 from tests.workloads.detect.raws import SCENES
+from tests.workloads.verbs import Verbs
 
 PARAMS = """
 seed: 0
@@ -79,33 +79,25 @@ OTHER = """weights: scratch
         anchors: {sizes: [4], ratios: [1.5]}"""
 
 
-class Project:
-    """A params.yaml with scenes, and a place for everything that the verbs write."""
-
-    def __init__(self, folder: Path, method: str, model: str = "weights: teacher") -> None:
-        self.folder, self.file, self.log = folder, folder / f"{method}.yaml", []
-        self.raw = folder / "scene-boxes.json"
-        self.raw.write_text(json.dumps(json.loads(SCENES.read_text()) | {"counts": {"train": 80, "valid": 16, "test": 16}}))
-        self.file.write_text(PARAMS.format(raw=self.raw, method=method, settings=SEARCHES[method], model=model))
-
-    def run(self, verb: Callable[..., Metrics], name: str, *places: str, part: str = "") -> Metrics:
-        params.check(self.file)
-        block = params.read(self.file, verb.__name__, name)
-        paths = {place: self.raw if place == "raw" else self.folder / place for place in places}
-        return verb(block.settings, WORKLOAD, *([block.parts[part]] if part else []), **paths, rng=machine.seed(0), log=self.log.append)
+def project_in(folder: Path, method: str, model: str = "weights: teacher") -> Verbs:
+    """A params.yaml with a few scenes."""
+    file, raw = folder / f"{method}.yaml", folder / "scene-boxes.json"
+    raw.write_text(json.dumps(json.loads(SCENES.read_text()) | {"counts": {"train": 80, "valid": 16, "test": 16}}))
+    file.write_text(PARAMS.format(raw=raw, method=method, settings=SEARCHES[method], model=model))
+    return Verbs(WORKLOAD, file, raw)
 
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Metrics]:
     """The folder with prepared scenes and a teacher of them, and what is known of it."""
-    project = Project(tmp_path_factory.mktemp("scenes"), "dms")
+    project = project_in(tmp_path_factory.mktemp("scenes"), "dms")
     project.run(prepare, "scenes", "raw", "prepared")
     return project.folder, project.run(teach, "scenes", "prepared", "teacher")
 
 
 @pytest.mark.parametrize("method", SEARCHES)
 def test_searches_find_a_network_inside_the_budget(taught: tuple[Path, Metrics], method: str) -> None:
-    project = Project(taught[0], method)
+    project = project_in(taught[0], method)
     found = project.run(search, "scenes-student", "prepared", "teacher", "found", part="method")
     assert 0.8 * found["budget"] <= found["cost"] <= found["budget"]
     assert found["budget"] == pytest.approx(0.5 * taught[1]["macs"])
@@ -113,7 +105,7 @@ def test_searches_find_a_network_inside_the_budget(taught: tuple[Path, Metrics],
 
 def test_a_teacher_teaches_another_family(taught: tuple[Path, Metrics]) -> None:
     """The budget is a share of the teacher's cost, whatever the student is cut out of; levels are paired by stride and by index."""
-    project = Project(taught[0], "uniform", OTHER)
+    project = project_in(taught[0], "uniform", OTHER)
     found = project.run(search, "scenes-student", "prepared", "teacher", "found", part="method")
     assert 0.8 * found["budget"] <= found["cost"] <= found["budget"] == pytest.approx(0.5 * taught[1]["macs"])
     learned = project.run(distill, "scenes-student", "prepared", "teacher", "found", "student", part="losses")
@@ -127,11 +119,11 @@ def test_a_teacher_teaches_another_family(taught: tuple[Path, Metrics]) -> None:
 
 
 def test_another_family_cannot_have_the_weights_of_its_teacher(taught: tuple[Path, Metrics]) -> None:
-    project = Project(taught[0], "uniform", OTHER.replace("scratch", "teacher"))
+    project = project_in(taught[0], "uniform", OTHER.replace("scratch", "teacher"))
     with pytest.raises(UserError, match=r"scenes-student.search - weights should be scratch where model names another network") as caught:
         params.check(project.file)
     assert "\n" not in str(caught.value)
-    project = Project(taught[0], "uniform", OTHER.replace("retinanet", "yolo"))
+    project = project_in(taught[0], "uniform", OTHER.replace("retinanet", "yolo"))
     with pytest.raises(UserError, match=r"students.scenes-student.search.model - .*'yolo'"):
         params.check(project.file)
 

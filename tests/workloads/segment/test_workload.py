@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,6 @@ from sklearn.metrics import jaccard_score
 from torch import Tensor
 from torch.nn.functional import interpolate, one_hot
 
-from stages import params
-from stages.core import machine
 from stages.core.errors import UserError
 from stages.core.files import read_json
 from stages.core.kinds import IMAGE, Metrics, Output
@@ -31,6 +28,7 @@ from stages.workloads.segment.crop import VOID
 from stages.workloads.segment.sample import Batch
 from tests.core.cutting import random_architecture
 from tests.workloads.segment.raws import NETWORKS, SCENES, SIZES, builder
+from tests.workloads.verbs import Verbs
 
 PARAMS = """
 seed: 0
@@ -70,32 +68,24 @@ SEARCHES = {
 DMS = "{fit: {epochs: 2, learning_rate: 1.0e-3}, structure_learning_rate: 5.0e-2}"
 
 
-class Project:
-    """A params.yaml with scenes, and a place for everything that the verbs write."""
-
-    def __init__(self, folder: Path, method: str, settings: str) -> None:
-        self.folder, self.file, self.raw = folder, folder / f"{method}.yaml", folder / "scenes.json"
-        self.raw.write_text(json.dumps(json.loads(SCENES.read_text()) | {"counts": {"train": 80, "valid": 16, "test": 16}}))
-        self.file.write_text(PARAMS.format(raw=self.raw, method=method, settings=settings))
-        params.check(self.file)
-
-    def run(self, verb: Callable[..., Metrics], name: str, *places: str, part: str = "") -> Metrics:
-        block = params.read(self.file, verb.__name__, name)
-        paths = {place: self.raw if place == "raw" else self.folder / place for place in places}
-        parts = [block.parts[part]] if part else []
-        return verb(block.settings, WORKLOAD, *parts, **paths, rng=machine.seed(0), log=lambda record: None)
+def project_in(folder: Path, method: str, settings: str) -> Verbs:
+    """A params.yaml with a few scenes."""
+    file, raw = folder / f"{method}.yaml", folder / "scenes.json"
+    raw.write_text(json.dumps(json.loads(SCENES.read_text()) | {"counts": {"train": 80, "valid": 16, "test": 16}}))
+    file.write_text(PARAMS.format(raw=raw, method=method, settings=settings))
+    return Verbs(WORKLOAD, file, raw)
 
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Metrics]:
     """The folder with prepared scenes and a teacher of them, and what is known of it."""
-    project = Project(tmp_path_factory.mktemp("scenes"), "dms", DMS)
+    project = project_in(tmp_path_factory.mktemp("scenes"), "dms", DMS)
     project.run(prepare, "scenes", "raw", "prepared")
     return project.folder, project.run(teach, "scenes", "prepared", "teacher")
 
 
 def test_the_five_verbs(taught: tuple[Path, Metrics]) -> None:
-    project, facts = Project(taught[0], "dms", DMS), taught[1]
+    project, facts = project_in(taught[0], "dms", DMS), taught[1]
     assert facts["valid_pixel_accuracy"] > 0.9
     assert facts["valid_miou"] > 0.12  # the ground alone gives 1 / 11 of 0.9
     found = project.run(search, "scenes-student", "prepared", "teacher", "found", part="method")
@@ -110,7 +100,7 @@ def test_the_five_verbs(taught: tuple[Path, Metrics]) -> None:
 
 @pytest.mark.parametrize("method", SEARCHES)
 def test_other_searches_find_a_network_inside_the_budget(taught: tuple[Path, Metrics], method: str) -> None:
-    project = Project(taught[0], method, SEARCHES[method])
+    project = project_in(taught[0], method, SEARCHES[method])
     found = project.run(search, "scenes-student", "prepared", "teacher", "found", part="method")
     assert 0.85 * found["budget"] <= found["cost"] <= found["budget"]
 
