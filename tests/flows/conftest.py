@@ -125,6 +125,8 @@ def fresh_template(tmp_path_factory: pytest.TempPathFactory, _environment: None)
         (folder / "stages" / name / "part.py").write_text("# code\n")
     for name in ("prepare", "teach", "search", "distill", "evaluate", "compare", "__init__", "searches/uniform", "searches/random"):
         (folder / "stages" / f"{name}.py").write_text(f"# {name}\n")
+    for name in ("process", "errors"):
+        shutil.copy(REPOSITORY / f"stages/core/{name}.py", folder / "stages/core")
     shutil.copy(HERE / "stub.py", folder / "stages" / "__main__.py")
     shutil.copy(HERE / "stub_track.py", folder / "stages" / "track.py")
     for name in ("dvc.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
