@@ -16,6 +16,8 @@ import yaml
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
+from stages import params as settings
+
 ROOT = Path(__file__).parents[1]
 STAGES = ROOT / "stages"
 VERBS = ("prepare", "teach", "search", "distill", "evaluate", "compare")
@@ -158,8 +160,11 @@ def test_every_stage_declares_what_its_verb_and_parts_use(tmp_path):
     assert {name: found for name, stage in stages.items() if (found := problems(stage, params))} == {}
 
 
-def test_the_committed_parameters_resolve_too(tmp_path):
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+@pytest.mark.parametrize("file", [ROOT / "params.yaml", *ROOT.glob("docs/examples/*.yaml")], ids=lambda file: file.stem)
+def test_the_committed_parameters_resolve_too(tmp_path, file):
+    settings.check(file)
+    params = yaml.safe_load(file.read_text())
+    assert all((ROOT / teacher["raw"]).exists() for teacher in params["teachers"].values())
     stages = resolve(tmp_path, PIPELINE, params)
     assert {name: found for name, stage in stages.items() if (found := problems(stage, params))} == {}
 

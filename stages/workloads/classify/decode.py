@@ -24,10 +24,12 @@ class Form:
 
 def decode(place: str, content: bytes, form: Form) -> np.ndarray:
     """(channel, height, width), uint8. Raises UserError, beginning with `place`, at what is no picture of eight bits."""
-    picture = plain(place, opened(place, content), form.channels)
-    if form.size:
-        picture = ImageOps.fit(picture, (form.size, form.size), Image.Resampling.BILINEAR)
-    return pixels(picture)
+    return pixels(fitted(plain(place, opened(place, content), form.channels), form.size))
+
+
+def fitted(picture: Image.Image, size: int | None) -> Image.Image:
+    """In that height and width, if there is one."""
+    return ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR) if size else picture
 
 
 def stack(pictures: Iterable[tuple[str, bytes]], form: Form) -> np.ndarray:

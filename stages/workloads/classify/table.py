@@ -13,8 +13,9 @@ import torch
 from stages.core.errors import UserError
 from stages.core.files import read_json
 from stages.core.kinds import Output, Question, Table
-from stages.core.picture_table import example, keep
-from stages.workloads.classify.decode import Form, decode
+from stages.core.picture import pixels
+from stages.core.picture_table import example, keep, row_picture
+from stages.workloads.classify.decode import fitted
 from stages.workloads.classify.sample import Batch
 
 ROWS = 256
@@ -35,18 +36,16 @@ def ask(context: Path, table: pa.Table) -> Question[Batch]:
 
 
 def _batches(facts: Mapping[str, Any], images: pa.ChunkedArray) -> Iterator[Batch]:
-    size = (facts["height"], facts["width"])
-    form = Form(facts["channels"], size[0] if size[0] == size[1] else None)
     unit = torch.tensor([facts["mean"], facts["deviation"]])
     for first in range(0, len(images), ROWS):
-        part = images.slice(first, ROWS).to_pylist()
-        arrays = [_picture(first + place, content, form, size) for place, content in enumerate(part)]
-        image = torch.from_numpy(np.stack(arrays))
+        places = enumerate(images.slice(first, ROWS).to_pylist(), start=first)
+        image = torch.from_numpy(np.stack([_picture(row, content, facts) for row, content in places]))
         yield Batch(image, torch.zeros(len(image), dtype=torch.int64), unit)
 
 
-def _picture(row: int, content: bytes, form: Form, size: tuple[int, int]) -> np.ndarray:
-    picture = decode(f"row {row}", content, form)
+def _picture(row: int, content: bytes, facts: Mapping[str, Any]) -> np.ndarray:
+    size = (facts["height"], facts["width"])
+    picture = pixels(fitted(row_picture(row, content, facts), size[0] if size[0] == size[1] else None))
     if picture.shape[1:] != size:
         got = " by ".join(map(str, picture.shape[1:]))
         raise UserError(f"row {row} - wanted a picture of {size[0]} by {size[1]} pixels, as in training - got {got}")

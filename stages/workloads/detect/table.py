@@ -14,8 +14,8 @@ from torch import Tensor
 
 from stages.core.files import read_json
 from stages.core.kinds import Output, Question, Table
-from stages.core.picture import opened, pixels, plain
-from stages.core.picture_table import example, keep
+from stages.core.picture import pixels
+from stages.core.picture_table import example, keep, row_picture
 from stages.workloads.detect.answer import Answer
 from stages.workloads.detect.boxes import area
 from stages.workloads.detect.detections import detections
@@ -71,7 +71,7 @@ def _batches(facts: Mapping[str, Any], images: pa.ChunkedArray) -> Iterator[Aske
     unit, names = torch.tensor([facts["mean"], facts["deviation"]]), tuple(facts["names"])
     for first in range(0, len(images), ROWS):
         places = enumerate(images.slice(first, ROWS).to_pylist(), start=first)
-        pictures = [plain(f"row {row}", opened(f"row {row}", content), facts["channels"]) for row, content in places]
+        pictures = [row_picture(row, content, facts) for row, content in places]
         framed, scales = zip(*(fitted(picture, (facts["height"], facts["width"])) for picture in pictures), strict=True)
         image = torch.from_numpy(np.stack([pixels(picture) for picture in framed]))
         given = torch.tensor([picture.size * 2 for picture in pictures], dtype=torch.float64)

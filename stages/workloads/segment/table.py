@@ -15,8 +15,8 @@ from torch import Tensor
 
 from stages.core.files import read_json
 from stages.core.kinds import Output, Question, Table
-from stages.core.picture import opened, pixels, plain
-from stages.core.picture_table import coded, example, keep
+from stages.core.picture import pixels
+from stages.core.picture_table import coded, example, keep, row_picture
 from stages.workloads.segment.crop import VOID
 from stages.workloads.segment.sample import Batch
 
@@ -70,7 +70,7 @@ def _batches(facts: Mapping[str, Any], images: pa.ChunkedArray) -> Iterator[Aske
     size, unit = (facts["height"], facts["width"]), torch.tensor([facts["mean"], facts["deviation"]])
     for first in range(0, len(images), ROWS):
         places = enumerate(images.slice(first, ROWS).to_pylist(), start=first)
-        pictures = [plain(f"row {row}", opened(f"row {row}", content), facts["channels"]) for row, content in places]
+        pictures = [row_picture(row, content, facts) for row, content in places]
         fitted = [pixels(ImageOps.fit(picture, size[::-1], Image.Resampling.BILINEAR)) for picture in pictures]
         nothing = torch.full((len(fitted), *size), VOID, dtype=torch.uint8)
         given = torch.tensor([(picture.height, picture.width) for picture in pictures])
