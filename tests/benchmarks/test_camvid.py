@@ -1,0 +1,56 @@
+"""The benchmarks of segmentation: choices are made on some seeds, and gains are measured on others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import _cells, camvid, camvid_gains
+from stages.core.files import write_json
+from tests.workloads.segment.raws import coded, masks, pixels, table
+
+SPLITS = ["train"] * 9 + ["test"] * 3
+NAMES = [f"0001TP_{row}" for row in range(6)] + [f"0006R0_{row}" for row in range(6)]
+FIT = {"epochs": 1, "optimizer": "adamw"}
+SMALL: dict[str, Any] = {
+    "prepare": {"valid_names": "0006R0", "size": [24, 32]},
+    "model": {"stem": "small", "width": 4, "blocks": [1, 1], "dilated": 1, "bins": [1, 2], "head": 4},
+    "data": {"batch_size": 3},
+    "fit": {**FIT, "learning_rate": 1e-2},
+}
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a few pictures, on which both benchmarks are short."""
+    images, numbers = pixels(12, height=24, width=32), masks(12, height=24, width=32)
+    table(tmp_path / "camvid-240.parquet", list(map(coded, images)), list(map(coded, numbers)), split=SPLITS, id=NAMES)
+    losses = {"student+pearson": (camvid.LOSSES["student+pearson"][0], (0.5, 2.0))}
+    patches = {"settings": camvid.settings | SMALL | {"seeds": [1]}, "LOSSES": losses, "_FIT": FIT, "_RATES": (1e-2,)}
+    for name, value in patches.items():
+        monkeypatch.setattr(camvid, name, value)
+    monkeypatch.setitem(camvid._SEARCH, "budget", {"unit": "macs", "share": 0.8})
+    monkeypatch.setattr(camvid_gains, "settings", {"seeds": [2, 3]})
+    monkeypatch.setattr(camvid_gains, "RESULTS", tmp_path)
+    monkeypatch.setattr(_cells, "WORK", tmp_path / "work")
+    return tmp_path
+
+
+def test_gains_are_those_of_the_chosen_weights_on_other_seeds(small: Path):
+    rows = camvid.run(small)
+    chosen = {row["method"]: row["mean"] for row in rows if row["metric"] == "chosen"}
+    assert set(chosen) == {"student", "student+pearson"}
+    write_json(small / "camvid.json", {"rows": rows})
+    found = {(row["method"], row["metric"]): row for row in camvid_gains.run(small)}
+    assert {method for method, _ in found} == {"teacher", *chosen}
+    assert {row["seeds"] for row in found.values()} == {2}
+    gain = found["student+pearson", "miou"]["mean"] - found["student", "miou"]["mean"]
+    assert found["student+pearson", "miou_gain"]["mean"] == pytest.approx(gain)
+    folders = {path.name.rpartition("-")[0] for path in (small / "work").glob("*pearson*-[23]-*")}
+    assert folders == {f"camvid-240-student+pearson ({chosen['student+pearson']:g})-{seed}" for seed in (2, 3)}
+
+
+def test_no_seed_has_a_part_in_both():
+    assert not set(camvid_gains.settings["seeds"]) & set(camvid.settings["seeds"])
