@@ -74,3 +74,17 @@ def row(group: str, method: str, metric: str, values: list[float]) -> Row:
     """Mean and sample standard deviation."""
     spread = stdev(values) if len(values) > 1 else 0.0
     return {"set": group, "method": method, "metric": metric, "mean": fmean(values), "sd": spread, "seeds": len(values)}
+
+
+def gains(cells: Iterable[Cell], over: str, metric: str) -> list[Row]:
+    """Rows of `<metric>_gain`: how far each method of a set is above the method `over`, seed by seed, where both are measured."""
+    found = {(cell.set, cell.method, cell.seed): _measured(cell, metric) for cell in cells if cell.done}
+    ahead: dict[tuple[str, str], list[float]] = {}
+    for (group, method, seed), value in found.items():
+        if method != over and (group, over, seed) in found:
+            ahead.setdefault((group, method), []).append(value - found[group, over, seed])
+    return [row(group, method, f"{metric}_gain", values) for (group, method), values in ahead.items()]
+
+
+def _measured(cell: Cell, metric: str) -> float:
+    return float(read_json(cell.folder / "metrics.json")[cell.set][metric])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmarks.__main__ import RESULTS
 from benchmarks._cells import Row
+from stages.core.files import read_json
 
 
 def named(method: str, value: float) -> str:
@@ -23,3 +25,14 @@ def chosen(rows: Sequence[Row], method: str, values: Sequence[float]) -> list[Ro
     value = best(rows, method, values)
     own = [row | {"method": method} for row in rows if row["method"] == named(method, value)]
     return [*own, own[0] | {"metric": "chosen", "mean": value, "sd": 0.0}]
+
+
+def recorded(benchmark: str) -> dict[str, float]:
+    """The value of each method that has one in the results of a benchmark."""
+    rows: list[Row] = read_json(RESULTS / f"{benchmark}.json")["rows"]
+    return {row["method"]: row["mean"] for row in rows if row["metric"] == "chosen"}
+
+
+def unnamed(row: Row) -> Row:
+    """A row under the method's own name."""
+    return row | {"method": row["method"].partition(" ")[0]}

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from torch import nn
 
-from benchmarks._cells import Cell, Row, measure, row
+from benchmarks._cells import Cell, Row, measure
 from stages import find
 from stages.core import checkpoint, cost, machine
 from stages.core.files import read_json, write_json
@@ -49,17 +49,6 @@ def run(workload: Workload[Any], sets: Iterable[Set], students: Mapping[str, Blo
     blocks: dict[str, Block] = {"teacher": {}, **students}
     cells = [cell(entry, name, seed, block) for seed in seeds for entry in sets for name, block in blocks.items()]
     return measure(cells, lambda cell: {cell.set: measured(workload, cell, by_name[cell.set])})
-
-
-def gains(entry: Set, students: Mapping[str, Block], seeds: Iterable[int], over: str, metric: str) -> list[Row]:
-    """Rows of `<metric>_gain`: how far each student is above the one named `over`, seed by seed, where both are measured."""
-    pairs = {name: [[cell(entry, one, seed, students[one]) for one in (name, over)] for seed in seeds] for name in students if name != over}
-    done = {name: [[_of(one, metric) for one in pair] for pair in cells if all(one.done for one in pair)] for name, cells in pairs.items()}
-    return [row(entry.name, name, f"{metric}_gain", [own - other for own, other in found]) for name, found in done.items() if found]
-
-
-def _of(cell: Cell, metric: str) -> float:
-    return float(read_json(cell.folder / "metrics.json")[cell.set][metric])
 
 
 def cell(entry: Set, name: str, seed: int, block: Block) -> Cell:

@@ -6,6 +6,7 @@ The weight of each loss is the one with the best mean score on the validation sp
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,31 +48,33 @@ settings: dict[str, Any] = {
 
 def run(data: Path) -> list[Row]:
     """`data` holds bccd-320/bccd-320.parquet. Beside the test split: `valid_map_<epoch>`, the validation score on the way."""
-    raw = data / "bccd-320" / "bccd-320.parquet"
-    sets = {teacher: _students.Set("bccd-320", raw, settings["prepare"], _teach(model)) for teacher, model in settings["teachers"].items()}
-    cells = [cell for seed in settings["seeds"] for cell in _cells(seed)]
-    rows = measure(cells, lambda cell: {cell.set: _measured(cell, sets[cell.method.partition("->")[0]])})
-    losses = {_taught(teacher, loss): weights for teacher in settings["teachers"] for loss, weights in settings["weights"].items()}
+    losses = {f"{teacher}->retinanet+{loss}": weights for teacher in settings["teachers"] for loss, weights in settings["weights"].items()}
+    rows = measured(data, [cell for seed in settings["seeds"] for cell in cells(seed, losses)])
     found = [row for method, weights in losses.items() for row in chosen(rows, method, weights)]
     alone = [row for row in rows if "+" not in row["method"]]
     return alone + found + [row for row in rows if "+" in row["method"] and row["metric"] in ("map", "valid")]
 
 
-def _cells(seed: int) -> list[Cell]:
-    """A seed's teachers and their students; alone, the student is the same for both, and stands with the teacher of its family."""
+def measured(data: Path, cells: list[Cell]) -> list[Row]:
+    """Rows for all seeds of some cells."""
+    raw = data / "bccd-320" / "bccd-320.parquet"
+    sets = {teacher: _students.Set("bccd-320", raw, settings["prepare"], _teach(model)) for teacher, model in settings["teachers"].items()}
+    return measure(cells, lambda cell: {cell.set: _metrics(cell, sets[cell.method.partition("->")[0]])})
+
+
+def cells(seed: int, losses: Mapping[str, Sequence[float]]) -> list[Cell]:
+    """A seed's teachers and their students, `losses` being methods with the weights to be tried.
+
+    Alone, the student is the same for both, and stands with the teacher of its family.
+    """
     methods: dict[str, Block] = {teacher: {} for teacher in settings["teachers"]} | {"retinanet->alone": _student([])}
-    for teacher in settings["teachers"]:
-        for loss, block in settings["losses"].items():
-            tried = {named(_taught(teacher, loss), weight): [block | {"weight": weight}] for weight in settings["weights"][loss]}
-            methods |= {method: _student(losses) for method, losses in tried.items()}
+    for method, weights in losses.items():
+        loss = settings["losses"][method.rpartition("+")[2]]
+        methods |= {named(method, weight): _student([loss | {"weight": weight}]) for weight in weights}
     return [
         Cell("bccd-320", method, seed, {"prepare": settings["prepare"], "teach": _teach(_model(method)), "student": block})
         for method, block in methods.items()
     ]
-
-
-def _taught(teacher: str, loss: str) -> str:
-    return f"{teacher}->retinanet+{loss}"
 
 
 def _model(method: str) -> Block:
@@ -89,7 +92,7 @@ def _student(losses: list[Block]) -> Block:
     return {"search": search, "distill": {"losses": losses, "start": "fresh", "fit": settings["distill"]}}
 
 
-def _measured(cell: Cell, entry: _students.Set) -> Metrics:
+def _metrics(cell: Cell, entry: _students.Set) -> Metrics:
     metrics = _students.measured(WORKLOAD, cell, entry)
     curve = cell.folder / "student" / "curve.csv"
     if not curve.exists():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import _cells, camvid, camvid_gains
+from benchmarks import _cells, _choices, camvid, camvid_gains
 from stages.core.files import write_json
 from tests.workloads.segment.raws import coded, masks, pixels, table
 
@@ -33,7 +33,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(camvid, name, value)
     monkeypatch.setitem(camvid._SEARCH, "budget", {"unit": "macs", "share": 0.8})
     monkeypatch.setattr(camvid_gains, "settings", {"seeds": [2, 3]})
-    monkeypatch.setattr(camvid_gains, "RESULTS", tmp_path)
+    monkeypatch.setattr(_choices, "RESULTS", tmp_path)
     monkeypatch.setattr(_cells, "WORK", tmp_path / "work")
     return tmp_path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import _cells
-from benchmarks._cells import Cell, measure
+from benchmarks._cells import Cell, gains, measure
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +43,17 @@ def test_an_interruption_keeps_what_is_done():
 
     (row,) = measure(CELLS, run)
     assert row["seeds"] == 1
+
+
+def test_gains_are_over_another_method_with_the_same_seed():
+    values = {"alone": (0.5, 0.9, 0.1), "taught": (0.75, 0.85, None)}
+    cells = [Cell("graph", method, seed, {}) for seed in (1, 2, 3) for method in values]
+    measured = {method: dict(zip((1, 2, 3), found, strict=True)) for method, found in values.items()}
+    measure(
+        [cell for cell in cells if measured[cell.method][cell.seed] is not None],
+        lambda cell: {"graph": {"quality": measured[cell.method][cell.seed], "other": 9.0}},
+    )
+    [row] = gains(cells, "alone", "quality")
+    assert (row["set"], row["method"], row["metric"], row["seeds"]) == ("graph", "taught", "quality_gain", 2)
+    assert row["mean"] == pytest.approx(0.1)
+    assert row["sd"] == pytest.approx(0.3 / 2**0.5)
