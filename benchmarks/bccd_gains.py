@@ -10,7 +10,7 @@ from benchmarks._cells import Row, gains
 from benchmarks._choices import recorded, unnamed
 
 name = "bccd_gains"
-expected_seconds = 4000
+expected_seconds = 3200
 needs_data = True
 settings: dict[str, Any] = bccd.settings | {"seeds": [3, 4, 5, 6]}
 

@@ -10,7 +10,7 @@ from benchmarks._cells import gains
 from benchmarks._choices import named, recorded, unnamed
 
 name = "camvid_gains"
-expected_seconds = 8000
+expected_seconds = 6200
 needs_data = True
 settings: dict[str, Any] = camvid.settings | {"seeds": [45, 46, 47, 48, 49, 50]}
 
