@@ -27,10 +27,10 @@ def chosen(rows: Sequence[Row], method: str, values: Sequence[float]) -> list[Ro
     return [*own, own[0] | {"metric": "chosen", "mean": value, "sd": 0.0}]
 
 
-def recorded(benchmark: str) -> dict[str, float]:
-    """The value of each method that has one in the results of a benchmark."""
+def recorded(benchmark: str) -> list[Row]:
+    """The rows `chosen` in the results of a benchmark."""
     rows: list[Row] = read_json(RESULTS / f"{benchmark}.json")["rows"]
-    return {row["method"]: row["mean"] for row in rows if row["metric"] == "chosen"}
+    return [row for row in rows if row["metric"] == "chosen"]
 
 
 def unnamed(row: Row) -> Row:

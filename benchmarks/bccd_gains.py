@@ -17,8 +17,9 @@ settings: dict[str, Any] = bccd.settings | {"seeds": [3, 4, 5, 6]}
 
 def run(data: Path) -> list[Row]:
     """`data` holds bccd-320/bccd-320.parquet. Weights are those in the results of `bccd`, from seeds of its own."""
-    losses = {method: [weight] for method, weight in recorded(bccd.name).items()}
+    chosen = recorded(bccd.name)
+    losses = {row["method"]: [row["mean"]] for row in chosen}
     cells = [cell for seed in settings["seeds"] for cell in bccd.cells(seed, losses)]
     rows = [row for row in bccd.measured(data, cells) if row["metric"] in ("map", "map_50", "valid")]
     rows += [row for metric in ("map", "valid") for row in gains(cells, "retinanet->alone", metric)]
-    return [unnamed(row) for row in rows]
+    return [unnamed(row) for row in rows + chosen]

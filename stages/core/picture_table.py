@@ -41,7 +41,7 @@ def row_picture(row: int, content: bytes, facts: Mapping[str, Any]) -> Image.Ima
     shape = (facts["channels"], facts["height"], facts["width"])
     if len(content) == math.prod(shape) and not content.startswith(_CODED):
         array = np.frombuffer(content, dtype=np.uint8).reshape(shape)
-        return Image.fromarray(array[0] if len(array) == 1 else np.ascontiguousarray(array.transpose(1, 2, 0)))
+        return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
     return plain(f"row {row}", opened(f"row {row}", content), facts["channels"])
 
 

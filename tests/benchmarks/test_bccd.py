@@ -63,10 +63,11 @@ def test_rows_hold_the_test_split_and_the_way_of_the_validation_score(small):
 
 def test_gains_are_those_of_the_chosen_weights_on_other_seeds(small):
     chosen = {"fcos->retinanet+pearson": 3.0, "retinanet->retinanet+pearson": 1.0}
-    rows = [{"method": method, "metric": "chosen", "mean": weight} for method, weight in chosen.items()]
+    rows = [{"method": method, "metric": "chosen", "mean": weight, "seeds": 3} for method, weight in chosen.items()]
     write_json(small / "bccd.json", {"rows": rows})
     found = {(row["method"], row["metric"]): row for row in bccd_gains.run(small)}
-    assert {row["seeds"] for row in found.values()} == {2}
+    assert {method: found[method, "chosen"]["mean"] for method in chosen} == chosen
+    assert {row["seeds"] for (_, metric), row in found.items() if metric != "chosen"} == {2}
     assert {method for method, metric in found if metric == "map_gain"} == {"fcos", "retinanet", *chosen}
     gain = found["fcos->retinanet+pearson", "map"]["mean"] - found["retinanet->alone", "map"]["mean"]
     assert found["fcos->retinanet+pearson", "map_gain"]["mean"] == pytest.approx(gain)
