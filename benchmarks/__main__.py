@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import benchmarks
-from stages.core.files import write_json
+from stillhouse.contracts.files import write_json
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is loaded, which the benchmarks do
 RESULTS = Path(__file__).parent / "results"

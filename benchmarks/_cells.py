@@ -12,8 +12,8 @@ from typing import Any
 
 from rich.console import Console
 
-from stages.core.files import read_json, write_json
-from stages.core.kinds import Metrics
+from stillhouse.contracts.data import Metrics
+from stillhouse.contracts.files import read_json, write_json
 
 ROOT = Path(__file__).parent.parent
 WORK = ROOT / ".work" / "benchmarks"

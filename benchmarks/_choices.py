@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.__main__ import RESULTS
 from benchmarks._cells import Row
-from stages.core.files import read_json
+from stillhouse.contracts.files import read_json
 
 
 def named(method: str, value: float) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from stages.core.kinds import Batches, Data, Metrics, Output
-from stages.workloads.temporal_graph import WORKLOAD
-from stages.workloads.temporal_graph.batch import Batch
+from stillhouse.contracts.data import Batches, Data, Metrics
+from stillhouse.contracts.output import Output
+from stillhouse.workloads.graphs.temporal import WORKLOAD
+from stillhouse.workloads.graphs.temporal.batch import Batch
 
 PENALTIES = (0.0, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 Rule = Callable[[Batch], Tensor]

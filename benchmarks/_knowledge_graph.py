@@ -14,15 +14,17 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from benchmarks._cells import Cell, Row, measure
-from stages.core import checkpoint, machine
-from stages.core.files import read_json, write_json
-from stages.core.fit import FitSettings
-from stages.core.kinds import Data, Metrics, Output, Workload
-from stages.core.score import EVALUATION_SEED, score
-from stages.prepare import prepare
-from stages.teach import TeachSettings, teach
-from stages.workloads.knowledge_graph import WORKLOAD
-from stages.workloads.knowledge_graph.graph import Batch, triple_codes
+from stillhouse.contracts.data import Data, Metrics
+from stillhouse.contracts.files import read_json, write_json
+from stillhouse.contracts.output import Output
+from stillhouse.contracts.parts import Workload
+from stillhouse.stages.prepare import prepare
+from stillhouse.stages.teach import TeachSettings, teach
+from stillhouse.training import checkpoint, machine
+from stillhouse.training.fit import FitSettings
+from stillhouse.training.score import EVALUATION_SEED, score
+from stillhouse.workloads.graphs.knowledge import WORKLOAD
+from stillhouse.workloads.graphs.knowledge.graph import Batch, triple_codes
 
 LISTS = ("clean", "authors")
 

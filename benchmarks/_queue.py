@@ -13,21 +13,22 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from benchmarks._cells import Cell, Row, measure
-from stages.core import checkpoint, machine
-from stages.core.files import read_json, write_json
-from stages.core.fit import FitSettings
-from stages.core.kinds import Batches, Data, Metrics, Output
-from stages.core.score import score
-from stages.distill import DistillSettings, WeightedLoss, distill
-from stages.losses.logits import LOSS as LOGITS
-from stages.prepare import prepare
-from stages.search import Budget, SearchSettings, search
-from stages.searches.dms import SEARCH as DMS
-from stages.teach import TeachSettings, teach
-from stages.workloads.queue import WORKLOAD
-from stages.workloads.queue.batch import Batch
-from stages.workloads.queue.chain import Chain
-from stages.workloads.queue.gradients import Exact
+from stillhouse.contracts.data import Batches, Data, Metrics
+from stillhouse.contracts.files import read_json, write_json
+from stillhouse.contracts.output import Output
+from stillhouse.losses.logits import LOSS as LOGITS
+from stillhouse.searches.dms import SEARCH as DMS
+from stillhouse.stages.distill import DistillSettings, WeightedLoss, distill
+from stillhouse.stages.prepare import prepare
+from stillhouse.stages.search import Budget, SearchSettings, search
+from stillhouse.stages.teach import TeachSettings, teach
+from stillhouse.training import checkpoint, machine
+from stillhouse.training.fit import FitSettings
+from stillhouse.training.score import score
+from stillhouse.workloads.queue import WORKLOAD
+from stillhouse.workloads.queue.batch import Batch
+from stillhouse.workloads.queue.chain import Chain
+from stillhouse.workloads.queue.gradients import Exact
 
 GRADIENTS: dict[str, dict[str, Any]] = {
     "infinity": {"method": "infinity"},

@@ -9,10 +9,10 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from stages.core import cost
-from stages.core.cost import Cost
-from stages.core.space import masked
-from stages.core.structure import Structure, resource_loss
+from stillhouse.space import cost
+from stillhouse.space.blueprint import masked
+from stillhouse.space.cost import Cost
+from stillhouse.space.structure import Structure, resource_loss
 
 Step = Callable[[], None]
 

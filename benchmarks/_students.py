@@ -12,15 +12,17 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from benchmarks._cells import Cell, Row, measure
-from stages import find
-from stages.core import checkpoint, cost, machine
-from stages.core.files import read_json, write_json
-from stages.core.kinds import Data, Metrics, Search, Workload
-from stages.core.score import EVALUATION_SEED, first_batch, score
-from stages.distill import DistillSettings, distill
-from stages.prepare import prepare
-from stages.search import SearchSettings, search
-from stages.teach import TeachSettings, teach
+from stillhouse import registry
+from stillhouse.contracts.data import Data, Metrics
+from stillhouse.contracts.files import read_json, write_json
+from stillhouse.contracts.parts import Search, Workload
+from stillhouse.space import cost
+from stillhouse.stages.distill import DistillSettings, distill
+from stillhouse.stages.prepare import prepare
+from stillhouse.stages.search import SearchSettings, search
+from stillhouse.stages.teach import TeachSettings, teach
+from stillhouse.training import checkpoint, machine
+from stillhouse.training.score import EVALUATION_SEED, first_batch, score
 
 Block = dict[str, Any]
 
@@ -120,7 +122,7 @@ def _teacher(workload: Workload[Any], cell: Cell, entry: Set) -> Path:
 def _student(workload: Workload[Any], cell: Cell, block: Block, method: Search | None) -> Path:
     """The folder of the student."""
     found, student = cell.folder / "found", cell.folder / "student"
-    method = method or find.search(block["search"]["method"])
+    method = method or registry.search(block["search"]["method"])
     data = workload.data_settings(**cell.settings["teach"]["data"])
     looked = workload.data_settings(**cell.settings["teach"]["data"] | block["search"].get("data", {}))
     own = {"settings": method.settings(**block["search"].get("settings", {})), "data": looked}
@@ -132,7 +134,7 @@ def _student(workload: Workload[Any], cell: Cell, block: Block, method: Search |
     facts = search(wanted, workload, method, **given, found=found, rng=machine.seed(cell.seed))
     searched = time.process_time() - started
     named = block["distill"]["losses"]
-    losses = [find.loss(item["loss"]) for item in named]
+    losses = [registry.loss(item["loss"]) for item in named]
     items = [item | {"settings": loss.settings(**item.get("settings", {}))} for item, loss in zip(named, losses, strict=True)]
     how = DistillSettings(**block["distill"] | {"losses": items, "data": data})
     best = distill(how, workload, losses, **given, found=found, student=student, rng=machine.seed(cell.seed))

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.workloads.temporal_graph.batch import Batch
+from stillhouse.workloads.graphs.temporal.batch import Batch
 
 PACKAGE = "torch_geometric_temporal"
 MODELS: dict[str, Callable[[Any, int, int], nn.Module]] = {

@@ -13,8 +13,8 @@ from typing import Any
 from benchmarks import _students
 from benchmarks._cells import Cell, Row, measure
 from benchmarks._choices import chosen, named
-from stages.core.kinds import Metrics
-from stages.workloads.detect import WORKLOAD
+from stillhouse.contracts.data import Metrics
+from stillhouse.workloads.pictures.detect import WORKLOAD
 
 name = "bccd"
 expected_seconds = 5400

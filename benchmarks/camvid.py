@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks import _students
 from benchmarks._choices import best, chosen, named
-from stages.workloads.segment import WORKLOAD
+from stillhouse.workloads.pictures.segment import WORKLOAD
 
 name = "camvid"
 expected_seconds = 5400

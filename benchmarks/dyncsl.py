@@ -11,10 +11,11 @@ import torch
 
 from benchmarks import _temporal_graph
 from benchmarks._cells import WORK
-from stages.core.files import write_json
-from stages.core.kinds import Batches, Data, Workload
-from stages.workloads.temporal_graph import WORKLOAD
-from stages.workloads.temporal_graph.batch import Batch
+from stillhouse.contracts.data import Batches, Data
+from stillhouse.contracts.files import write_json
+from stillhouse.contracts.parts import Workload
+from stillhouse.workloads.graphs.temporal import WORKLOAD
+from stillhouse.workloads.graphs.temporal.batch import Batch
 
 name = "dyncsl"
 expected_seconds = 1800

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from benchmarks import _knowledge_graph, _methods
-from stages.core.kinds import Output
-from stages.workloads.knowledge_graph import WORKLOAD
-from stages.workloads.knowledge_graph.graph import Batch
-from stages.workloads.knowledge_graph.isdea import Isdea, IsdeaSettings
+from stillhouse.contracts.output import Output
+from stillhouse.workloads.graphs.knowledge import WORKLOAD
+from stillhouse.workloads.graphs.knowledge.graph import Batch
+from stillhouse.workloads.graphs.knowledge.isdea import Isdea, IsdeaSettings
 
 name = "fd2"
 expected_seconds = 900

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.isdea_literal import literal_scores
-from stages.core.kinds import Output
-from stages.workloads.knowledge_graph.graph import Batch, Graph
-from stages.workloads.knowledge_graph.isdea import Isdea, IsdeaSettings
-from stages.workloads.knowledge_graph.isdea_plus import IsdeaPlus, IsdeaPlusSettings
-from stages.workloads.knowledge_graph.prepare import Numbering
-from stages.workloads.knowledge_graph.ranking import loss
-from stages.workloads.knowledge_graph.read import read
-from stages.workloads.knowledge_graph.sample import DataSettings, Training
+from stillhouse.contracts.output import Output
+from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph
+from stillhouse.workloads.graphs.knowledge.isdea import Isdea, IsdeaSettings
+from stillhouse.workloads.graphs.knowledge.isdea_plus import IsdeaPlus, IsdeaPlusSettings
+from stillhouse.workloads.graphs.knowledge.prepare import Numbering
+from stillhouse.workloads.graphs.knowledge.ranking import loss
+from stillhouse.workloads.graphs.knowledge.read import read
+from stillhouse.workloads.graphs.knowledge.sample import DataSettings, Training
 
 BASE = {"nodes": 2000, "relations": 40, "edges": 8000}
 """The random graph of which one size varies."""

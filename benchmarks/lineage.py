@@ -18,10 +18,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from flows import lineage
-from stages.record import Execution, Item, Record
-from stages.track import answers, entities
-from stages.track.store import Store, opened
+from stillhouse import lineage
+from stillhouse.record.run_record import Execution, Item, RunRecord
+from stillhouse.tracking import entities, queries
+from stillhouse.tracking.store import Store, opened
 
 name = "lineage"
 expected_seconds = 120
@@ -44,7 +44,7 @@ def run(data: Path | None = None) -> list[dict[str, Any]]:
             ways: dict[str, Callable[[], int]] = {
                 "the question alone": lambda: len(lineage.forward(place, str(place / RAW))["models"]),
                 "the whole command": lambda: len(_command(place)),
-                "reading all runs by MLflow's client": lambda: _models(answers.runs(store.client, store.experiment)),
+                "reading all runs by MLflow's client": lambda: _models(queries.runs(store.client, store.experiment)),
                 "importing MLflow": _import,
             }
             return [_row(method, way, count) for method, way in ways.items()]
@@ -79,7 +79,7 @@ def fill(store: Store) -> int:
     return count
 
 
-def records() -> Iterator[Record]:
+def records() -> Iterator[RunRecord]:
     """Every preparation of one raw file, every teacher of each, every student of those."""
     raw = Item(RAW, hashlib.md5(b"{}").hexdigest(), model=False)
     for p in range(settings["prepared"]):
@@ -98,18 +98,18 @@ def _item(owner: str, what: str, *which: int) -> Item:
     return Item(f"data/{owner}/{what}", hashlib.md5(f"{what}{which}".encode()).hexdigest() + ".dir", model=what in ("teacher", "student"))
 
 
-def _record(stage: str, inputs: list[Item], output: Item) -> Record:
+def _record(stage: str, inputs: list[Item], output: Item) -> RunRecord:
     """With the tags of a real run: hashes of code, versions, the settings that differ."""
     code = [Item(f"stages/{part}", "0" * 32 + ".dir", model=False) for part in ("core", "workloads/toy", f"{stage.partition('@')[0]}.py")]
     tags = {"dvc.stage": stage, "dvc.fingerprint": hashlib.sha256(output.md5.encode()).hexdigest(), "dvc.rev": "c" * 40}
     tags |= {f"version.{package}": "1.0" for package in ("torch", "numpy", "scipy", "pyarrow", "pydantic", "dvc", "prefect", "mlflow")}
     tags |= {"dvc.dirty": "false", "device": "cpu", "stillhouse.settings": json.dumps({f"fit.setting{i}": str(i) for i in range(12)})}
     execution = Execution("e" * 32, "", managed=True)
-    return Record(output.md5, stage, execution, "FINISHED", 1_000_000, 1_001_000, {}, tags, inputs=[*inputs, *code], output=output)
+    return RunRecord(output.md5, stage, execution, "FINISHED", 1_000_000, 1_001_000, {}, tags, inputs=[*inputs, *code], output=output)
 
 
 def _command(place: Path) -> list[Any]:
-    command = [sys.executable, "-m", "flows", "lineage", RAW, "--forward", "--json"]
+    command = [sys.executable, "-m", "stillhouse.cli", "lineage", RAW, "--forward", "--json"]
     done = subprocess.run(command, cwd=place, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
     models: list[Any] = json.loads(done.stdout)["models"]
     return models

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 from torch.utils.benchmark import Timer
 
-from stages.core.kinds import IMAGE, NODES, Feature, Layout, Loss, Output
-from stages.losses import channel, logits, margin, pearson, regression, squared
+from stillhouse.contracts.output import IMAGE, NODES, Feature, Layout, Output
+from stillhouse.contracts.parts import Loss
+from stillhouse.losses import channel, logits, margin, pearson, regression, squared
 
 name = "losses"
 expected_seconds = 60

@@ -9,7 +9,7 @@ from benchmarks import _temporal_graph
 from benchmarks._cells import WORK
 from benchmarks._floors import FORECASTS
 from benchmarks._temporal_methods import ALL, RECURRENT
-from stages.core.files import write_json
+from stillhouse.contracts.files import write_json
 
 name = "neighbours"
 expected_seconds = 3600

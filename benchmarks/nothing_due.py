@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = {
     "dvc status": ["dvc", "status"],
     "dvc repro": ["dvc", "repro"],
-    "stillhouse plan": ["flows", "plan"],
-    "stillhouse run": ["flows", "run"],
+    "stillhouse plan": ["stillhouse.cli", "plan"],
+    "stillhouse run": ["stillhouse.cli", "run"],
 }
 WORDS = {
     "dvc status": "up to date",

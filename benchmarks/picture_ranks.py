@@ -12,16 +12,17 @@ from scipy.stats import kendalltau, spearmanr
 
 from benchmarks import _students, pictures
 from benchmarks._cells import Cell, Row, measure, row
-from stages.core import checkpoint
-from stages.core.candidate import candidate, magnitudes
-from stages.core.draw import draw
-from stages.core.files import read_json
-from stages.core.kinds import Problem, Search, Settings, Trial
-from stages.core.rounding import Rounding, most_important
-from stages.core.space import Architecture, extract
-from stages.searches import gradsign, zico
-from stages.workloads.classify import WORKLOAD
-from stages.workloads.classify.sample import Batch
+from stillhouse.contracts.files import read_json
+from stillhouse.contracts.parts import Problem, Search, Trial
+from stillhouse.contracts.settings import Settings
+from stillhouse.searches import gradsign, zico
+from stillhouse.searches._candidate import candidate, magnitudes
+from stillhouse.searches._draw import draw
+from stillhouse.searches._rounding import Rounding, most_important
+from stillhouse.space.blueprint import Architecture, extract
+from stillhouse.training import checkpoint
+from stillhouse.workloads.pictures.classify import WORKLOAD
+from stillhouse.workloads.pictures.classify.sample import Batch
 
 name = "picture_ranks"
 expected_seconds = 900

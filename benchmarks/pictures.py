@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks import _students
 from benchmarks._cells import WORK
-from stages.core.files import read_parquet, write_parquet
-from stages.workloads.classify import WORKLOAD
+from stillhouse.training.files import read_parquet, write_parquet
+from stillhouse.workloads.pictures.classify import WORKLOAD
 
 name = "pictures"
 expected_seconds = 3600

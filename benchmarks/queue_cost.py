@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from benchmarks._cells import Row
-from stages.workloads.queue.gradients import Exact, Infinity, Truncated, Unrolled, draw_terms, steady_state, stopped_sum
-from stages.workloads.queue.simulate import birth_death
-from stages.workloads.queue.solve import Solver
-from stages.workloads.queue.spectrum import second_modulus
-from stages.workloads.queue.walk import Walk, births, deaths
+from stillhouse.workloads.queue.gradients import Exact, Infinity, Truncated, Unrolled, draw_terms, steady_state, stopped_sum
+from stillhouse.workloads.queue.simulate import birth_death
+from stillhouse.workloads.queue.solve import Solver
+from stillhouse.workloads.queue.spectrum import second_modulus
+from stillhouse.workloads.queue.walk import Walk, births, deaths
 
 name = "queue_cost"
 expected_seconds = 1000

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gumbel_softmax
 from torch.utils.benchmark import Timer
 
-from stages.core import cost
-from stages.core.cost import Cost
-from stages.core.space import Axis, Blueprint, Group, fixed, groups_of, masked
-from stages.core.structure import Structure, resource_loss
+from stillhouse.space import cost
+from stillhouse.space.blueprint import Axis, Blueprint, Group, fixed, groups_of, masked
+from stillhouse.space.cost import Cost
+from stillhouse.space.structure import Structure, resource_loss
 
 name = "search_cost"
 expected_seconds = 60

@@ -13,15 +13,16 @@ from torch import Tensor, nn
 
 from benchmarks._cells import Row, row
 from benchmarks._steps import Step, interleaved, plain, ratio, searching
-from stages import find
-from stages.core import cost, machine
-from stages.core.candidate import magnitudes
-from stages.core.kinds import Output
-from stages.core.rounding import Rounding
-from stages.core.space import Architecture, groups_of
-from stages.core.structure import Structure
-from stages.workloads.classify import WORKLOAD
-from stages.workloads.classify.sample import Batch
+from stillhouse import registry
+from stillhouse.contracts.output import Output
+from stillhouse.searches._candidate import magnitudes
+from stillhouse.searches._rounding import Rounding
+from stillhouse.space import cost
+from stillhouse.space.blueprint import Architecture, groups_of
+from stillhouse.space.structure import Structure
+from stillhouse.training import machine
+from stillhouse.workloads.pictures.classify import WORKLOAD
+from stillhouse.workloads.pictures.classify.sample import Batch
 
 name = "search_step"
 expected_seconds = 240
@@ -120,7 +121,7 @@ def _taught_steps(teacher: nn.Module, student: nn.Module, batch: Batch) -> dict[
     example = WORKLOAD.apply(student, batch), asked()
     steps = {"student alone": plain(lambda: task(WORKLOAD.apply(student, batch)), student), "teacher asked": plain(teacher_asked, student)}
     for method, chosen in settings["losses"].items():
-        loss = find.loss(method)
+        loss = registry.loss(method)
         module = loss.make(loss.settings(**chosen), *example).to(next(student.parameters()).device)
         steps[method] = plain(taught(module), student, module)
     return steps

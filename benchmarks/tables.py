@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stages.core.files import read_json
+from stillhouse.contracts.files import read_json
 
 ROOT = Path(__file__).parent.parent
 MS = " in ms"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks import _temporal_graph, _temporal_library
 from benchmarks._temporal_methods import OURS, PEERS, PUBLISHED, RECURRENT
-from stages.workloads.temporal_graph.batch import Batch
+from stillhouse.workloads.graphs.temporal.batch import Batch
 
 name = "temporal_speed"
 expected_seconds = 900

@@ -9,7 +9,7 @@ from benchmarks import _students, _temporal_graph
 from benchmarks._cells import ROOT
 from benchmarks._floors import FORECASTS
 from benchmarks._temporal_methods import RECURRENT
-from stages.workloads.temporal_graph import WORKLOAD
+from stillhouse.workloads.graphs.temporal import WORKLOAD
 
 name = "temporal_students"
 expected_seconds = 1800

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
-from flows.graph import Node
+from stillhouse.flows.graph import Node
 
 
 def shares(nodes: Sequence[Node], cores: int | None = None) -> dict[str, dict[str, str]]:

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from flows.graph import Node, Problem
-from flows.leash import leashed
-from flows.server import server
+from stillhouse.contracts.errors import UserError
+from stillhouse.flows.graph import Node
+from stillhouse.flows.server import server
+from stillhouse.record.leash import leashed
 
 if TYPE_CHECKING:
     from prefect import State
@@ -29,10 +30,10 @@ def execute(folder: Path, names: Sequence[str], nodes: Sequence[Node], jobs: int
     """Runs what is due among `nodes`, those that `names` stand for; returns the exit code.
 
     Raises:
-        Problem: another execution is going on in this folder, params.yaml has mistakes, or Prefect's server does not start.
+        UserError: another execution is going on in this folder, params.yaml has mistakes, or Prefect's server does not start.
     """
     with _alone(folder):
-        checking = _start(folder, "stages", "check")
+        checking = _start(folder, "stillhouse.stages", "check")
         with _tracked(folder, nodes) as outcome, server(folder) as own_server:
             _pass(checking)
             outcome.append(_flow(names, jobs, own_server))
@@ -48,7 +49,7 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Problem("another `stillhouse run` is going on in this folder: wait for it, or stop it with Ctrl-C") from None
+            raise UserError("another `stillhouse run` is going on in this folder: wait for it, or stop it with Ctrl-C") from None
         yield
 
 
@@ -64,7 +65,7 @@ def _pass(checking: subprocess.Popen[str]) -> None:
     """Waits for the verdict on params.yaml: a mistake in the last block should not come up after hours of training."""
     printed, _ = checking.communicate()
     if checking.returncode:
-        raise Problem(printed.strip())
+        raise UserError(printed.strip())
 
 
 @contextmanager
@@ -74,17 +75,17 @@ def _tracked(folder: Path, nodes: Sequence[Node]) -> Iterator[list[Status]]:
     os.environ["STILLHOUSE_EXECUTION"] = key
     plan = folder / ".work" / "plan.json"
     plan.write_text(json.dumps([dataclasses.asdict(node) for node in nodes]))
-    opening = _start(folder, "stages.track", "start", "--key", key, "--owner", str(os.getpid()))
+    opening = _start(folder, "stillhouse.tracking", "start", "--key", key, "--owner", str(os.getpid()))
     outcome: list[Status] = []
     try:
         yield outcome
-    except Problem:
+    except UserError:
         outcome.append("FAILED")
         raise
     finally:
         del os.environ["STILLHOUSE_EXECUTION"]
         opening.communicate()
-        closing = _start(folder, "stages.track", "finish", key, "--status", (outcome or ["KILLED"])[-1], "--plan", str(plan))
+        closing = _start(folder, "stillhouse.tracking", "finish", key, "--status", (outcome or ["KILLED"])[-1], "--plan", str(plan))
         printed, _ = closing.communicate()
         if printed.strip():
             print(printed.strip(), file=sys.stderr)
@@ -93,7 +94,7 @@ def _tracked(folder: Path, nodes: Sequence[Node]) -> Iterator[list[Status]]:
 def _flow(names: Sequence[str], jobs: int | None, own_server: bool) -> Status:
     from prefect import get_client
 
-    from flows import pipeline, states
+    from stillhouse.flows import pipeline, states
 
     with get_client(sync_client=True) as client:
         if own_server:

@@ -18,7 +18,8 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 
-from flows import zombies
+from stillhouse.contracts.errors import UserError
+from stillhouse.flows import zombies
 
 if TYPE_CHECKING:
     from dvc.stage import Stage
@@ -29,11 +30,7 @@ logging.getLogger("dvc").setLevel(logging.ERROR)
 State = Literal["due", "maybe", "unchanged"]
 
 
-class Problem(Exception):
-    """Something the reader can put right; its text is one sentence."""
-
-
-class Busy(Problem):
+class Busy(UserError):
     """A stage is running in this folder, so nothing can be said about what is due."""
 
 
@@ -57,7 +54,7 @@ def read(folder: Path) -> tuple[Node, ...]:
 
     Raises:
         Busy: a stage is running.
-        Problem: there is no pipeline, or dvc.yaml or params.yaml cannot be read.
+        UserError: there is no pipeline, or dvc.yaml or params.yaml cannot be read.
     """
     try:
         # DVC names stages, and paths in its messages, as seen from the working folder.
@@ -67,26 +64,26 @@ def read(folder: Path) -> tuple[Node, ...]:
     except LockError as error:
         raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error
     except DvcException as error:
-        raise Problem(" ".join(str(error).split())) from error
+        raise UserError(" ".join(str(error).split())) from error
 
 
 def root(folder: Path) -> Path:
     """The folder of the DVC repository that `folder` lies in.
 
     Raises:
-        Problem: there is none.
+        UserError: there is none.
     """
     try:
         return Path(Repo.find_root(str(folder)))
     except DvcException as error:
-        raise Problem(f"{folder} is not inside a DVC repository: go to the project's folder, or say `dvc init` in it") from error
+        raise UserError(f"{folder} is not inside a DVC repository: go to the project's folder, or say `dvc init` in it") from error
 
 
 def select(nodes: Sequence[Node], names: Sequence[str]) -> tuple[Node, ...]:
     """The nodes of some teachers, students or stages, with all that they need; every node if no name is given.
 
     Raises:
-        Problem: a name that nothing has.
+        UserError: a name that nothing has.
     """
     if not names:
         return tuple(nodes)
@@ -102,7 +99,7 @@ def _named(nodes: Sequence[Node], name: str) -> list[Node]:
     if not found:
         keys = sorted({key for node in nodes if (key := node.name.partition("@")[2])})
         stages = ", ".join(node.name for node in nodes)
-        raise Problem(f"no teacher, student or stage is named {name!r}; there are {', '.join(keys)}, and the stages {stages}")
+        raise UserError(f"no teacher, student or stage is named {name!r}; there are {', '.join(keys)}, and the stages {stages}")
     return found
 
 
@@ -190,7 +187,7 @@ def _wishes(stage: Stage) -> dict[str, Any]:
     """What `meta` asks of the scheduler.
 
     Raises:
-        Problem: a value of the wrong kind.
+        UserError: a value of the wrong kind.
     """
     meta = stage.meta or {}
     try:
@@ -201,4 +198,6 @@ def _wishes(stage: Stage) -> dict[str, Any]:
             "timeout": None if timeout is None else float(timeout),
         }
     except (TypeError, ValueError) as error:
-        raise Problem(f"dvc.yaml: {stage.addressing}: meta wants numbers for gpu, retries and timeout (in seconds), got {meta}") from error
+        raise UserError(
+            f"dvc.yaml: {stage.addressing}: meta wants numbers for gpu, retries and timeout (in seconds), got {meta}"
+        ) from error

@@ -23,10 +23,10 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
-from flows import cores, graph, slots
-from flows.graph import Node
-from flows.progress import Board
-from flows.reproduce import Outcome, Stopped, reproduce
+from stillhouse.flows import cores, graph, slots
+from stillhouse.flows.graph import Node
+from stillhouse.flows.progress import Board
+from stillhouse.flows.stage import Outcome, Stopped, reproduce
 
 
 def threads(jobs: int | None = None) -> Any:
@@ -76,7 +76,7 @@ def execute(names: list[str] | None = None) -> State[str]:
     """Runs what is due of the pipeline around the working folder.
 
     Raises:
-        graph.Problem: an unknown name, or nothing can be said about what is due.
+        UserError: an unknown name, or nothing can be said about what is due.
     """
     folder = graph.root(Path.cwd())
     nodes = [node for node in graph.select(graph.read(folder), names or []) if node.state != "unchanged"]

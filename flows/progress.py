@@ -15,8 +15,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from flows.graph import Node
-from flows.reproduce import log_path
+from stillhouse.flows.graph import Node
+from stillhouse.flows.stage import log_path
 
 State = Literal["waiting", "running", "done", "restored", "unchanged", "failed", "not run", "stopped"]
 STYLES = {"running": "cyan", "done": "green", "restored": "green", "unchanged": "dim", "failed": "red", "not run": "yellow"}

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from flows.graph import Problem
-from flows.leash import leashed
-from flows.reproduce import end_group
+from stillhouse.contracts.errors import UserError
+from stillhouse.record.group import end_group
+from stillhouse.record.leash import leashed
 
 START = 120.0
 """Seconds that a server may take to answer; its first start in a folder also makes its database."""
@@ -42,7 +42,7 @@ def server(folder: Path) -> Iterator[bool]:
     Call it before the first import of prefect, which reads its settings then.
 
     Raises:
-        Problem: the server does not start, or the named one does not answer.
+        UserError: the server does not start, or the named one does not answer.
     """
     os.environ.update(settings(folder))
     if address := os.environ.get("PREFECT_API_URL"):
@@ -65,13 +65,13 @@ def ask(address: str) -> None:
     """Asks a server for its health.
 
     Raises:
-        Problem: no answer, or not that of such a server.
+        UserError: no answer, or not that of such a server.
     """
     try:
         with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=10):
             return
     except (OSError, ValueError) as error:
-        raise Problem(f"{address} does not answer ({error}): start that server, or unset PREFECT_API_URL") from error
+        raise UserError(f"{address} does not answer ({error}): start that server, or unset PREFECT_API_URL") from error
 
 
 def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
@@ -88,13 +88,13 @@ def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
 def _wait(process: subprocess.Popen[bytes], address: str, folder: Path) -> None:
     deadline = time.monotonic() + START
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(Problem):
+        with suppress(UserError):
             ask(address)
             return
         time.sleep(0.1)
     log = Path(os.environ["PREFECT_HOME"]) / "server.log"
     last = (log.read_text(errors="replace").strip().splitlines() or ["nothing was printed"])[-1]
-    raise Problem(f"Prefect's server does not start: {last} (see {log}, or run `stillhouse doctor` in {folder})")
+    raise UserError(f"Prefect's server does not start: {last} (see {log}, or run `stillhouse doctor` in {folder})")
 
 
 def _free_port() -> int:

@@ -9,8 +9,8 @@ import matplotlib
 import torch
 from matplotlib.figure import Figure
 
-from stages.core.files import read_json, write_json
-from stages.core.kinds import Log, Metrics
+from stillhouse.contracts.data import Log, Metrics
+from stillhouse.contracts.files import read_json, write_json
 
 SETTINGS = None
 """Its settings are the names: student -> teacher, read off the students of params.yaml."""

@@ -10,11 +10,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.core import checkpoint, cost, curve, machine, table
-from stages.core.files import read_json
-from stages.core.fit import FitSettings, fit, fit_best
-from stages.core.kinds import Log, Loss, Metrics, Output, Settings, Workload
-from stages.core.score import first_batch, score
+from stillhouse.contracts.data import Log, Metrics
+from stillhouse.contracts.files import read_json
+from stillhouse.contracts.output import Output
+from stillhouse.contracts.parts import Loss, Workload
+from stillhouse.contracts.settings import Settings
+from stillhouse.space import cost
+from stillhouse.training import checkpoint, curve, machine, table
+from stillhouse.training.fit import FitSettings, fit, fit_best
+from stillhouse.training.score import first_batch, score
 
 
 class WeightedLoss(Settings):

@@ -10,10 +10,13 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from stages.core import checkpoint, cost, latency, machine
-from stages.core.files import write_json
-from stages.core.kinds import Batches, Log, Metrics, Settings, Workload
-from stages.core.score import agreement, first_batch, passes, score
+from stillhouse.contracts.data import Batches, Log, Metrics
+from stillhouse.contracts.files import write_json
+from stillhouse.contracts.parts import Workload
+from stillhouse.contracts.settings import Settings
+from stillhouse.space import cost
+from stillhouse.training import checkpoint, latency, machine
+from stillhouse.training.score import agreement, first_batch, passes, score
 
 
 class EvaluateSettings(Settings):

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
-from stages.core.kinds import Log, Metrics, Settings, Workload
+from stillhouse.contracts.data import Log, Metrics
+from stillhouse.contracts.parts import Workload
+from stillhouse.contracts.settings import Settings
 
 SETTINGS = None
 """The whole block belongs to the workload's own `prepare_settings`."""

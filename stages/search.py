@@ -10,12 +10,15 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
-from stages.core import checkpoint, cost, machine
-from stages.core.errors import UserError
-from stages.core.files import write_json
-from stages.core.kinds import Data, Log, Metrics, Problem, Search, Settings, Trial, Workload
-from stages.core.score import first_batch, score
-from stages.core.space import Architecture, groups_of
+from stillhouse.contracts.data import Data, Log, Metrics
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import write_json
+from stillhouse.contracts.parts import Problem, Search, Trial, Workload
+from stillhouse.contracts.settings import Settings
+from stillhouse.space import cost
+from stillhouse.space.blueprint import Architecture, groups_of
+from stillhouse.training import checkpoint, machine
+from stillhouse.training.score import first_batch, score
 
 
 class Budget(Settings):

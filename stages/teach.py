@@ -7,10 +7,13 @@ from typing import Any
 
 import torch
 
-from stages.core import checkpoint, cost, curve, machine, table
-from stages.core.fit import FitSettings, fit, fit_best
-from stages.core.kinds import Log, Metrics, Settings, Workload
-from stages.core.score import first_batch, score
+from stillhouse.contracts.data import Log, Metrics
+from stillhouse.contracts.parts import Workload
+from stillhouse.contracts.settings import Settings
+from stillhouse.space import cost
+from stillhouse.training import checkpoint, curve, machine, table
+from stillhouse.training.fit import FitSettings, fit, fit_best
+from stillhouse.training.score import first_batch, score
 
 
 class TeachSettings(Settings):

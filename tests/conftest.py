@@ -9,6 +9,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from hypothesis import settings
 
+pytest_plugins = ["tests.projects", "tests.pipelines"]
+
 # Examples are bounded in number; a deadline in milliseconds would only measure how busy the machine is.
 settings.register_profile("stillhouse", deadline=None)
 settings.load_profile("stillhouse")

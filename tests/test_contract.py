@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import shutil
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,13 +14,12 @@ import yaml
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
-from stages import params as settings
+from stillhouse import registry
+from stillhouse.record import code
+from stillhouse.runner import params as settings
 
 ROOT = Path(__file__).parents[1]
-STAGES = ROOT / "stages"
-VERBS = ("prepare", "teach", "search", "distill", "evaluate", "compare")
-WORKLOADS = sorted(path.parent.name for path in STAGES.glob("workloads/*/__init__.py"))
-SEARCHES = sorted(path.stem for path in STAGES.glob("searches/*.py") if path.stem != "__init__")
+WORKLOADS, SEARCHES, LOSSES = (list(registry.known(kind)) for kind in ("workloads", "searches", "losses"))
 
 # DVC's own use of a library that has grown older.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
@@ -58,15 +55,19 @@ def problems(stage: Any, params: dict[str, Any]) -> list[str]:
     verb, _, name = stage.name.partition("@")
     block = params["teachers"].get(name) or params["students"].get(name) or {}
     deps = {dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency)}
-    code = {path for path in deps if path.startswith("stages/")}
+    folders = {path for path in deps if path.partition("/")[0] in ("stillhouse", "stages", "parts")}
     *read, written = paths(verb, name, block)
     return [
         *(f"{path} is read and no dependency" for path in set(read) - deps),
-        *(f"{path} is a dependency and not read" for path in deps - code - set(read)),
+        *(f"{path} is a dependency and not read" for path in deps - folders - set(read)),
         *(f"outs are {outs(stage)}, and {written} is written" for _ in [0] if outs(stage) != [written]),
         *(f"tracks {tracked(stage)} and is given {given(verb, name)}" for _ in [0] if tracked(stage) != given(verb, name)),
-        *(f"{file} is imported and no dependency" for file in sorted(reachable(verb, block)) if not lies_under(file, code)),
-        *([] if str(stage.cmd).split() == ["python", "-m", "stages", verb, *([name] if name else [])] else [f"cmd is {stage.cmd}"]),
+        *(f"{file} is imported and no dependency" for file in sorted(reachable(verb, block)) if not lies_under(file, folders)),
+        *(
+            []
+            if str(stage.cmd).split() == ["python", "-m", "stillhouse.stages", verb, *([name] if name else [])]
+            else [f"cmd is {stage.cmd}"]
+        ),
     ]
 
 
@@ -76,7 +77,7 @@ def paths(verb: str, name: str, block: dict[str, Any]) -> list[str]:
     places = {"raw": block.get("raw"), "report": f"data/reports/{name}", "reports": "data/reports", "comparison": "data/comparison"}
     places |= {what: f"data/{teacher}/{what}" for what in ("prepared", "teacher")}
     places |= {what: f"data/{name}/{what}" for what in ("found", "student")}
-    signature = inspect.signature(getattr(importlib.import_module(f"stages.{verb}"), verb))
+    signature = inspect.signature(getattr(importlib.import_module(f"stillhouse.stages.{verb}"), verb))
     words = [word for word, kind in signature.parameters.items() if kind.kind is kind.KEYWORD_ONLY]
     return [places[word] for word in words if word not in ("rng", "log", "scratch")]
 
@@ -98,44 +99,15 @@ def given(verb: str, name: str) -> set[str]:
 
 
 def reachable(verb: str, block: dict[str, Any]) -> set[str]:
-    """Every file of ours that a verb or one of its parts imports, and those that hold no more than a docstring left out."""
-    start = [STAGES / f"{verb}.py"]
+    """Every file of ours that a verb or one of its parts imports, as DVC knows it; those of no more than a docstring left out."""
+    roots = [f"stillhouse.stages.{verb}"]
     if "workload" in block:
-        start += (STAGES / "workloads" / block["workload"]).rglob("*.py")
+        roots.append(registry.module("workloads", block["workload"]))
     if verb == "search":
-        start.append(STAGES / "searches" / f"{block['search']['method']}.py")
+        roots.append(registry.module("searches", block["search"]["method"]))
     if verb == "distill":
-        start += (STAGES / "losses").glob("*.py")
-    found: set[Path] = set()
-    while start:
-        file = start.pop()
-        if file not in found:
-            found.add(file)
-            start += imported(file)
-    return {str(file.relative_to(ROOT)) for file in found if does_something(file)}
-
-
-@cache
-def imported(file: Path) -> tuple[Path, ...]:
-    """The files of ours that a file imports, wherever in it, with the packages around them."""
-    return tuple(_imported(file))
-
-
-def _imported(file: Path) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            package = ".".join(file.relative_to(ROOT).parts[: -node.level]) if node.level else ""
-            base = ".".join(filter(None, [package, node.module or ""]))
-            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            steps = name.split(".")
-            for length in range(1, len(steps) + 1):
-                place = ROOT.joinpath(*steps[:length])
-                yield from (path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file())
+        roots += [registry.module("losses", name) for name in LOSSES]
+    return {str(file.resolve().relative_to(ROOT)) for file in code.reach(roots).values() if does_something(file)}
 
 
 @cache
@@ -155,7 +127,7 @@ PIPELINE = (ROOT / "dvc.yaml").read_text()
 def test_every_stage_declares_what_its_verb_and_parts_use(tmp_path):
     params = everything()
     stages = resolve(tmp_path, PIPELINE, params)
-    assert {name.partition("@")[0] for name in stages} == set(VERBS)
+    assert {name.partition("@")[0] for name in stages} == set(registry.VERBS)
     assert len(stages) == 2 * len(WORKLOADS) + 3 * (len(WORKLOADS) + len(SEARCHES) - 1) + 1
     assert {name: found for name, stage in stages.items() if (found := problems(stage, params))} == {}
 
@@ -172,9 +144,9 @@ def test_the_committed_parameters_resolve_too(tmp_path, file):
 @pytest.mark.parametrize(
     ("kept", "changed", "complaint"),
     [
-        ("stages/core, stages/teach.py", "stages/teach.py", "stages/core/kinds.py is imported and no dependency"),
-        ("        - stages/losses\n", "", "stages/losses/logits.py is imported and no dependency"),
-        ("        - stages/searches/${item.search.method}.py\n", "", "stages/searches/uniform.py is imported and no dependency"),
+        ("        - stillhouse/training\n", "", "stillhouse/training/fit.py is imported and no dependency"),
+        ("        - stillhouse/losses\n", "", "stillhouse/losses/logits.py is imported and no dependency"),
+        ("        - stillhouse/searches\n", "", "stillhouse/searches/uniform.py is imported and no dependency"),
         ("        - data/${key}/found\n", "", "is read and no dependency"),
         ('params: [seed, "students.${key}.distill"]', 'params: ["students.${key}.distill"]', "and is given"),
         ('params: [seed, "students.${key}.search"]', 'params: [seed, "students.${key}"]', "and is given"),
@@ -188,18 +160,3 @@ def test_a_forgotten_line_is_found(tmp_path, kept, changed, complaint):
     params = everything()
     stages = resolve(tmp_path, PIPELINE.replace(kept, changed), params)
     assert any(complaint in problem for stage in stages.values() for problem in problems(stage, params))
-
-
-def test_an_import_through_another_module_is_followed(tmp_path, monkeypatch):
-    """A part that reaches outside its dependencies by a detour, and inside a function."""
-    shutil.copytree(STAGES, tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "stages/outside.py").write_text("VALUE = 1\n")
-    (tmp_path / "stages/core/detour.py").write_text("def late():\n    from .. import outside\n    return outside.VALUE\n")
-    with (tmp_path / "stages/core/kinds.py").open("a") as file:
-        file.write("\nfrom stages.core.detour import late\n")
-    monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)
-    monkeypatch.setattr(f"{__name__}.STAGES", tmp_path / "stages")
-    params = everything()
-    stages = resolve(tmp_path, PIPELINE, params)
-    teach = next(stage for name, stage in stages.items() if name.startswith("teach@"))
-    assert problems(teach, params) == ["stages/outside.py is imported and no dependency"]

@@ -14,15 +14,43 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("workloads", "searches", "losses")
-VERBS = ("prepare", "teach", "search", "distill", "evaluate", "compare")
-FILES = sorted(path for folder in ("flows", "stages") for path in (ROOT / folder).rglob("*.py"))
+LIBRARY = ROOT / "stillhouse"
+FILES = sorted(
+    [
+        *(file for file in LIBRARY.rglob("*.py") if not {"stages", "flows"} & {file.relative_to(LIBRARY).parts[0]}),
+        *(LIBRARY / folder / file.relative_to(ROOT / folder) for folder in ("stages", "flows") for file in (ROOT / folder).rglob("*.py")),
+    ]
+)
+BLOCKS = ("contracts", "space", "training")
+MAY: dict[str, tuple[str, ...]] = {
+    "contracts": BLOCKS[:2],
+    "space": BLOCKS[:2],
+    "training": BLOCKS,
+    "record": ("record", "contracts"),
+    "losses": BLOCKS,
+    "searches": BLOCKS,
+    "evaluations": BLOCKS,
+    "workloads": BLOCKS,
+    "registry.py": ("contracts", "record"),
+    "serving": (*BLOCKS, "serving", "registry", "record"),
+    "tracking": ("tracking", "serving", "record", "contracts"),
+    "runner": (*BLOCKS, "runner", "registry", "record", "tracking"),
+    "stages": BLOCKS,
+    "flows": ("flows", "record", "contracts"),
+    "lineage": ("lineage", "record", "contracts"),
+    "report": ("report", "lineage", "record", "contracts"),
+    "__main__.py": ("cli",),
+    "cli": ("cli", "flows", "lineage", "report", "serving", "record", "contracts", "registry", "runner"),
+    "__init__.py": (),
+}
+"""The first step of a module's path -> what it may import of ours."""
 ONLY = {
     "prefect": {"flows"},
-    "mlflow": {"stages/track", "stages/package.py", "stages/register.py"},
-    "pandas": {"stages/flavour.py"},
-    "dvc": {"flows/graph.py", "flows/zombies.py", "stages/fingerprint.py"},
-    "typer": {"flows/__main__.py", "flows/commands"},
+    "mlflow": {"tracking", "serving/package.py", "serving/fetch.py"},
+    "pandas": {"serving/pyfunc.py"},
+    "dvc": {"flows/graph.py", "flows/zombies.py", "record/hashes.py"},
+    "typer": {"cli"},
+    "matplotlib": {"stages/compare.py"},
     "pykeen": set(),
     "libpysal": set(),
     "sklearn": set(),
@@ -47,41 +75,51 @@ def within(name: str, *packages: str) -> bool:
 
 def foreign(file: Path, *allowed: str) -> list[str]:
     """The modules of ours that a file imports and may not."""
-    return [name for name in modules(file) if within(name, "stages", "flows", "tests", "benchmarks") and not within(name, *allowed)]
+    ours = ("stillhouse", "stages", "flows", "parts", "tests", "benchmarks")
+    return [name for name in modules(file) if within(name, *ours) and not within(name, *(f"stillhouse.{each}" for each in allowed))]
 
 
-def test_flows_and_stages_meet_in_dvc_yaml_alone():
-    assert {str(file): found for file in FILES if "flows" in file.relative_to(ROOT).parts[:1] and (found := foreign(file, "flows"))} == {}
-    assert {str(file): found for file in FILES if "stages" in file.relative_to(ROOT).parts[:1] and (found := foreign(file, "stages"))} == {}
+def step(file: Path) -> str:
+    """The folder of the library that a file lies in."""
+    return file.relative_to(LIBRARY).parts[0]
 
 
-def test_the_core_imports_nothing_else_of_ours():
-    assert {str(file): found for file in (ROOT / "stages/core").rglob("*.py") if (found := foreign(file, "stages.core"))} == {}
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_imports_the_core_alone(verb):
-    assert foreign(ROOT / "stages" / f"{verb}.py", "stages.core") == []
-
-
-@pytest.mark.parametrize("kind", PARTS)
-def test_a_part_imports_the_core_and_its_own_folder(kind):
+@pytest.mark.parametrize("layer", MAY)
+def test_imports_go_down(layer: str):
+    """Each family of parts sees itself below."""
+    doors = {"stages/__main__.py"}
     wrong = {}
-    for file in (ROOT / "stages" / kind).rglob("*.py"):
-        own = ".".join(file.relative_to(ROOT).parts[:3]) if kind == "workloads" else "stages.core"
-        if found := foreign(file, "stages.core", own):
-            wrong[str(file)] = found
+    for file in (file for file in FILES if step(file) == layer and str(file.relative_to(LIBRARY)) not in doors):
+        allowed = (*MAY[layer], *_own(file))
+        if found := foreign(file, *allowed):
+            wrong[str(file.relative_to(ROOT))] = found
     assert wrong == {}
 
 
-def test_only_the_door_turns_names_into_parts():
-    users = {file.relative_to(ROOT).as_posix() for file in FILES for name in modules(file) if within(name, "stages.find")}
-    assert users <= {"stages/params.py", "stages/work.py", "stages/__main__.py", "stages/answer.py"}
+def _own(file: Path) -> list[str]:
+    """What a part shares with its family: its own folder, and the `_` modules beside it or above it."""
+    steps = file.relative_to(LIBRARY).parts
+    if steps[0] in ("losses", "searches", "evaluations"):
+        return [f"{steps[0]}.{shared.stem}" for shared in (LIBRARY / steps[0]).glob("_*.py")]
+    if steps[0] != "workloads":
+        return []
+    family = (LIBRARY / "workloads" / steps[1] / "_shared").is_dir()
+    return [f"workloads.{'.'.join(steps[1:3])}", f"workloads.{steps[1]}._shared"] if family else [f"workloads.{steps[1]}"]
+
+
+def test_every_folder_has_its_place_in_the_order():
+    assert {step(file) for file in FILES} == set(MAY)
+
+
+def test_nothing_is_imported_past_the_one_name():
+    """`import stages` would make two modules of one file."""
+    everywhere = [*FILES, *(file for folder in ("tests", "benchmarks") for file in (ROOT / folder).rglob("*.py"))]
+    assert {str(file): found for file in everywhere if (found := [name for name in modules(file) if within(name, "stages", "flows")])} == {}
 
 
 @pytest.mark.parametrize("package", ONLY)
 def test_a_tool_is_imported_in_its_own_place_alone(package):
-    users = {file.relative_to(ROOT) for file in FILES for name in modules(file) if within(name, package)}
+    users = {file.relative_to(LIBRARY) for file in FILES for name in modules(file) if within(name, package)}
     strangers = [str(user) for user in users if not any(user.is_relative_to(place) for place in ONLY[package])]
     assert strangers == []
     assert users or not ONLY[package]
@@ -92,9 +130,9 @@ def test_what_is_imported_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
     providers = packages_distributions()
-    used = {name.partition(".")[0] for file in FILES for name in modules(file)} - {*sys.stdlib_module_names, "stages", "flows"}
+    used = {name.partition(".")[0] for file in FILES for name in modules(file)} - {*sys.stdlib_module_names, "stillhouse"}
     assert {name for name in used if not declared & {canonicalize_name(each) for each in providers.get(name, [])}} == set()
 
 
 def test_a_relative_import_is_read_as_an_absolute_one():
-    assert "tests.tiny.toy.network.Network" in set(modules(ROOT / "tests/tiny/toy/__init__.py"))
+    assert "tests.tiny.parts.workloads.toy.network.Network" in set(modules(ROOT / "tests/tiny/parts/workloads/toy/__init__.py"))

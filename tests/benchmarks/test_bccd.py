@@ -8,10 +8,10 @@ import pytest
 from pydantic import TypeAdapter
 
 from benchmarks import _cells, _choices, bccd, bccd_gains
-from stages.core.cost import parameters, total
-from stages.core.files import write_json
-from stages.workloads.detect import WORKLOAD
-from tests.workloads.detect.raws import BOXES, coded, pictures, table
+from stillhouse.contracts.files import write_json
+from stillhouse.space.cost import parameters, total
+from stillhouse.workloads.pictures.detect import WORKLOAD
+from tests.workloads.pictures.detect.raws import BOXES, coded, pictures, table
 
 SIZES = {"channels": 3, "height": 96, "width": 128, "classes": 3}
 SPLITS = ["train"] * 5 + ["val"] * 3 + ["test"] * 2

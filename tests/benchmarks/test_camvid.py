@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks import _cells, _choices, camvid, camvid_gains
-from stages.core.files import write_json
-from tests.workloads.segment.raws import coded, masks, pixels, table
+from stillhouse.contracts.files import write_json
+from tests.workloads.pictures.segment.raws import coded, masks, pixels, table
 
 SPLITS = ["train"] * 9 + ["test"] * 3
 NAMES = [f"0001TP_{row}" for row in range(6)] + [f"0006R0_{row}" for row in range(6)]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import _cells, picture_ranks, pictures
-from stages.core.files import read_parquet, write_parquet
+from stillhouse.training.files import read_parquet, write_parquet
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks import _cells, _students
-from tests.tiny.toy import WORKLOAD
+from tests.tiny.parts.workloads.toy import WORKLOAD
 
 RAW = Path(__file__).parents[1] / "tiny/toy.json"
 FIT = {"epochs": 15, "learning_rate": 1e-2}

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import _temporal_graph, dyncsl, temporal_speed
 from benchmarks._floors import FORECASTS
-from stages.workloads.temporal_graph import WORKLOAD
+from stillhouse.workloads.graphs.temporal import WORKLOAD
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from stages.core import process
+from stillhouse.record import process
 
 MADE = {"prepare": "prepared", "teach": "teacher", "search": "found", "distill": "student"}
 

@@ -1,7 +1,7 @@
 """Threads for stages side by side."""
 
-from flows.cores import shares
-from flows.graph import Node
+from stillhouse.flows.cores import shares
+from stillhouse.flows.graph import Node
 
 
 def node(name: str, *after: str) -> Node:

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.flows.conftest import Project
+from tests.pipelines import Project
 from tests.processes import alive, until
 
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
@@ -80,7 +80,7 @@ def chapter(project: Project, end: signal.Signals | None = None) -> Chapter:
     """Runs the command; with a signal, sends it as soon as search@third runs."""
     project.forget("search@third")
     before = {row["id"] for row in rows(project.folder, "flow_run")}
-    process, family = project.start("flows", "run"), []
+    process, family = project.start("stillhouse", "run"), []
     if end:
         project.process("search@third")
         family = psutil.Process(process.pid).children(recursive=True)

@@ -10,9 +10,9 @@ import time
 import pytest
 from rich.console import Console
 
-from flows import progress
-from flows.graph import Node
-from flows.progress import Board, describe, newest_record
+from stillhouse.flows import progress
+from stillhouse.flows.graph import Node
+from stillhouse.flows.progress import Board, describe, newest_record
 
 
 def board(folder, *, terminal=False):

@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 
-from flows import slots
+from stillhouse.flows import slots
 
 
 @pytest.fixture(autouse=True)

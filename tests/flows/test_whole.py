@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flows import lineage
-from tests.flows.conftest import Project, build_toy, commit
+from stillhouse import lineage
+from tests.pipelines import Project, build_toy, commit
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, _environment: None) -> Proje
     folder = tmp_path_factory.mktemp("whole") / "project"
     build_toy(folder)
     project = Project(folder)
-    project.first = project.call("flows", "run")  # type: ignore[attr-defined]
+    project.first = project.call("stillhouse", "run")  # type: ignore[attr-defined]
     return project
 
 
@@ -99,12 +99,12 @@ def test_the_student_is_in_the_registry_and_answers_a_table(whole, tmp_path):
     assert f"the gate: {tags['gate.reason']}" in (whole.folder / ".work/evaluate@half/log.txt").read_text()
     (tmp_path / "rows.csv").write_text("x,y\n0,1\n")
     for model in ("half", "rings", "models:/half/1"):
-        done = whole.call("flows", "predict", model, str(tmp_path / "rows.csv"), str(tmp_path / "answers.parquet"))
+        done = whole.call("stillhouse", "predict", model, str(tmp_path / "rows.csv"), str(tmp_path / "answers.parquet"))
         assert (done.returncode, done.stdout) == (0, f"{tmp_path}/answers.parquet: 1 rows\n"), done.stderr
 
 
 def test_the_report_shows_results_and_lineage_and_is_no_file_for_git(whole):
-    done = whole.call("flows", "report")
+    done = whole.call("stillhouse", "report")
     assert (done.returncode, done.stdout) == (0, f"report: {whole.folder}/report.html\n"), done.stderr
     text = (whole.folder / "report.html").read_text()
     assert "What half was made of" in text
@@ -116,7 +116,7 @@ def test_the_report_shows_results_and_lineage_and_is_no_file_for_git(whole):
 
 def test_a_second_run_does_no_stage_work(whole):
     before = {path: path.stat().st_mtime_ns for path in [*(whole.folder / "data").rglob("*"), *(whole.folder / ".work").rglob("*")]}
-    again = whole.call("flows", "run")
+    again = whole.call("stillhouse", "run")
     assert again.returncode == 0
     assert "nothing to do: 6 stages are up to date" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in before} == before

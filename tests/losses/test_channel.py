@@ -10,9 +10,9 @@ from scipy.stats import entropy
 from torch import nn
 from torch.nn.functional import interpolate
 
-from stages.core.errors import UserError
-from stages.core.kinds import IMAGE, NODES, Feature, Layout, Output
-from stages.losses.channel import LOSS
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.output import IMAGE, NODES, Feature, Layout, Output
+from stillhouse.losses.channel import LOSS
 
 SEEDS = st.integers(0, 2**31)
 

@@ -1,18 +1,14 @@
 """What every distillation loss owes, whatever it compares: the folder is read, so a new loss is held to it unasked."""
 
-import importlib
-import pkgutil
-
 import pytest
 import torch
 
 from benchmarks import losses as benchmark
-from stages import losses
-from stages.core.kinds import IMAGE, Feature, Loss, Output
+from stillhouse import registry
+from stillhouse.contracts.output import IMAGE, Feature, Output
+from stillhouse.contracts.parts import Loss
 
-FOUND: dict[str, Loss] = {
-    info.name: importlib.import_module(f"stages.losses.{info.name}").LOSS for info in pkgutil.iter_modules(losses.__path__)
-}
+FOUND: dict[str, Loss] = {name: registry.loss(name) for name in registry.known("losses")}
 SETTINGS = {name: {"pairs": ["map"]} for name in ("pearson", "channel", "squared")}
 """Only a loss whose settings have a field without default needs to be named here."""
 NAIVE = {case.method: case.naive for case in benchmark.CASES}

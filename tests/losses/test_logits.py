@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from stages.core.errors import UserError
-from stages.core.kinds import Output
-from stages.losses.logits import LOSS
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.output import Output
+from stillhouse.losses.logits import LOSS
 
 SEEDS = st.integers(0, 2**31)
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from stages.core.errors import UserError
-from stages.core.kinds import Output
-from stages.losses.margin import LOSS
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.output import Output
+from stillhouse.losses.margin import LOSS
 
 SEEDS = st.integers(0, 2**31)
 

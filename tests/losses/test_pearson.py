@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
-from stages.core.errors import UserError
-from stages.core.kinds import IMAGE, NODES, Feature, Layout, Output
-from stages.losses.pearson import LOSS
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.output import IMAGE, NODES, Feature, Layout, Output
+from stillhouse.losses.pearson import LOSS
 
 SEEDS = st.integers(0, 2**31)
 FORMS = ("exact", "reference")

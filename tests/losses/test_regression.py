@@ -2,8 +2,8 @@
 
 import torch
 
-from stages.core.kinds import Output
-from stages.losses.regression import LOSS
+from stillhouse.contracts.output import Output
+from stillhouse.losses.regression import LOSS
 
 
 def distance(student, teacher, **settings):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from stages.core.kinds import IMAGE, Feature, Output
-from stages.losses.squared import LOSS
+from stillhouse.contracts.output import IMAGE, Feature, Output
+from stillhouse.losses.squared import LOSS
 
 
 def answer(*maps):

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from stages.core.fit import FitSettings
-from stages.core.kinds import Problem, Trial
-from stages.searches import dms
+from stillhouse.contracts.parts import Problem, Trial
+from stillhouse.searches import dms
+from stillhouse.training.fit import FitSettings
 from tests.searches import toy
 
 FIT = FitSettings(epochs=20, learning_rate=0.02)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,20 +10,19 @@ from typing import Any
 import pytest
 import torch
 
-import stages.searches
-from stages import find
-from stages.core import cost
-from stages.core.errors import UserError
-from stages.core.kinds import Problem, Trial
+from stillhouse import registry
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.parts import Problem, Trial
+from stillhouse.space import cost
 from tests.searches import toy
 
-NAMES = sorted(module.name for module in pkgutil.iter_modules(stages.searches.__path__))
+NAMES = list(registry.known("searches"))
 every_search = pytest.mark.parametrize("name", NAMES)
 
 
 def trials(name: str, problem: Problem[Any], seed: int = 0) -> list[Trial]:
     torch.manual_seed(seed)
-    method = find.search(name)
+    method = registry.search(name)
     settings = method.settings.model_validate(toy.SETTINGS[name])
     return list(method.run(problem, settings, torch.Generator().manual_seed(seed)))
 

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from stages.core.rank import weight_gradients
-from stages.searches.gradsign import score
+from stillhouse.searches._rank import weight_gradients
+from stillhouse.searches.gradsign import score
 from tests.searches import toy
 
 

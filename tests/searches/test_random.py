@@ -6,10 +6,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from stages.core.errors import UserError
-from stages.core.fit import FitSettings
-from stages.core.kinds import Problem, Trial
-from stages.searches import random
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.parts import Problem, Trial
+from stillhouse.searches import random
+from stillhouse.training.fit import FitSettings
 from tests.searches import toy
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from stages.core.fit import FitSettings
-from stages.core.kinds import Problem, Trial
-from stages.searches import uniform
+from stillhouse.contracts.parts import Problem, Trial
+from stillhouse.searches import uniform
+from stillhouse.training.fit import FitSettings
 from tests.searches import toy
 
 

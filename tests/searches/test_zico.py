@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.core.rank import weight_gradients
-from stages.searches.zico import score, steadiness
+from stillhouse.searches._rank import weight_gradients
+from stillhouse.searches.zico import score, steadiness
 from tests.searches import toy
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.core import cost
-from stages.core.kinds import Batches, Data, Metrics, Output, Problem
-from stages.core.space import Architecture, Axis, Blueprint, fixed, groups_of
-from tests.core.networks import Mixed
+from stillhouse.contracts.data import Batches, Data, Metrics
+from stillhouse.contracts.output import Output
+from stillhouse.contracts.parts import Problem
+from stillhouse.space import cost
+from stillhouse.space.blueprint import Architecture, Axis, Blueprint, fixed, groups_of
+from tests.space.networks import Mixed
 
 Rows = tuple[Tensor, Tensor]
 Truth = Mapping[str, tuple[float, ...]]

@@ -10,19 +10,21 @@ import pytest
 import torch
 from torch import nn
 
-from stages.compare import compare
-from stages.core import checkpoint
-from stages.core.files import write_json
-from stages.core.fit import FitSettings
-from stages.core.kinds import Loss, Output, Settings, Trial
-from stages.core.kinds import Search as SearchPart
-from stages.core.space import Architecture, full
-from stages.distill import DistillSettings, WeightedLoss, distill
-from stages.evaluate import EvaluateSettings, evaluate
-from stages.prepare import prepare
-from stages.search import Budget, SearchSettings, search
-from stages.teach import TeachSettings, teach
-from tests.tiny.toy import WORKLOAD
+from stillhouse.contracts.files import write_json
+from stillhouse.contracts.output import Output
+from stillhouse.contracts.parts import Loss, Trial
+from stillhouse.contracts.parts import Search as SearchPart
+from stillhouse.contracts.settings import Settings
+from stillhouse.space.blueprint import Architecture, full
+from stillhouse.stages.compare import compare
+from stillhouse.stages.distill import DistillSettings, WeightedLoss, distill
+from stillhouse.stages.evaluate import EvaluateSettings, evaluate
+from stillhouse.stages.prepare import prepare
+from stillhouse.stages.search import Budget, SearchSettings, search
+from stillhouse.stages.teach import TeachSettings, teach
+from stillhouse.training import checkpoint
+from stillhouse.training.fit import FitSettings
+from tests.tiny.parts.workloads.toy import WORKLOAD
 
 DATA = WORKLOAD.data_settings(batch_size=64)
 FIT = FitSettings(epochs=8, learning_rate=0.02)
@@ -179,7 +181,7 @@ def test_the_same_seed_gives_the_same_student(taught, tmp_path):
 
 
 def test_the_warm_up_raises_the_weight_of_the_teaching(taught, tmp_path):
-    from stages.distill import Teaching
+    from stillhouse.stages.distill import Teaching
 
     output = Output(torch.zeros(2, 3), "classes")
     other = Output(torch.ones(2, 3), "classes")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.core import checkpoint
-from stages.search import Budget, SearchSettings, search
-from stages.searches.uniform import SEARCH
+from stillhouse.searches.uniform import SEARCH
+from stillhouse.stages.search import Budget, SearchSettings, search
+from stillhouse.training import checkpoint
 from tests.workloads.untrained import WORKLOADS, teacher
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from stages.answer import Model
-from stages.core import table
-from stages.core.errors import UserError
+from stillhouse.contracts.errors import UserError
+from stillhouse.serving.model import Model
+from stillhouse.training import table
 from tests.workloads.untrained import WORKLOADS, teacher
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +10,8 @@ import torch
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
-from stages.core import checkpoint
+from stillhouse import registry
+from stillhouse.training import checkpoint
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"stem": "small", "width": 4, "blocks": [1, 1]}
@@ -32,7 +32,7 @@ WORKLOADS = sorted({block["workload"] for block in TEACHERS.values()})
 def teacher(name: str, folder: Path) -> SimpleNamespace:
     """Prepared data and the teacher of a workload, in `folder`."""
     block = next(block for block in TEACHERS.values() if block["workload"] == name)
-    workload = importlib.import_module(f"stages.workloads.{name}").WORKLOAD
+    workload = registry.workload(name)
     settings = TypeAdapter(workload.prepare_settings).validate_python(block["prepare"])
     workload.prepare(settings, ROOT / block["raw"], folder / "prepared", torch.Generator().manual_seed(0))
     data = TypeAdapter(workload.data_settings).validate_python(block["teach"]["data"])

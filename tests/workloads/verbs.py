@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stages import params
-from stages.core import machine
-from stages.core.kinds import Metrics, Workload
+from stillhouse.contracts.data import Metrics
+from stillhouse.contracts.parts import Workload
+from stillhouse.runner import params
+from stillhouse.training import machine
 
 
 class Verbs:

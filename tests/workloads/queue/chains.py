@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from stages.workloads.queue.simulate import birth_death
-from stages.workloads.queue.walk import Transitions, Walk, all_others, births
+from stillhouse.workloads.queue.simulate import birth_death
+from stillhouse.workloads.queue.walk import Transitions, Walk, all_others, births
 
 STATES = 20
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stages.workloads.queue.batch import Batch, QueueOutput, loss, score
+from stillhouse.workloads.queue.batch import Batch, QueueOutput, loss, score
 
 NAN = float("nan")
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from stages.workloads.queue.black_box import BlackBox, BlackBoxSettings
-from stages.workloads.queue.chain import Chain, StructuredSettings, TriangularSettings, structured, triangular
-from stages.workloads.queue.gradients import Exact, Unrolled
-from stages.workloads.queue.solve import Solver
-from stages.workloads.queue.walk import Transitions
+from stillhouse.workloads.queue.black_box import BlackBox, BlackBoxSettings
+from stillhouse.workloads.queue.chain import Chain, StructuredSettings, TriangularSettings, structured, triangular
+from stillhouse.workloads.queue.gradients import Exact, Unrolled
+from stillhouse.workloads.queue.solve import Solver
+from stillhouse.workloads.queue.walk import Transitions
 from tests.workloads.queue.chains import queue
 
 LOADS = torch.tensor([0.7, 1.3], dtype=torch.float64)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.core.errors import UserError
-from stages.workloads.queue.gradients import (
+from stillhouse.contracts.errors import UserError
+from stillhouse.workloads.queue.gradients import (
     Exact,
     Infinity,
     Truncated,
@@ -20,9 +20,9 @@ from stages.workloads.queue.gradients import (
     stopped_sum,
     stopping_probability,
 )
-from stages.workloads.queue.solve import Solver
-from stages.workloads.queue.spectrum import second_modulus
-from stages.workloads.queue.walk import Walk, births, deaths
+from stillhouse.workloads.queue.solve import Solver
+from stillhouse.workloads.queue.spectrum import second_modulus
+from stillhouse.workloads.queue.walk import Walk, births, deaths
 from tests.workloads.queue.chains import queue, random_walk
 
 DERIVATIVES = {0: 0.02079924, 1: 0.00083158, 2: -0.00475927, 19: -1.38236870e-06}

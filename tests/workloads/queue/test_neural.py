@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from stages.core.cost import counts_of, evaluate, macs, parameters, total
-from stages.core.space import Architecture, extract, groups_of, hard_masks, masked
-from stages.workloads.queue.black_box import BlackBox, BlackBoxSettings
-from stages.workloads.queue.chain import StructuredSettings, structured
-from stages.workloads.queue.gradients import Exact, Infinity
-from stages.workloads.queue.neural import NeuralSettings, neural
+from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
+from stillhouse.space.cost import counts_of, evaluate, macs, parameters, total
+from stillhouse.workloads.queue.black_box import BlackBox, BlackBoxSettings
+from stillhouse.workloads.queue.chain import StructuredSettings, structured
+from stillhouse.workloads.queue.gradients import Exact, Infinity
+from stillhouse.workloads.queue.neural import NeuralSettings, neural
 
 SETTINGS = NeuralSettings(width=6, hidden=5, depth=3, reach=3, gradient=Exact(), penalty=1.0)
 LOADS = torch.tensor([0.7, 1.0, 2.5], dtype=torch.float64)

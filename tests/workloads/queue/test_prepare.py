@@ -10,10 +10,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from stages.core.errors import UserError
-from stages.core.files import read_json, read_parquet
-from stages.core.kinds import Metrics
-from stages.workloads.queue.prepare import PrepareSettings, prepare
+from stillhouse.contracts.data import Metrics
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import read_json
+from stillhouse.training.files import read_parquet
+from stillhouse.workloads.queue.prepare import PrepareSettings, prepare
 
 RECIPE = {"generator": "queue", "states": 8, "light_samples": 4, "heavy": [31, 60], "heavy_samples": 2}
 

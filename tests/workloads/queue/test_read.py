@@ -11,8 +11,8 @@ import pyarrow.parquet as parquet
 import pytest
 import torch
 
-from stages.core.errors import UserError
-from stages.workloads.queue.read import read
+from stillhouse.contracts.errors import UserError
+from stillhouse.workloads.queue.read import read
 
 HEAD = ",time,callrate,Q=0,Q=1,Q=2,Q=3\n"
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from stages.workloads.queue.prepare import PrepareSettings, prepare
-from stages.workloads.queue.sample import DataSettings, load
+from stillhouse.workloads.queue.prepare import PrepareSettings, prepare
+from stillhouse.workloads.queue.sample import DataSettings, load
 
 
 @pytest.fixture

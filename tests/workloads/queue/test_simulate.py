@@ -6,8 +6,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from stages.workloads.queue.simulate import Simulation, full_share, simulate
-from stages.workloads.queue.solve import Solver
+from stillhouse.workloads.queue.simulate import Simulation, full_share, simulate
+from stillhouse.workloads.queue.solve import Solver
 
 RECIPES = [Simulation(), Simulation(servers=5, rates=(5.0,)), Simulation(rates=(16.0, 8.0, 4.0))]
 

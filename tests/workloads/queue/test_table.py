@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 import torch
 
-from stages.core.errors import UserError
-from stages.core.files import write_json
-from stages.core.table import answers
-from stages.workloads.queue import WORKLOAD
-from stages.workloads.queue.table import ROWS, TABLE
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import write_json
+from stillhouse.training.table import answers
+from stillhouse.workloads.queue import WORKLOAD
+from stillhouse.workloads.queue.table import ROWS, TABLE
 
 
 @pytest.fixture

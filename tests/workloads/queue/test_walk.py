@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.core.errors import UserError
-from stages.workloads.queue.solve import Solver, followed
-from stages.workloads.queue.spectrum import second_modulus
-from stages.workloads.queue.walk import Transitions, Walk, all_others, births, deaths
+from stillhouse.contracts.errors import UserError
+from stillhouse.workloads.queue.solve import Solver, followed
+from stillhouse.workloads.queue.spectrum import second_modulus
+from stillhouse.workloads.queue.walk import Transitions, Walk, all_others, births, deaths
 from tests.workloads.queue.chains import queue, random_walk
 
 CLOSED = [

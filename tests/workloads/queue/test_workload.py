@@ -10,20 +10,20 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from stages import params
-from stages.core import machine
-from stages.core.files import read_json
-from stages.core.kinds import Metrics
-from stages.distill import distill
-from stages.evaluate import evaluate
-from stages.losses.logits import LOSS
-from stages.prepare import prepare
-from stages.search import search
-from stages.teach import teach
-from stages.workloads.queue import WORKLOAD
-from stages.workloads.queue.gradients import Infinity, Unrolled, steady_state
-from stages.workloads.queue.simulate import Simulation, full_share, simulate
-from stages.workloads.queue.walk import births, deaths
+from stillhouse.contracts.data import Metrics
+from stillhouse.contracts.files import read_json
+from stillhouse.losses.logits import LOSS
+from stillhouse.runner import params
+from stillhouse.stages.distill import distill
+from stillhouse.stages.evaluate import evaluate
+from stillhouse.stages.prepare import prepare
+from stillhouse.stages.search import search
+from stillhouse.stages.teach import teach
+from stillhouse.training import machine
+from stillhouse.workloads.queue import WORKLOAD
+from stillhouse.workloads.queue.gradients import Infinity, Unrolled, steady_state
+from stillhouse.workloads.queue.simulate import Simulation, full_share, simulate
+from stillhouse.workloads.queue.walk import births, deaths
 
 PARAMS = """
 seed: 0

@@ -1,0 +1,82 @@
+"""One stage, reproduced by DVC in a process group of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Event
+from typing import Literal
+
+from stillhouse.flows.graph import Node
+from stillhouse.record.group import end_group
+from stillhouse.record.leash import leashed
+
+DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
+"""Without the option a stage that ends while another one holds the lock for three seconds is lost."""
+
+Outcome = Literal["done", "restored", "unchanged"]
+"""`restored`: DVC had a result of the same inputs in its cache; `unchanged`: the result in place is of these inputs."""
+SAID: dict[str, Outcome] = {"didn't change, skipping": "unchanged", "is cached - skipping run": "restored"}
+
+
+class StageFailed(Exception):
+    """A stage ended without its result."""
+
+
+class Stopped(Exception):
+    """The execution was interrupted while the stage was running."""
+
+
+def reproduce(node: Node, folder: Path, extra: Mapping[str, str], stop: Event) -> Outcome:
+    """Runs the stage if DVC finds it due; what it prints goes to `.work/<stage>/log.txt`. `extra` joins the environment.
+
+    Raises:
+        StageFailed: the command failed, or took longer than the node's timeout.
+        Stopped: `stop` was set; nothing of the stage is running any more.
+    """
+    log, started = log_path(folder, node.name), time.time()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)
+    code = _run([*DVC, "repro", "--single-item", node.name], folder, extra, log, stop, node.timeout)
+    # The work is complete but DVC could not write it down (a lock, a full disk for a moment): it is recorded, not done again.
+    if code and _finished_since(folder, node.name, started):
+        code = _run([*DVC, "commit", "--force", node.name], folder, extra, log, stop, None)
+    if code:
+        raise StageFailed(f"{node.name} failed with exit code {code}")
+    text = log.read_text(errors="replace")
+    return next((outcome for words, outcome in SAID.items() if words in text), "done")
+
+
+def log_path(folder: Path, stage: str) -> Path:
+    """Where the output of a stage's last run lies."""
+    return folder / ".work" / stage / "log.txt"
+
+
+def _finished_since(folder: Path, stage: str, started: float) -> bool:
+    """Whether the runner has marked the stage's work as complete; marks of earlier runs do not count."""
+    # File systems keep times more coarsely than the clock does, so a mark may seem a moment older than it is.
+    return any(mark.stat().st_mtime > started - 0.05 for mark in (folder / ".work" / stage).glob("*/done.json"))
+
+
+def _run(command: Sequence[str], folder: Path, extra: Mapping[str, str], log: Path, stop: Event, timeout: float | None) -> int:
+    """The exit code."""
+    # `python` in dvc.yaml is then the Python that runs this, in an environment that is not activated too.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **extra}
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            leashed(command), cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, process_group=0
+        )
+    deadline = time.monotonic() + timeout if timeout else float("inf")
+    while (code := process.poll()) is None:
+        if stop.wait(0.05):
+            end_group(process)
+            raise Stopped
+        if time.monotonic() > deadline:
+            end_group(process)
+            raise StageFailed(f"{log.parent.name} was stopped after its time limit of {timeout:g} s")
+    return code

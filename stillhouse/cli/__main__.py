@@ -1,0 +1,142 @@
+"""The `stillhouse` command.
+
+Nothing heavy is imported before it is needed: when nothing is due, neither Prefect nor MLflow nor PyTorch is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stillhouse.cli.lineage import lineage
+from stillhouse.cli.predict import predict
+from stillhouse.cli.report import report
+from stillhouse.cli.reproduce import reproduce
+from stillhouse.contracts.errors import UserError
+from stillhouse.flows import graph
+from stillhouse.flows.graph import Node
+
+STALE = 3
+INTERRUPTED = 130
+SHOWN = 5
+"""Reasons in the table; `--json` has all."""
+
+commands = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Distil big models into small ones that fit a budget."
+)
+Names = Annotated[list[str] | None, typer.Argument(help="Teachers, students or stages, with all that they need; everything by default.")]
+
+Jobs = Annotated[int | None, typer.Option(min=1, help="Stages at once; as many as there are cores by default.")]
+
+
+@commands.command()
+def run(names: Names = None, jobs: Jobs = None) -> None:
+    """Run what is due."""
+    folder = _enter()
+    nodes = graph.select(graph.read(folder), names or [])
+    if all(node.state == "unchanged" for node in nodes):
+        print(f"nothing to do: {len(nodes)} stages are up to date")
+        _results(folder)
+        return
+    from stillhouse.flows import execution
+
+    # A polite request to end and Ctrl-C are then one thing, in every phase of the execution.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    status = execution.execute(folder, names or [], nodes, jobs)
+    if status == 0:
+        _results(folder)
+    raise typer.Exit(status)
+
+
+@commands.command()
+def plan(names: Names = None, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Show what would run and why, and run nothing; the exit code is 3 if anything is due."""
+    nodes = graph.select(graph.read(_enter()), names or [])
+    stale = [node for node in nodes if node.state != "unchanged"]
+    if as_json:
+        print(json.dumps([dataclasses.asdict(node) for node in nodes], indent=1))
+    elif stale:
+        _print_plan(stale, len(nodes))
+    else:
+        print(f"nothing is due: {len(nodes)} stages are up to date")
+    raise typer.Exit(STALE if stale else 0)
+
+
+@commands.command()
+def doctor() -> None:
+    """Check this machine and this folder; the exit code is 1 if anything is wrong."""
+    from stillhouse.cli import doctor as checks
+
+    raise typer.Exit(checks.main(Path.cwd()))
+
+
+commands.command()(lineage)
+commands.command()(reproduce)
+commands.command()(predict)
+commands.command()(report)
+
+
+def app() -> None:
+    """The command, with a reader's mistakes told in one sentence."""
+    try:
+        commands()
+    except UserError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _enter() -> Path:
+    """Goes to the project's folder, so that the command works in every folder below it."""
+    folder = graph.root(Path.cwd())
+    os.chdir(folder)
+    return folder
+
+
+def _print_plan(nodes: Sequence[Node], total: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table, console = Table(box=None, pad_edge=False), Console()
+    for column in ("stage", "state", "why"):
+        table.add_column(column, overflow="fold")
+    for node in nodes:
+        hidden = len(node.reasons) - SHOWN
+        more = [f"and {hidden} more"] if hidden > 0 else []
+        table.add_row(node.name, node.state, "\n".join([*node.reasons[:SHOWN], *more]))
+    console.print(table)
+    console.print(f"{len(nodes)} of {total} stages; maybe: runs only if a stage before it gives something new")
+
+
+def _results(folder: Path) -> None:
+    """The comparison, if there is one, and where the rest is."""
+    comparison, reports = folder / "data" / "comparison" / "table.md", folder / "data" / "reports"
+    if comparison.exists():
+        _print_markdown(comparison.read_text())
+    if reports.exists():
+        print(f"reports: {reports}")
+    print(f"MLflow: {os.environ.get('MLFLOW_TRACKING_URI', f'sqlite:///{folder}/mlflow.db')}")
+
+
+def _print_markdown(text: str) -> None:
+    """As a table on a terminal; anywhere else as it is, which reads well too and is not cut to a width."""
+    if not sys.stdout.isatty():
+        print(text)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(text))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,36 @@
+"""JSON files, and how any file is written: whole or not at all, and the same bytes for the same values."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stillhouse.contracts.errors import UserError
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes indented JSON with sorted keys; NaN and infinity are refused, because they are not JSON."""
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: Path) -> Any:
+    """The value that a JSON file holds. Raises UserError naming file and line when it holds none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}:{error.lineno} - wanted JSON - {error.msg}") from None
+
+
+def replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Lets `write` fill a file beside `path`, which takes its place only when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,45 @@
+"""What a model answers for a batch: a prediction, and named features that say which of their axes is which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the axes of a feature mean: which one holds channels, which are positions, which (if any) is the batch."""
+
+    channel: int
+    positions: tuple[int, ...]
+    batch: int | None = None
+
+
+IMAGE = Layout(channel=1, positions=(2, 3), batch=0)
+"""(batch, channel, height, width)"""
+NODES = Layout(channel=1, positions=(0,))
+"""(nodes, channel): one graph, its nodes are the positions"""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A named intermediate result of a model, with the meaning of its axes."""
+
+    value: Tensor
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model answers for one batch.
+
+    `prediction` by `meaning`: "classes" is (..., classes) of logits; "candidates" is (queries, candidates) of scores
+    with the true answer in column 0; "values" is any shape of real numbers, for which no softmax makes sense.
+    """
+
+    prediction: Tensor
+    meaning: Literal["classes", "candidates", "values"]
+    features: Mapping[str, Feature] = field(default_factory=dict)

@@ -1,0 +1,129 @@
+"""The three kinds of part (workload, search, loss) and what passes between them and the verbs.
+
+A part is a frozen record of functions, filled in at the foot of its own file under the fixed name `WORKLOAD`,
+`SEARCH` or `LOSS`. A verb is handed such records as arguments and knows none of them by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic
+
+import torch
+from torch import Tensor, nn
+
+from stillhouse.contracts.data import Batch, Data, Log, Metrics
+from stillhouse.contracts.output import Output
+from stillhouse.contracts.settings import Settings
+from stillhouse.space.blueprint import Architecture, Group
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Question(Generic[Batch]):
+    """A table that was read: the batches that a model is asked, and the columns (of one length) that its answer to each becomes."""
+
+    batches: Iterable[Batch]
+    columns: Callable[[Output, Batch], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Table(Generic[Batch]):
+    """How a model of a workload answers the rows of a table, with nothing at hand but its own folder.
+
+    `context` is a folder within the model's folder, which holds JSON and parquet alone.
+    """
+
+    workload: str
+    """The name under which the workload is found: a model that is handed on says by this name who reads its tables."""
+    keep: Callable[[Path, Path], None]
+    """keep(prepared, context): writes what a model must know of the prepared data in order to be asked."""
+    example: Callable[[Path], pa.Table]
+    """example(context) -> some rows that can be asked; its schema is that of every table, and a nullable column may be missing.
+
+    Raises UserError, saying why, if models of these data cannot be asked by tables.
+    """
+    ask: Callable[[Path, pa.Table], Question[Batch]]
+    """ask(context, table of that schema, without nulls) -> Question. Raises UserError naming the row, counted from 0, at what is wrong."""
+
+
+@dataclass(frozen=True)
+class Workload(Generic[Batch]):
+    """A task: its data, its model families and how a model is asked, taught and scored."""
+
+    prepare_settings: type[Settings]
+    data_settings: type[Settings]
+    model_settings: Any
+    """A settings class, or a discriminated union of them (one for each model family)."""
+    prepare: Callable[..., Metrics]
+    """prepare(settings, raw: Path, prepared: Path, rng) -> facts about the data; byte-deterministic parquet in `prepared`."""
+    load: Callable[..., Data[Batch]]
+    """load(settings, prepared: Path, *, test: bool = False) -> Data"""
+    model: Callable[[Any, Mapping[str, int], Architecture | None], nn.Module]
+    """model(settings, sizes, architecture): the full network for None, else the static one of that architecture."""
+    apply: Callable[[nn.Module, Batch], Output]
+    """The one place where a model meets a batch."""
+    loss: Callable[[Output, Batch], Tensor]
+    """The task's own loss, a scalar."""
+    score: Callable[[Iterable[tuple[Output, Batch]]], Metrics]
+    """Metrics over a whole split; the first key is the one to beat."""
+    higher_is_better: bool = True
+    agreement: Callable[[Output, Output], Tensor] | None = None
+    """How alike two models answer one batch, a number a row; None compares predictions (`stillhouse/training/score.py`)."""
+    table: Table[Batch] | None = None
+    """How its models answer tables; without it they are for the verbs alone."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One architecture that a search proposes; `weights` (of the static model) may be inherited by the student."""
+
+    architecture: Architecture
+    cost: float
+    metrics: Metrics
+    weights: Mapping[str, Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Problem(Generic[Batch]):
+    """What a search is given. Costs are in the budget's unit (MACs or parameters)."""
+
+    groups: tuple[Group, ...]
+    supernet: Callable[[], nn.Module]
+    """A new full network on the device, with the teacher's weights if the verb's settings say so."""
+    static: Callable[[Architecture], nn.Module]
+    """A new network of an architecture on the device, freshly initialised."""
+    cost: Callable[[Mapping[str, Tensor]], Tensor]
+    """Cost from kept shares: for a width group a scalar count, for a depth group a vector with one value a block."""
+    budget: float
+    data: Data[Batch]
+    apply: Callable[[nn.Module, Batch], Output]
+    loss: Callable[[Output, Batch], Tensor]
+    validate: Callable[[nn.Module], Metrics]
+    """Scores a model on the validation split; the first key is the one to beat, higher is better."""
+    log: Log
+    scratch: Path | None = None
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search method: `run(problem, settings, rng)` yields trials; the verb keeps the best one inside the budget."""
+
+    settings: type[Settings]
+    run: Callable[[Problem[Any], Any, torch.Generator], Iterator[Trial]]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A distillation loss: `make` sees one pair of outputs, so it can build an adapter or refuse before any epoch.
+
+    The module it makes maps (student Output, teacher Output) to a scalar; its parameters are trained with the student
+    and are no part of the student's checkpoint.
+    """
+
+    settings: type[Settings]
+    make: Callable[[Any, Output, Output], nn.Module]

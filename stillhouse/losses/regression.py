@@ -1,0 +1,33 @@
+"""Distillation of values: the student's predictions follow the teacher's themselves, where no softmax makes sense."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss, mse_loss
+
+from stillhouse.contracts.output import Output
+from stillhouse.contracts.parts import Loss
+from stillhouse.contracts.settings import Settings
+from stillhouse.losses._pairing import predictions
+
+
+class RegressionSettings(Settings):
+    """`absolute` takes the absolute difference and not its square; fit it to the error that the task is trained on."""
+
+    absolute: bool = False
+
+
+class Regression(nn.Module):
+    """The mean over all predictions of (student - teacher)^2."""
+
+    def __init__(self, settings: RegressionSettings, student: Output, teacher: Output) -> None:
+        super().__init__()
+        self.distance = l1_loss if settings.absolute else mse_loss
+        predictions(student, teacher)
+
+    def forward(self, student: Output, teacher: Output) -> Tensor:
+        """A scalar."""
+        return self.distance(*predictions(student, teacher))
+
+
+LOSS = Loss(settings=RegressionSettings, make=Regression)

@@ -1,0 +1,29 @@
+"""Imitation of features: the student's follow the teacher's in mean and scale too (FitNets, arXiv 1412.6550, eq. 3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+from stillhouse.contracts.output import Output
+from stillhouse.contracts.parts import Loss
+from stillhouse.losses._pairing import Pairing, PairSettings
+
+
+class Squared(nn.Module):
+    """Sum over feature pairs of the mean squared difference.
+
+    The 1x1 adapter is there only where channel counts differ; the published one is there always.
+    """
+
+    def __init__(self, settings: PairSettings, student: Output, teacher: Output) -> None:
+        super().__init__()
+        self.pairing = Pairing(settings, student, teacher)
+
+    def forward(self, student: Output, teacher: Output) -> Tensor:
+        """A scalar."""
+        return torch.stack([mse_loss(ours, theirs) for ours, theirs in self.pairing(student, teacher)]).sum()
+
+
+LOSS = Loss(settings=PairSettings, make=Squared)

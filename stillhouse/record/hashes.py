@@ -1,0 +1,114 @@
+"""The fingerprint of a stage: its command, the contents of its dependencies and its parameters, as DVC would record them.
+
+This is the only file of the stages that calls DVC. Nothing it calls is documented API, so a test compares the results with
+a real `dvc.lock`. `dvc.lock` itself is never read: another stage may be writing it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvc.dependency import ParamsDependency
+from dvc.dvcfile import ProjectFile
+from dvc.exceptions import DvcException
+from dvc.parsing import EntryNotFound
+from dvc.repo import Repo
+from dvc.stage.loader import StageLoader
+
+from stillhouse.contracts.errors import UserError
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What decides a stage's result. `inputs`: path -> MD5 as in dvc.lock; `params`: file -> key -> value."""
+
+    stage: str
+    command: str
+    inputs: Mapping[str, str]
+    params: Mapping[str, Mapping[str, Any]]
+    key: str
+    """The SHA-256 of all this."""
+
+    def changes(self, other: Fingerprint) -> list[str]:
+        """The paths, parameters and (as `dvc.yaml`) the command in which the other one differs."""
+        mine, its = self._facts(), other._facts()
+        return sorted(name for name in mine.keys() | its.keys() if mine.get(name) != its.get(name))
+
+    def _facts(self) -> dict[str, Any]:
+        params = {f"{file}: {name}": value for file, values in self.params.items() for name, value in values.items()}
+        return {"dvc.yaml": self.command, **self.inputs, **params}
+
+
+def take(stage: str, folder: Path) -> Fingerprint:
+    """The fingerprint of one stage of the dvc.yaml in `folder`, now.
+
+    Large files are hashed once: DVC's own table of known hashes is asked first. Raises UserError if the stage, a dependency
+    or a parameter does not exist.
+    """
+    with _stages(folder) as load:
+        return _fingerprint(stage, load(stage))
+
+
+def standing(stages: list[str], folder: Path) -> dict[str, tuple[Fingerprint, dict[str, str]]]:
+    """The fingerprints of those of several stages whose dependencies all exist, each with the `outputs` in place."""
+    found = {}
+    with _stages(folder) as load:
+        for name in stages:
+            with suppress(UserError, DvcException):
+                stage = load(name)
+                found[name] = _fingerprint(name, stage), _outputs(stage)
+    return found
+
+
+def outputs(stage: str, folder: Path) -> dict[str, str]:
+    """path -> MD5 of the outputs (metrics and plots too) that lie in the workspace now, as dvc.lock will name them."""
+    with _stages(folder) as load:
+        return _outputs(load(stage))
+
+
+@contextmanager
+def _stages(folder: Path) -> Iterator[Callable[[str], Any]]:
+    """Gives a function that loads a stage of dvc.yaml with all templates resolved, and without its locked hashes."""
+    try:
+        with Repo(str(folder)) as repo:
+            project = ProjectFile(repo, str(folder.resolve() / "dvc.yaml"))
+            yield lambda name: _load(project, name)
+    except DvcException as error:
+        raise UserError(str(error)) from error
+
+
+def _load(project: ProjectFile, name: str) -> Any:
+    try:
+        return StageLoader.load_stage(project, name, project.resolver.resolve_one(name)[name])
+    except EntryNotFound:
+        raise UserError(f"dvc.yaml has no stage {name!r}; there are {', '.join(project.resolver.get_keys())}") from None
+
+
+def _fingerprint(name: str, stage: Any) -> Fingerprint:
+    inputs: dict[str, str] = {}
+    params: dict[str, Mapping[str, Any]] = {}
+    for item in stage.deps:
+        if isinstance(item, ParamsDependency):
+            params[item.def_path] = item.get_hash().value
+        elif item.exists:
+            inputs[item.def_path] = _md5(item)
+        else:
+            raise UserError(f"the dependency {item.def_path} of stage {name} does not exist")
+    facts = {"cmd": stage.cmd, "deps": inputs, "params": params}
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str)
+    return Fingerprint(name, str(stage.cmd), inputs, params, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _outputs(stage: Any) -> dict[str, str]:
+    return {out.def_path: _md5(out) for out in stage.outs if out.exists}
+
+
+def _md5(item: Any) -> str:
+    item.use_cache = False  # else DVC would stage an output for its cache, and only the hash is wanted
+    return str(item.get_hash().value)

@@ -1,0 +1,1 @@
+"""One run of one stage: settings read and checked, fingerprint, scratch folder, output put in place."""

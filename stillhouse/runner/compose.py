@@ -1,0 +1,99 @@
+"""The record of one run of a stage, put together from all who saw something of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stillhouse.record import hashes
+from stillhouse.record.run_record import Item, RunRecord, Status, flat, history
+
+if TYPE_CHECKING:
+    from stillhouse.record.revision import Revision
+    from stillhouse.runner.run import Run
+    from stillhouse.runner.usage import Row
+
+PACKAGES = ("torch", "numpy", "scipy", "pyarrow", "safetensors", "pydantic", "dvc", "prefect", "mlflow")
+"""Whose versions a run carries: what computes a result, and what records it."""
+LONGEST = 8000
+"""Characters of a tag in MLflow."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a run beside its work: the code as it was at the start, and what it took of the machine."""
+
+    revision: Revision
+    usage: list[Row] = field(default_factory=list)
+
+
+def compose(ready: Run, seen: Seen, status: Status, metrics: Mapping[str, float], error: BaseException | None = None) -> RunRecord:
+    """The record of a run that has just ended."""
+    made = hashes.outputs(ready.call.stage, Path()) if status == "FINISHED" else {}
+    output = str(ready.destination)
+    return RunRecord(
+        id=uuid.uuid4().hex,
+        stage=ready.call.stage,
+        execution=ready.call.execution,
+        status=status,
+        started=int(1000 * ready.started),
+        ended=int(1000 * time.time()),
+        params=dict(flat({"seed": ready.block.seed, **ready.block.facts})),
+        tags={name: value for name, value in _tags(ready, seen.revision, error).items() if value},
+        history=history(ready.scratch / "metrics.jsonl"),
+        metrics={name: float(value) for name, value in metrics.items() if math.isfinite(value)},
+        inputs=[Item.at(path, md5) for path, md5 in ready.before.inputs.items()],
+        output=Item.at(output, made.pop(output)) if output in made else None,
+        beside=[Item.at(path, md5) for path, md5 in made.items()],
+        usage=seen.usage,
+        files=_files(seen.revision),
+    )
+
+
+def _tags(ready: Run, revision: Revision, error: BaseException | None) -> dict[str, str]:
+    from stillhouse.training import machine
+
+    tags = {
+        "dvc.stage": ready.call.stage,
+        "dvc.fingerprint": ready.before.key,
+        "dvc.rev": revision.commit,
+        "dvc.dirty": str(revision.dirty).lower(),
+        "git.patch": f"left out: {revision.omitted}" if revision.omitted else "changes.patch" if revision.patch else "",
+        "prefect.flow_run_id": ready.call.flow_run or "",
+        "device": machine.device_name(),
+        "threads": str(machine.use_workers()),
+        "error": f"{type(error).__name__}: {error}" if error else "",
+        "version.python": platform.python_version(),
+        "stillhouse.settings": _settings(ready),
+    }
+    return tags | {f"version.{package}": _version(package) for package in PACKAGES}
+
+
+def _settings(ready: Run) -> str:
+    """The settings that differ from their defaults, as JSON; "" if they are too many for a tag."""
+    block = ready.block
+    plain: Any = block.settings
+    if hasattr(plain, "model_dump"):
+        plain = plain.model_dump(mode="json", exclude_defaults=True)
+    text = json.dumps(dict(flat({"seed": block.seed, **(plain or {})})))
+    return text if len(text) <= LONGEST else ""
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _files(revision: Revision) -> dict[str, str]:
+    files = {"changes.patch": revision.patch, "untracked.txt": "\n".join(revision.untracked)}
+    return {name: text for name, text in files.items() if text}

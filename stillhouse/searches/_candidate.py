@@ -1,0 +1,96 @@
+"""From an architecture to a trial: its network, with the supernet's weights cut to size, trained for a while and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from stillhouse.contracts.parts import Problem, Trial
+from stillhouse.space.blueprint import Architecture, Axis, Group
+from stillhouse.space.cost import counts_of
+from stillhouse.training.fit import FitSettings, fit
+from stillhouse.training.machine import move
+
+STATISTICS_BATCHES = 16
+"""Training batches from which a cut network's norms take their statistics."""
+
+
+def candidate(
+    problem: Problem[Any],
+    architecture: Architecture,
+    weights: Mapping[str, Tensor],
+    rng: torch.Generator,
+    *,
+    training: FitSettings | None = None,
+    scratch: Path | None = None,
+) -> Trial:
+    """A trial of `architecture` that starts from `weights` (the state of its static network), and trains if asked to.
+
+    If not, batch norms get the statistics of the cut network: those of the whole one are of sums that are no longer taken.
+    """
+    model = problem.static(architecture)
+    model.load_state_dict(weights)
+    if training:
+        _train(problem, model, training, rng, scratch)
+    else:
+        _take_statistics(problem, model, rng)
+    state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    return Trial(architecture, float(problem.cost(counts_of(problem.groups, architecture))), problem.validate(model), state)
+
+
+def _train(problem: Problem[Any], model: nn.Module, training: FitSettings, rng: torch.Generator, scratch: Path | None) -> None:
+    def loss(batch: Any) -> Tensor:
+        return problem.loss(problem.apply(model, batch), batch)
+
+    for epoch in fit(model, loss, problem.data.train, training, rng, scratch=scratch):
+        problem.log({"epoch": epoch.index, "epochs": training.epochs, "loss": epoch.loss})
+
+
+@torch.no_grad()
+def _take_statistics(problem: Problem[Any], model: nn.Module, rng: torch.Generator) -> None:
+    """Mean and variance of each batch norm's input over some training batches; all else stays, and does nothing if there is none."""
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    if not norms:
+        return
+    momenta, device = [norm.momentum for norm in norms], next(model.parameters()).device
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+    for number, batch in enumerate(islice(problem.data.train.draw(rng), STATISTICS_BATCHES), start=1):
+        for norm in norms:
+            norm.momentum = 1 / number  # all batches count alike
+        problem.apply(model, move(batch, device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def magnitudes(model: nn.Module, groups: tuple[Group, ...]) -> dict[str, Tensor]:
+    """Group name -> (size,): the norm of all weights that read or write each element, blocks of a depth group being equal.
+
+    Only weights of two or more dimensions count, each tensor divided by its root mean square, so that layers of
+    different scale have equal say. It is a fair guess where the weights are a teacher's, and as good as any draw where
+    they are fresh.
+    """
+    squares = {group.name: torch.zeros(group.size) for group in groups}
+    for module in model.modules():
+        for name, axes in getattr(module, "axes", {}).items():
+            weight = getattr(module, name)
+            if weight is not None and weight.dim() > 1 and name != "bias":
+                weight = weight.detach().float().cpu()
+                _add(squares, weight.square() / weight.square().mean().clamp(min=1e-30), axes)
+    return {name: square.sqrt() for name, square in squares.items()}
+
+
+def _add(squares: dict[str, Tensor], weight: Tensor, axes: tuple[Axis, ...]) -> None:
+    for dim, axis in enumerate(axes):
+        others = [other for other in range(weight.dim()) if other != dim]
+        for (group, _), part in zip(axis.parts, weight.sum(others).split([size for _, size in axis.parts]), strict=True):
+            if group is not None:
+                squares[group] += part

@@ -1,0 +1,38 @@
+"""Architectures drawn at random just inside a budget.
+
+A draw takes a depth and a share for each width group, then scales the shares to the budget. Which blocks stay is drawn
+too; which elements stay is decided by scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.searches._rounding import Rounding
+from stillhouse.space.blueprint import Architecture, Group
+
+ATTEMPTS = 100
+
+
+def draw(rounding: Rounding, band: float, scores: Mapping[str, Tensor], rng: torch.Generator) -> Architecture:
+    """One that costs at most the budget and at least the share 1 - `band` of it; `scores`: group -> (size,).
+
+    Raises UserError when none of many draws does.
+    """
+    least = rounding.budget * (1 - band)
+    for _ in range(ATTEMPTS):
+        shares = {group.name: 1 - float(torch.rand((), generator=rng)) for group in rounding.groups if group.kind == "width"}
+        blocks = {group.name: _blocks(group, rng) for group in rounding.groups if group.kind == "depth"}
+        architecture = rounding.fit(shares, blocks, scores)
+        if rounding.price(architecture) >= least:
+            return architecture
+    raise UserError(f"{ATTEMPTS} draws gave no network that costs between {least:.4g} and {rounding.budget:.4g}: widen `band`")
+
+
+def _blocks(group: Group, rng: torch.Generator) -> tuple[int, ...]:
+    count = int(torch.randint(group.minimum, group.size + 1, (), generator=rng))
+    return tuple(sorted(torch.randperm(group.size, generator=rng)[:count].tolist()))

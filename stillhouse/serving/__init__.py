@@ -1,0 +1,1 @@
+"""A model's folder answered by tables: predict, MLflow's loader, packages."""

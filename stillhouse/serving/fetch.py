@@ -1,0 +1,28 @@
+"""A registered model's package, brought from where MLflow keeps it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from stillhouse.contracts.errors import UserError
+
+
+def fetch(project: Path, address: str, place: Path) -> Path:
+    """Downloads the package of models:/NAME/VERSION or models:/NAME@ALIAS into `place`.
+
+    Raises UserError if there is no such version, or no bytes with it.
+    """
+    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{project.resolve() / 'mlflow.db'}")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        package = Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(place)))
+    except MlflowException as error:
+        reason = str(error.message).partition("\n")[0]
+        raise UserError(f"{address} - wanted a registered model (models:/NAME/VERSION or models:/NAME@ALIAS) - {reason}") from None
+    if not (package / "code").exists():
+        raise UserError(f"{address} - wanted a model with its bytes - it was registered without; tag `bytes` of the version says why")
+    return package

@@ -1,0 +1,59 @@
+"""A model's folder, opened without trust: weights, JSON and parquet are read, and nothing in it is ever run or unpickled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from safetensors import SafetensorError
+
+from stillhouse import registry
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.parts import Table, Workload
+from stillhouse.training import checkpoint, machine, table
+
+_FILES = ("model.json", "model.safetensors")
+_SUFFIXES = (".json", ".parquet")
+"""What a context may hold: neither form can carry code."""
+
+
+class Model:
+    """A network with its workload, asked by tables."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens a teacher's or student's folder. Raises UserError if it is none, or holds any other file than a model has."""
+        check(folder)
+        self.context = folder / table.CONTEXT
+        self.workload: Workload[Any] = registry.workload(table.workload_name(folder))
+        assert self.workload.table is not None
+        self.table: Table[Any] = self.workload.table
+        try:
+            self._network = checkpoint.read_model(self.workload, folder).to(machine.device())
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{folder} - wanted weights as safetensors, and the settings that fit them - {reason[:300]}") from None
+
+    def example(self) -> pa.Table:
+        """Some rows that may be asked; a nullable column of the schema may be missing from a table."""
+        return self.table.example(self.context)
+
+    def answer(self, rows: pa.Table) -> Iterator[pa.Table]:
+        """Tables of one schema, whose rows together are the answer."""
+        return table.answers(self.table, self.workload, self._network, self.context, rows)
+
+
+def check(folder: Path) -> None:
+    """Raises UserError unless the folder holds the files of a model and nothing more: a pickle runs code when it is loaded."""
+    if missing := [name for name in _FILES if not (folder / name).is_file()]:
+        got = f"there is no {missing[0]}" if folder.is_dir() else "there is no such folder"
+        raise UserError(f"{folder} - wanted a model's folder, with {' and '.join(_FILES)} - {got}")
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not _is_safe(path.relative_to(folder)):
+            wanted = f"wanted only {', '.join(_FILES)} and {table.CONTEXT} of {' and '.join(_SUFFIXES)}"
+            raise UserError(f"{path} - {wanted}, because other files may run code when they are loaded - refused")
+
+
+def _is_safe(path: Path) -> bool:
+    return str(path) in _FILES or (path.parts[0] == table.CONTEXT and path.suffix in _SUFFIXES)

@@ -1,0 +1,132 @@
+"""A teacher or student as a folder that MLflow loads and serves: the model's own files, the code that reads them, a signature.
+
+Nothing in it is pickled: MLflow pickles what is given as an object, so it is given a module's name (`stillhouse.serving.pyfunc`) and files.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stillhouse import registry
+from stillhouse.contracts.errors import UserError
+from stillhouse.record import code
+from stillhouse.serving.model import Model
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType
+    from mlflow.types.schema import Array, Object
+
+LOADER = "stillhouse.serving.pyfunc"
+_LOADERS = (LOADER, "stages.flavour")
+"""The second one is that of packages which were saved before the library had one name."""
+REQUIREMENTS = (
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pillow",
+    "pyarrow",
+    "pycocotools",
+    "pydantic",
+    "safetensors",
+    "scipy",
+    "torch",
+    "torchmetrics",
+)
+"""What the code in a package imports; given to MLflow, which would otherwise load the model in another process to find out."""
+_DATA = ("data/teacher", "data/student")
+_TYPES = {
+    pa.int64(): "long",
+    pa.float64(): "double",
+    pa.string(): "string",
+    pa.bool_(): "boolean",
+    pa.binary(): "binary",
+}
+
+
+def save(folder: Path, destination: Path, model_id: str | None = None) -> None:
+    """Writes the package of a teacher's or student's folder, once it has answered its own example; `model_id` is MLflow's for it.
+
+    Raises UserError if it cannot, because its workload answers no tables or the folder is not whole.
+    """
+    model = Model(folder)
+    example = model.example()
+    answer = pa.concat_tables(model.answer(example))
+    with _code(model.table.workload) as folders, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of MLflow's own modules; nobody here can act on them
+        import mlflow
+
+        mlflow.pyfunc.save_model(
+            destination,
+            mlflow_model=mlflow.models.Model(model_id=model_id),
+            loader_module=LOADER,
+            data_path=str(folder),
+            code_paths=[str(folder) for folder in folders],
+            signature=_signature(example.schema, answer.schema),
+            input_example=example.to_pandas(),
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
+        )
+
+
+def unpack(package: Path) -> Path:
+    """The model's own folder within a package. Raises UserError if the package is loaded in any other way than ours."""
+    path = package / "MLmodel"
+    try:
+        flavour = YAML(typ="safe", pure=True).load(path)["flavors"]["python_function"]
+        loader, data = flavour["loader_module"], flavour["data"]
+    except (OSError, YAMLError, KeyError, TypeError):
+        raise UserError(f"{path} - wanted a model with the flavour python_function - it has none") from None
+    if loader not in _LOADERS or data not in _DATA:
+        wanted = f"wanted a model that {LOADER} loads from {' or '.join(_DATA)}"
+        raise UserError(f"{path} - {wanted} - got {loader} and {data}, and that may run code that came with the model: refused")
+    return package / str(data)
+
+
+@contextmanager
+def _code(workload: str) -> Iterator[list[Path]]:
+    """The packages `stillhouse` and `parts` with no more than a model of this workload needs, in a temporary folder."""
+    files = code.reach([LOADER, registry.module("workloads", workload)])
+    with tempfile.TemporaryDirectory() as place:
+        for name, file in files.items():
+            steps = name.split(".")
+            target = Path(place, *steps, file.name) if file.name == "__init__.py" else Path(place, *steps[:-1], file.name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+        (Path(place) / code.LIBRARY / "__init__.py").touch()  # the library's own holds names of what is not packed
+        yield sorted(Path(place).iterdir())
+
+
+def _signature(asked: pa.Schema, answered: pa.Schema) -> ModelSignature:
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema
+
+    return ModelSignature(Schema([_column(field) for field in asked]), Schema([_column(field, required=True) for field in answered]))
+
+
+def _column(field: pa.Field, required: bool | None = None) -> ColSpec:
+    from mlflow.types import ColSpec
+
+    return ColSpec(_type(field.type), field.name, required=not field.nullable if required is None else required)
+
+
+def _type(kind: pa.DataType) -> DataType | Array | Object:
+    """MLflow's word for a type of a column, or of what is in it."""
+    from mlflow.types import DataType
+    from mlflow.types.schema import Array, Object, Property
+
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        return Array(_type(kind.value_type))
+    if pa.types.is_struct(kind):
+        return Object([Property(field.name, _type(field.type)) for field in kind])
+    return DataType[_TYPES[kind]]

@@ -1,0 +1,96 @@
+"""Batch inference: a model answers a table in a file, with nothing but its own folder.
+
+    python -m stillhouse.serving.predict MODEL INPUT OUTPUT [--project FOLDER]
+
+MODEL is a student or teacher of the project, a model's folder, a package of MLflow's, or models:/NAME/VERSION (or @ALIAS).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as parquet
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.serving.model import Model
+from stillhouse.serving.package import unpack
+from stillhouse.training import machine
+from stillhouse.training.files import write_tables
+
+
+def predict(model: Path, asked: Path, answered: Path) -> int:
+    """Writes the answers of a model's folder to a table as parquet, whole or not at all; returns how many rows it has.
+
+    Raises UserError at what is wrong with the model, the table or the name of the output.
+    """
+    if answered.suffix != ".parquet":
+        raise UserError(f"{answered} - wanted an output that ends in .parquet - got {answered.suffix or 'no suffix'}")
+    rows = read(asked)
+    opened = Model(model)
+    try:
+        return write_tables(answered, opened.answer(rows))
+    except UserError as error:
+        raise UserError(f"{asked}: {error}") from None
+    except OSError as error:
+        raise UserError(f"{answered} - wanted a place to write to - {error.strerror or error}") from None
+
+
+def read(path: Path) -> pa.Table:
+    """The table in a .parquet or .csv file. Raises UserError if there is none."""
+    readers = {".parquet": parquet.read_table, ".csv": csv.read_csv}
+    if path.suffix not in readers:
+        raise UserError(f"{path} - wanted a table that ends in {' or '.join(readers)} - got {path.suffix or 'no suffix'}")
+    if not path.exists():
+        raise UserError(f"{path} - wanted a table - there is no such file")
+    try:
+        return readers[path.suffix](path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path} - wanted a table - {str(error).splitlines()[0]}") from None
+
+
+@contextmanager
+def found(name: str, project: Path) -> Iterator[Path]:
+    """The folder of the model of that name; one from a registry lies in a temporary folder. Raises UserError if there is none."""
+    if name.startswith("models:/"):
+        from stillhouse.serving.fetch import fetch
+
+        with tempfile.TemporaryDirectory() as place:
+            yield unpack(fetch(project, name, Path(place)))
+        return
+    trained = sorted(path for path in project.glob("data/*/*") if path.name in ("student", "teacher") and path.is_dir())
+    known = {path.parent.name: path for path in trained}
+    folder = Path(name) if Path(name).is_dir() else known.get(name)
+    if folder is None:
+        exist = ", ".join(known) or "none"
+        raise UserError(f"no model {name!r}: wanted a trained teacher or student ({exist}), a model's folder, or models:/NAME/VERSION")
+    yield unpack(folder) if (folder / "MLmodel").exists() else folder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Answers one table; returns the exit status: 2 for a mistake that the reader can mend."""
+    parser = argparse.ArgumentParser(prog="python -m stillhouse.serving.predict", description="Answer a table with a model.")
+    parser.add_argument("model", help="a student or teacher, a folder, or models:/NAME/VERSION")
+    parser.add_argument("input", type=Path, help="a table that ends in .parquet or .csv")
+    parser.add_argument("output", type=Path, help="the answers, a table that ends in .parquet")
+    parser.add_argument("--project", type=Path, default=Path(), help="the folder of the project")
+    given = parser.parse_args(arguments)
+    try:
+        machine.use_workers()
+        with found(given.model, given.project) as model:
+            rows = predict(model, given.input, given.output)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{given.output}: {rows} rows")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What may be searched: groups, masks, extraction and costs."""

@@ -1,0 +1,77 @@
+"""What can be told and asked from outside.
+
+python -m stillhouse.tracking start --key KEY --owner PID                       prepares the store and opens an execution
+python -m stillhouse.tracking finish KEY --status FINISHED --plan plan.json     closes it
+python -m stillhouse.tracking sync                                              empties the outbox
+python -m stillhouse.tracking runs                                              every run with its hashes, as JSON
+python -m stillhouse.tracking version models:/NAME/3                            what a registered model is, as JSON
+python -m stillhouse.tracking artifact RUN NAME                                 a text that was kept with a run, as JSON
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.tracking import outbox, queries
+from stillhouse.tracking.store import opened
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one of the commands in the working folder; returns the exit status."""
+    given = _parse(arguments)
+    root = Path()
+    if given.command in ("runs", "version", "artifact"):
+        return _answer(given, root)
+    if given.command == "start":
+        outbox.start(root, given.key, given.owner)
+    elif given.command == "finish":
+        outbox.finish(root, given.key, given.status, json.loads(given.plan.read_text()) if given.plan else [])
+    return 0 if outbox.sync(root) or given.command != "sync" else 1
+
+
+def _answer(given: argparse.Namespace, root: Path) -> int:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with opened(root) as store:
+            print(json.dumps(_ask(given, store)))
+    except (UserError, MlflowException) as error:
+        print(str(error).strip().partition("\n")[0], file=sys.stderr)
+        return 1
+    return 0
+
+
+def _ask(given: argparse.Namespace, store: Any) -> Any:
+    if given.command == "version":
+        return queries.version(store.client, given.uri)
+    if given.command == "artifact":
+        return queries.artifact(store.client, given.run, given.name)
+    return list(queries.runs(store.client, store.experiment))
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m stillhouse.tracking", description="Tell MLflow about executions, and ask it.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    opening = commands.add_parser("start", help="prepare the store and open an execution")
+    opening.add_argument("--key", required=True, help="what STILLHOUSE_EXECUTION is for its stages")
+    opening.add_argument("--owner", type=int, required=True, help="the id of the process that runs it")
+    closing = commands.add_parser("finish", help="close an execution")
+    closing.add_argument("key")
+    closing.add_argument("--status", choices=("FINISHED", "FAILED", "KILLED"), required=True)
+    closing.add_argument("--plan", type=Path, help='JSON: [{"name": stage, ...}, ...], the stages that it was about')
+    commands.add_parser("sync", help="forward what waits in the outbox; exit status 1 if something still waits")
+    commands.add_parser("runs", help="every run, deleted ones too, with what lineage needs of its tags")
+    commands.add_parser("version", help="path, hash and run of a registered model").add_argument("uri")
+    kept = commands.add_parser("artifact", help="a text that was kept with a run")
+    kept.add_argument("run")
+    kept.add_argument("name")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

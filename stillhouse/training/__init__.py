@@ -1,0 +1,1 @@
+"""The training loop with its checkpoints, batches, scores, curves, latency and devices."""

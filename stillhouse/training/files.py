@@ -1,0 +1,77 @@
+"""Parquet files: written whole or not at all, and the same bytes for the same values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import torch
+from torch import Tensor
+
+from stillhouse.contracts.files import replace
+
+
+def write_parquet(path: Path, columns: Mapping[str, Any]) -> None:
+    """Writes columns of equal length (tensors, arrays or lists); a matrix becomes a column of lists of fixed length.
+
+    Raises ValueError when the lengths differ.
+    """
+    try:
+        rows = table(columns)
+    except ValueError as error:
+        raise ValueError(f"{path} - {error}") from None
+    replace(path, lambda temporary: parquet.write_table(rows, temporary, compression="zstd"))
+
+
+def write_tables(path: Path, tables: Iterable[pa.Table]) -> int:
+    """Writes tables of one schema, one at least, one below the other as they come; returns the number of rows."""
+    counts: list[int] = []
+
+    def write(temporary: Path) -> None:
+        parts = iter(tables)
+        first = next(parts)
+        with parquet.ParquetWriter(temporary, first.schema, compression="zstd") as writer:
+            for part in chain((first,), parts):
+                writer.write_table(part)
+                counts.append(part.num_rows)
+
+    replace(path, write)
+    return sum(counts)
+
+
+def table(columns: Mapping[str, Any]) -> pa.Table:
+    """Columns as in `write_parquet`, in memory. Raises ValueError when the lengths differ."""
+    arrays = {name: _arrow(column) for name, column in columns.items()}
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"wanted columns of one length - got {lengths}")
+    return pa.table(arrays)
+
+
+def read_parquet(path: Path) -> dict[str, Tensor | list[Any]]:
+    """Columns by name, in the order of the file: numbers as tensors (lists of numbers as matrices), all else as lists."""
+    table = parquet.read_table(path)
+    return {name: _plain(table.column(name).combine_chunks()) for name in table.column_names}
+
+
+def _arrow(column: Any) -> pa.Array:
+    values = column.numpy(force=True) if isinstance(column, Tensor) else column
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+    return pa.array(values)
+
+
+def _plain(array: pa.Array) -> Tensor | list[Any]:
+    kind = array.type
+    if pa.types.is_fixed_size_list(kind) and _is_number(kind.value_type):
+        return torch.from_numpy(array.flatten().to_numpy().copy()).reshape(len(array), kind.list_size)
+    return torch.from_numpy(array.to_numpy(zero_copy_only=False).copy()) if _is_number(kind) else array.to_pylist()
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)

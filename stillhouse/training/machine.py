@@ -1,0 +1,62 @@
+"""This machine as the environment describes it: the seed's generator, the device, the workers. None of it is a setting."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy
+import torch
+
+from stillhouse.contracts.errors import UserError
+
+
+def seed(value: int) -> torch.Generator:
+    """Seeds the global generators of Python, NumPy and PyTorch; returns the generator (CPU) that a verb is given."""
+    random.seed(value)
+    numpy.random.seed(value % 2**32)
+    torch.manual_seed(value)
+    return torch.Generator().manual_seed(value)
+
+
+def device() -> torch.device:
+    """Where models and batches lie: `STILLHOUSE_DEVICE`, by default the first CUDA device, else the CPU."""
+    wanted = os.environ.get("STILLHOUSE_DEVICE", "auto")
+    if wanted == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", wanted):
+        raise UserError(f"STILLHOUSE_DEVICE should be auto, cpu, cuda or cuda:<number> - got {wanted!r}")
+    chosen = torch.device(wanted)
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"STILLHOUSE_DEVICE is {wanted!r}, but this process sees {torch.cuda.device_count()} CUDA devices")
+    return chosen
+
+
+def device_name() -> str:
+    """The device in words, for the record of a run."""
+    chosen = device()
+    return f"{chosen} {torch.cuda.get_device_name(chosen)}" if chosen.type == "cuda" else str(chosen)
+
+
+def move(batch: Any, device: torch.device) -> Any:
+    """A batch on a device: whatever has `to`, and tuples, lists and dictionaries of such things; numbers and text as they are."""
+    if hasattr(batch, "to"):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, Mapping):
+        return {name: move(value, device) for name, value in batch.items()}
+    if isinstance(batch, tuple | list):
+        return type(batch)(move(value, device) for value in batch)
+    return batch
+
+
+def use_workers() -> int:
+    """Lets PyTorch use `STILLHOUSE_WORKERS` CPU threads (its own choice when unset); returns their number."""
+    wanted = os.environ.get("STILLHOUSE_WORKERS")
+    if wanted is not None:
+        if not re.fullmatch(r"[1-9]\d*", wanted):
+            raise UserError(f"STILLHOUSE_WORKERS should be a number from 1 - got {wanted!r}")
+        torch.set_num_threads(int(wanted))
+    return torch.get_num_threads()

@@ -1,0 +1,48 @@
+"""Scoring a model over a split, and comparing the answers of two models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stillhouse.contracts.data import Batches, Metrics
+from stillhouse.contracts.output import Output
+from stillhouse.contracts.parts import Workload
+from stillhouse.training.machine import move
+
+EVALUATION_SEED = 0
+"""Batches of validation and test are drawn with this seed, so every model of every run sees the same ones."""
+
+
+def passes(workload: Workload[Any], model: nn.Module, batches: Batches[Any]) -> Iterator[tuple[Output, Any]]:
+    """The model's answers in evaluation mode without gradient, batch by batch, on the model's own device."""
+    device = next(model.parameters()).device
+    model.eval()
+    for batch in batches.draw(torch.Generator().manual_seed(EVALUATION_SEED)):
+        batch = move(batch, device)
+        with torch.no_grad():
+            answer = workload.apply(model, batch)
+        yield answer, batch  # outside the block: what the caller does meanwhile keeps its own gradient mode
+
+
+def score(workload: Workload[Any], model: nn.Module, batches: Batches[Any]) -> Metrics:
+    """The workload's metrics over a split; the first key is the one to beat."""
+    return workload.score(passes(workload, model, batches))
+
+
+def first_batch(batches: Batches[Any], device: torch.device) -> Any:
+    """The batch on which costs are counted, latency is measured and losses are made."""
+    return move(next(iter(batches.draw(torch.Generator().manual_seed(EVALUATION_SEED)))), device)
+
+
+def agreement(first: Output, second: Output) -> Tensor:
+    """How alike two models answer one batch, one number a row in [0, 1] (values: in [-1, 1]).
+
+    Classes and candidates: whether the best answer is the same. Values: the correlation over the whole batch.
+    """
+    if first.meaning == "values":
+        return torch.corrcoef(torch.stack([first.prediction.flatten(), second.prediction.flatten()]))[0, 1].view(1)
+    return (first.prediction.argmax(-1) == second.prediction.argmax(-1)).float().flatten()

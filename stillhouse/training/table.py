@@ -1,0 +1,76 @@
+"""Tables in, tables out: a model asked by rows, and what is kept beside its weights so that it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from torch import nn
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import read_json, write_json
+from stillhouse.contracts.parts import Table, Workload
+from stillhouse.training.files import table
+from stillhouse.training.machine import move
+
+CONTEXT = "context"
+"""The folder within a model's folder."""
+
+
+def keep(workload: Workload[Any], prepared: Path, model: Path) -> None:
+    """Puts beside a model's weights whatever it needs to answer tables; nothing if its workload answers none."""
+    if workload.table is None:
+        return
+    context = model / CONTEXT
+    context.mkdir()
+    workload.table.keep(prepared, context)
+    write_json(context / "workload.json", {"workload": workload.table.workload})
+
+
+def workload_name(model: Path) -> str:
+    """The workload of a model's folder. Raises UserError if the folder does not say."""
+    path = model / CONTEXT / "workload.json"
+    if not path.exists():
+        wanted = "wanted a model that can be asked by a table"
+        raise UserError(f"{model} - {wanted} - its workload answers no tables, or did not yet when it was trained")
+    return str(read_json(path)["workload"])
+
+
+def answers(part: Table[Any], workload: Workload[Any], network: nn.Module, context: Path, rows: pa.Table) -> Iterator[pa.Table]:
+    """The answers to a table as tables of one schema, one for each batch. Raises UserError at what is wrong with the rows."""
+    question = part.ask(context, conform(rows, part.example(context).schema))
+    device = next(network.parameters()).device
+    network.eval()
+    for batch in question.batches:
+        batch = move(batch, device)
+        with torch.no_grad():
+            yield table(question.columns(workload.apply(network, batch), batch))
+
+
+def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of the schema with its types, and none else. Raises UserError at one that is missing, of another type or not full."""
+    wanted = [_shown(field) for field in schema]
+    if missing := [field.name for field in schema if not field.nullable and field.name not in rows.column_names]:
+        raise UserError(f"wanted columns {', '.join(wanted)} - there is no {missing[0]!r}, but {rows.column_names}")
+    if not rows.num_rows:
+        raise UserError("wanted a row at least - got an empty table")
+    return pa.table({field.name: _cast(rows, field) for field in schema if field.name in rows.column_names})
+
+
+def _cast(rows: pa.Table, field: pa.Field) -> pa.ChunkedArray:
+    column = rows.column(field.name)
+    if column.null_count:
+        row = column.is_null().to_pylist().index(True)
+        raise UserError(f"row {row} - wanted a value in column {field.name!r} - there is none")
+    try:
+        return column.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"column {field.name!r} - wanted {field.type} - got {column.type} ({reason})") from None
+
+
+def _shown(field: pa.Field) -> str:
+    return f"{field.name} ({field.type}{', may be missing' if field.nullable else ''})"

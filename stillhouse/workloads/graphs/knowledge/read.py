@@ -1,0 +1,153 @@
+"""Raw knowledge graphs of several forms, read into one.
+
+Text holds one triple a line: head, relation, tail, separated by white space. A folder or a zip (read in place) holds
+train.txt, valid.txt and test.txt, and tells by what else it holds which form it is of:
+
+- msg.txt: the observed test graph, with nodes and relations of its own (PediaTypes);
+- another folder named for the test: its train.txt is the observed test graph (GraIL);
+- observe.txt: what is observed, where train.txt holds only queries (family diagrams);
+- nothing else: the test asks about the training graph itself, whose observed triples are train.txt (UMLS).
+
+A Parquet table (head, relation, tail, split) has the same names as values of `split`. JSON points to the files of an
+installed package, or to a generator.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pyarrow.parquet as parquet
+from pydantic import TypeAdapter, ValidationError
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import read_json
+from stillhouse.contracts.settings import Settings
+from stillhouse.training.packaged import PackagedFile, read_packaged
+from stillhouse.workloads.graphs.knowledge import family_diagram
+
+Triples = list[tuple[str, str, str]]
+Role = Literal["observe", "train", "valid", "msg", "test"]
+ROLES: tuple[Role, ...] = ("observe", "train", "valid", "msg", "test")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Named triples: what is observed, and what is asked, when training, validating and testing."""
+
+    observed: Triples
+    train: Triples
+    valid: Triples
+    test_observed: Triples
+    test: Triples
+    same_graph: bool
+    """Whether the test asks about the training graph."""
+
+
+class _Package(Settings):
+    package: str
+    files: dict[Role, PackagedFile]
+
+
+_Pointer = TypeAdapter(_Package | family_diagram.FamilyDiagram)
+
+
+def read(raw: Path, train: str, test: str) -> Source:
+    """Everything in `raw`; `train` and `test` name folders in it, empty for its top and for no second folder.
+
+    Raises UserError, with file and line, at what is no triple and where something is missing.
+    """
+    if not raw.exists():
+        raise UserError(f"{raw} - wanted a folder, .zip, .parquet or .json of triples - there is nothing")
+    if raw.suffix == ".json":
+        pointer = _pointer(raw)
+        if isinstance(pointer, family_diagram.FamilyDiagram):
+            return Source(**family_diagram.generate(pointer), same_graph=False)
+        parts = {role: _packaged(raw, pointer.package, role, file) for role, file in pointer.files.items()}
+        return _source(f"{raw}", parts, None)
+    if raw.suffix == ".parquet":
+        return _source(f"{raw}", _tabled(raw), None)
+    return _source(f"{raw}!{train}", _parts(raw, train), _parts(raw, test) if test else None)
+
+
+def _source(place: str, parts: Mapping[Role, Triples], test_parts: Mapping[Role, Triples] | None) -> Source:
+    def wanted(role: Role, among: Mapping[Role, Triples] = parts) -> Triples:
+        if not among.get(role):
+            raise UserError(f"{place} - wanted triples of {role!r} - there are {sorted(name for name in among if among[name])}")
+        return among[role]
+
+    train, valid = wanted("train"), wanted("valid")
+    observed = parts.get("observe") or train
+    if test_parts is not None:
+        known = test_parts.get("observe") or wanted("train", test_parts)
+        return Source(observed, train, valid, known, wanted("test", test_parts), same_graph=False)
+    if parts.get("msg"):
+        return Source(observed, train, valid, parts["msg"], wanted("test"), same_graph=False)
+    return Source(observed, train, valid, observed, wanted("test"), same_graph=True)
+
+
+def _parts(raw: Path, folder: str) -> dict[Role, Triples]:
+    members = dict(_zipped(raw) if raw.is_file() else _unzipped(raw))
+    names = {role: f"{folder}/{role}.txt" if folder else f"{role}.txt" for role in ROLES}
+    if not members.keys() & set(names.values()):
+        folders = sorted({name.rpartition("/")[0] for name in members if name.endswith(".txt")})
+        raise UserError(f"{raw} - wanted train.txt in folder {folder!r} - there are the folders {folders}")
+    return {role: parse(members[name], f"{raw}!{name}") for role, name in names.items() if name in members}
+
+
+def _zipped(raw: Path) -> Iterator[tuple[str, bytes]]:
+    if not zipfile.is_zipfile(raw):
+        raise UserError(f"{raw} - wanted a folder, .zip, .parquet or .json of triples - it is none of them")
+    with zipfile.ZipFile(raw) as archive:
+        for name in archive.namelist():
+            if name.endswith(".txt"):
+                yield name, archive.read(name)
+
+
+def _unzipped(raw: Path) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(raw.rglob("*.txt")):
+        yield path.relative_to(raw).as_posix(), path.read_bytes()
+
+
+def parse(text: bytes, place: str) -> Triples:
+    """The triples of a text, one a line. Raises UserError with `place` and line at the first line that is none."""
+    try:
+        lines = text.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{place} - wanted UTF-8 text - byte {error.start} is not") from None
+    split = [tuple(line.split()) for line in lines]
+    for number, parts in enumerate(split, start=1):
+        if len(parts) != 3:
+            raise UserError(f"{place}:{number} - wanted head, relation, tail separated by white space - got {lines[number - 1]!r}")
+    return split  # type: ignore[return-value]
+
+
+def _tabled(raw: Path) -> dict[Role, Triples]:
+    table = parquet.read_table(raw)
+    if missing := [name for name in ("head", "relation", "tail", "split") if name not in table.column_names]:
+        raise UserError(f"{raw} - wanted columns head, relation, tail, split - there is no {missing}, but {table.column_names}")
+    parts: dict[Role, Triples] = {role: [] for role in ROLES}
+    columns = (table.column(name).to_pylist() for name in ("head", "relation", "tail", "split"))
+    for row, (head, relation, tail, split) in enumerate(zip(*columns, strict=True)):
+        if split not in parts or None in (head, relation, tail):
+            wanted = f"wanted head, relation, tail and a split of {list(ROLES)}"
+            raise UserError(f"{raw}, row {row} - {wanted} - got {(head, relation, tail, split)}")
+        parts[split].append((str(head), str(relation), str(tail)))
+    return parts
+
+
+def _pointer(raw: Path) -> _Package | family_diagram.FamilyDiagram:
+    try:
+        return _Pointer.validate_python(read_json(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"][1:])
+        raise UserError(f"{raw}: {where} - wanted a package with files, or a generator - {first['msg']}") from None
+
+
+def _packaged(raw: Path, package: str, role: Role, file: PackagedFile) -> Triples:
+    path, content = read_packaged(f"{raw}: files.{role}", package, file)
+    return parse(content, str(path))

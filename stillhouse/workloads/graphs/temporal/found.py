@@ -1,0 +1,107 @@
+"""What every form of raw data comes down to before its events are sorted, and the checks that the forms share."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.workloads.graphs.temporal.panel import Events, Graphs
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Series (nodes, steps, channels), the names of the channels, and edges in any order, perhaps repeated."""
+
+    features: Tensor
+    channels: tuple[str, ...]
+    events: Events
+    static: bool
+    graphs: Graphs | None = None
+
+
+def text(place: str, content: bytes) -> str:
+    """The text of a file, unpacked if its name ends in .gz. Raises UserError when it is packed or encoded otherwise."""
+    try:
+        plain = gzip.decompress(content) if place.endswith(".gz") else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{place} - wanted a gzip file - {error}") from None
+    try:
+        return plain.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{place} - wanted UTF-8 text - byte {error.start} is not") from None
+
+
+def matrix(rows: Any, where: Callable[[int], str], width: int | None = None, names: Sequence[str] = ()) -> Tensor:
+    """(rows, width), float64, of lists of numbers or of their text; `where` gives the place of a row, `names` those of the columns.
+
+    Raises UserError with the place of the first row that has another width than the first, or of the first that holds
+    something other than finite numbers.
+    """
+    width = len(rows[0]) if width is None and rows and isinstance(rows[0], list) else width or 0
+    for index, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != width:
+            raise UserError(f"{where(index)} - wanted a row of {width} numbers - got {_short(row)}")
+    if not rows:
+        return torch.zeros(0, width, dtype=torch.float64)
+    try:
+        values = np.asarray(rows, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        values = np.asarray(np.nan)
+    if values.shape != (len(rows), width) or not np.isfinite(values).all():
+        index, column = next((r, c) for r, row in enumerate(rows) for c, cell in enumerate(row) if not _is_finite(cell))
+        name = f"column {names[column]!r}" if names else f"number {column + 1}"
+        raise UserError(f"{where(index)}, {name} - wanted a finite number - got {_short(rows[index][column])}")
+    return torch.from_numpy(values)
+
+
+def whole(values: Tensor, where: Callable[[int], str]) -> Tensor:
+    """The same values as int64. Raises UserError with the place of the first row that holds another number."""
+    wrong = values != values.round()
+    if wrong.any():
+        row = int(wrong.nonzero()[0, 0])
+        raise UserError(f"{where(row)} - wanted whole numbers - got {values[row].tolist()}")
+    return values.to(torch.int64)
+
+
+def positions(names: Sequence[Hashable], place: str) -> dict[Hashable, int]:
+    """The position of each name. Raises UserError when two are the same."""
+    found: dict[Hashable, int] = {}
+    for position, name in enumerate(names):
+        if found.setdefault(name, position) != position:
+            raise UserError(f"{place} - wanted a name for each node - nodes {found[name]} and {position} are both {name!r}")
+    return found
+
+
+def nodes(ends: Sequence[str], known: Mapping[Hashable, int], where: Callable[[int], str]) -> Tensor:
+    """(ends,), int64: nodes by name or, where none of `ends` is a name, by position; raises UserError with the place of another."""
+    by_name = any(end in known for end in ends)
+    if not by_name:
+        known = {str(position): position for position in range(len(known))}
+    for index, end in enumerate(ends):
+        if end not in known:
+            wanted = (
+                "the name of a node of the series" if by_name else f"a node of the series by name or by its position, 0 to {len(known) - 1}"
+            )
+            raise UserError(f"{where(index)} - wanted {wanted} - got {end!r}")
+    return torch.tensor([known[end] for end in ends], dtype=torch.int64)
+
+
+def _is_finite(cell: Any) -> bool:
+    try:
+        return bool(np.isfinite(float(cell)))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    count = f" ({len(value)} in all)" if isinstance(value, list) else ""
+    return shown if len(shown) <= 60 else f"{shown[:60]}...{count}"

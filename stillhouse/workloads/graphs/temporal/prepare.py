@@ -1,0 +1,171 @@
+"""A panel into scaled tables and windows with roles, the same bytes every time."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from stillhouse.contracts.data import Metrics
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import write_json
+from stillhouse.contracts.settings import Settings
+from stillhouse.training.files import write_parquet
+from stillhouse.workloads.graphs.temporal.panel import Panel
+from stillhouse.workloads.graphs.temporal.read import ReadSettings, read
+from stillhouse.workloads.graphs.temporal.split import TRAIN, Protocol, Split, cut, forecasts, seen
+
+
+class PrepareSettings(Settings):
+    """What is forecast from what.
+
+    Graphs with classes are whole windows, split 7:1:2 in their order (so mix the classes), and their features are taken as they
+    are: of the settings only `read`, `window`, `log` and `edge_scale` count.
+    """
+
+    read: ReadSettings = ReadSettings()
+    window: int | None = Field(None, gt=1)
+    """Steps that a model sees; for graphs with classes the last so many, or all."""
+    horizon: int = Field(1, gt=0)
+    """Steps from the last one seen to the target."""
+    targets: int = Field(1, gt=0)
+    """So many of the first channels are forecast."""
+    split: Protocol = "chronological"
+    scale: Literal["minmax", "standard"] = "minmax"
+    """How a channel is scaled; what for is measured on what training may see."""
+    log: bool = False
+    """Whether channels are replaced by log(1 + x) first."""
+    edge_scale: Literal["minmax", "log", "none"] = "minmax"
+    """How weights of edges are brought to [0, 1]; `log` takes log(1 + weight) first, `none` leaves them as they are."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Scaled:
+    values: Tensor
+    offset: Tensor
+    span: Tensor
+
+
+@dataclass(frozen=True)
+class EdgeScale:
+    """How weights of edges were brought to [0, 1]; where training saw one weight alone, all count as 1."""
+
+    log: bool = False
+    offset: float | None = None
+    span: float | None = None
+
+    def apply(self, weight: Tensor) -> Tensor:
+        """Scaled weights; raw ones if nothing was measured."""
+        if self.offset is None or self.span is None:
+            return weight
+        value = weight.log1p() if self.log else weight
+        return ((value - self.offset) / self.span).clamp_min(0) if self.span > 0 else torch.ones_like(weight)
+
+
+def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Generator) -> Metrics:
+    """Fills `prepared`; returns the numbers of nodes, steps, edges and windows."""
+    panel = read(raw, settings.read)
+    split, window = _windows(settings, panel)
+    features = _scaled_features(settings, panel, split, window)
+    scale = _edge_scale(settings, panel, split, window)
+    write_parquet(prepared / "features.parquet", {"values": features.values.float().flatten(1)})
+    events = {"step": panel.step, "source": panel.source, "target": panel.target, "weight": scale.apply(panel.weight).float()}
+    write_parquet(prepared / "events.parquet", events)
+    node_role = torch.zeros_like(panel.graph) if split.node_role is None else split.node_role
+    write_parquet(prepared / "nodes.parquet", {"graph": panel.graph, "role": node_role})
+    write_parquet(prepared / "windows.parquet", {"graph": split.graph, "start": split.start, "role": split.role})
+    if panel.labels is not None:
+        write_parquet(prepared / "labels.parquet", {"label": panel.labels})
+    facts = {"nodes": len(panel.graph), "steps": panel.features.shape[1], "events": len(panel.step), "windows": len(split.start)}
+    description = _description(settings, panel, split, features) | {"window": window, "edge_scale": asdict(scale)}
+    write_json(prepared / "facts.json", description | facts)
+    return {name: float(value) for name, value in facts.items()}
+
+
+def _windows(settings: PrepareSettings, panel: Panel) -> tuple[Split, int]:
+    steps = panel.features.shape[1]
+    if settings.log and float(panel.features.min()) <= -1:
+        raise UserError(f"prepare.log - wanted values above -1, of which log(1 + x) exists - got {float(panel.features.min()):g}")
+    if panel.labels is None:
+        if settings.window is None:
+            raise UserError("prepare.window - wanted the number of steps that a model sees - got none")
+        if len(panel.length) > 1:
+            raise UserError(f"a forecast is made for one graph - got {len(panel.length)} graphs without classes")
+        _check_targets(settings, panel)
+        return forecasts(panel, settings.window, settings.horizon, settings.split), settings.window
+    if len(panel.length) < 10:
+        raise UserError(f"wanted at least 10 graphs with classes, to be split 7:1:2 - got {len(panel.length)}")
+    window = min(settings.window or steps, steps)
+    graphs = torch.arange(len(panel.length))
+    return Split(graphs, torch.full_like(graphs, steps - window), cut(len(graphs))), window
+
+
+def _check_targets(settings: PrepareSettings, panel: Panel) -> None:
+    if settings.targets > len(panel.channels):
+        raise UserError(
+            f"prepare.targets - wanted at most the {len(panel.channels)} channels {list(panel.channels)} - got {settings.targets}"
+        )
+
+
+def _scaled_features(settings: PrepareSettings, panel: Panel, split: Split, window: int) -> _Scaled:
+    values = panel.features.log1p() if settings.log else panel.features
+    known = values[_training_nodes(panel, split)][:, _training_steps(settings, panel, split, window)].flatten(0, 1)
+    if panel.labels is not None:  # a constant, or a mark: there is nothing to scale
+        return _Scaled(values, torch.zeros(values.shape[2]), torch.ones(values.shape[2]))
+    if settings.scale == "minmax":
+        offset, span = known.amin(0), known.amax(0) - known.amin(0)
+    else:
+        offset, span = known.mean(0), known.std(0)
+    span = torch.where(span > 0, span, torch.ones_like(span))
+    return _Scaled((values - offset) / span, offset, span)
+
+
+def _edge_scale(settings: PrepareSettings, panel: Panel, split: Split, window: int) -> EdgeScale:
+    if settings.edge_scale == "none" or not len(panel.weight):
+        return EdgeScale()
+    log = settings.edge_scale == "log"
+    weight = panel.weight.log1p() if log else panel.weight
+    known = weight[_training_events(settings, panel, split, window)]
+    if not len(known):
+        raise UserError(
+            f"prepare.edge_scale - wanted an edge that training sees, to measure the scale on - all {len(weight)} are elsewhere"
+        )
+    return EdgeScale(log, known.min().item(), (known.max() - known.min()).item())
+
+
+def _training_steps(settings: PrepareSettings, panel: Panel, split: Split, window: int) -> Tensor:
+    if panel.labels is not None:
+        return torch.ones(panel.features.shape[1], dtype=torch.bool)
+    return seen(split, window, settings.horizon, panel.features.shape[1])
+
+
+def _training_events(settings: PrepareSettings, panel: Panel, split: Split, window: int) -> Tensor:
+    if panel.labels is not None:
+        return split.role[panel.graph[panel.source]] == TRAIN
+    if panel.static:
+        return torch.ones(len(panel.weight), dtype=torch.bool)
+    return _training_steps(settings, panel, split, window)[panel.step]
+
+
+def _training_nodes(panel: Panel, split: Split) -> Tensor:
+    if split.node_role is None:
+        return torch.ones(len(panel.graph), dtype=torch.bool)
+    return split.node_role == TRAIN
+
+
+def _description(settings: PrepareSettings, panel: Panel, split: Split, features: _Scaled) -> dict[str, object]:
+    return {
+        "channels": list(panel.channels),
+        "targets": settings.targets,
+        "horizon": settings.horizon,
+        "classes": 0 if panel.labels is None else int(panel.labels.max()) + 1,
+        "static": panel.static,
+        "split_nodes": split.node_role is not None,
+        "offset": features.offset.tolist(),
+        "span": features.span.tolist(),
+        "log": settings.log,
+    }

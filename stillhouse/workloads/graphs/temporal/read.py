@@ -1,0 +1,126 @@
+"""Raw temporal graphs of several forms, read into one panel.
+
+- A JSON file, perhaps packed as .json.gz, of PyTorch Geometric Temporal;
+- a folder with a series and its edges, each a CSV file (perhaps packed), the edges perhaps a GAL file; or both Parquet;
+- JSON that points to the files of an installed package, or to a generator.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.settings import Settings
+from stillhouse.training.packaged import PackagedFile, read_packaged
+from stillhouse.workloads.graphs.temporal import planted, read_json, read_parquet, read_tables, skip_links
+from stillhouse.workloads.graphs.temporal.found import Found, text
+from stillhouse.workloads.graphs.temporal.panel import Panel, assemble, both_ways, once
+
+
+class ReadSettings(Settings):
+    """Files are named for folders only; `rows` and `columns` are for a series in CSV."""
+
+    series: str = "series.parquet"
+    edges: str = "edges.parquet"
+    labels: str | None = None
+    """The classes of graphs, where the series is Parquet."""
+    rows: Literal["steps", "nodes"] = "steps"
+    columns: str | None = None
+    """A regular expression of the headings to take, for example [0-9]+ for years; all but the name of a node by default."""
+    undirected: bool = False
+    """Whether every edge holds in both directions."""
+    repeated: Literal["refuse", "once"] = "refuse"
+    """What becomes of an edge that is given twice at a step with the same weight."""
+
+    @field_validator("columns")
+    @classmethod
+    def _is_expression(cls, columns: str | None) -> str | None:
+        try:
+            re.compile(columns or "")
+        except re.error as error:
+            raise ValueError(f"wanted a regular expression - {error}") from None
+        return columns
+
+
+class _Files(Settings):
+    series: PackagedFile
+    edges: PackagedFile
+
+
+class _Package(Settings):
+    package: str
+    files: _Files
+
+
+Generator = skip_links.SkipLinks | planted.Planted
+_PACKAGE: TypeAdapter[_Package] = TypeAdapter(_Package)
+_GENERATOR: TypeAdapter[Generator] = TypeAdapter(Annotated[Generator, Field(discriminator="generator")])
+
+
+def read(raw: Path, settings: ReadSettings) -> Panel:
+    """Everything in `raw`. Raises UserError, with file and line, row or key, at what is wrong and where something is missing."""
+    if raw.is_dir():
+        return _panel(_folder(raw, settings), settings)
+    if not raw.is_file() or not raw.name.endswith((".json", ".json.gz")):
+        got = "something else" if raw.exists() else "nothing"
+        raise UserError(f"{raw} - wanted a folder, .json or .json.gz of temporal graphs - there is {got}")
+    value = _json(raw)
+    if isinstance(value, dict) and "generator" in value:
+        return _generated(value, raw)
+    if isinstance(value, dict) and "package" in value:
+        return _panel(_packaged(value, raw, settings), settings)
+    return _panel(read_json.read(value, f"{raw}"), settings)
+
+
+def _panel(found: Found, settings: ReadSettings) -> Panel:
+    events = once(found.events) if settings.repeated == "once" else found.events
+    if settings.undirected:
+        events = both_ways(events)
+    return assemble(found.features, found.channels, events, static=found.static, graphs=found.graphs)
+
+
+def _folder(raw: Path, settings: ReadSettings) -> Found:
+    names = [name for name in (settings.series, settings.edges, settings.labels) if name is not None]
+    if missing := [name for name in names if not (raw / name).is_file()]:
+        raise UserError(f"{raw} - wanted the file {missing[0]} - there are {sorted(path.name for path in raw.iterdir())}")
+    series, edges = raw / settings.series, raw / settings.edges
+    if series.suffix == ".parquet":
+        return read_parquet.read(series, edges, raw / settings.labels if settings.labels else None)
+    if settings.labels:
+        raise UserError(f"{raw / settings.labels} - wanted labels beside a series in Parquet alone - the series is {settings.series}")
+    first, second = (read_tables.File(f"{path}", path.read_bytes()) for path in (series, edges))
+    return read_tables.read(first, second, settings.rows, settings.columns)
+
+
+def _packaged(value: Any, raw: Path, settings: ReadSettings) -> Found:
+    pointer = _checked(_PACKAGE, value, raw, "a package with files")
+    wanted = (("series", pointer.files.series), ("edges", pointer.files.edges))
+    found = (read_packaged(f"{raw}: files.{name}", pointer.package, file) for name, file in wanted)
+    first, second = (read_tables.File(f"{path}", content) for path, content in found)
+    return read_tables.read(first, second, settings.rows, settings.columns)
+
+
+def _generated(value: Any, raw: Path) -> Panel:
+    settings = _checked(_GENERATOR, value, raw, "a generator with its settings")
+    return skip_links.generate(settings) if isinstance(settings, skip_links.SkipLinks) else planted.generate(settings)
+
+
+def _checked(kind: TypeAdapter[Any], value: Any, raw: Path, wanted: str) -> Any:
+    try:
+        return kind.validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise UserError(f"{raw}: {where} - wanted {wanted} - {first['msg']}") from None
+
+
+def _json(raw: Path) -> Any:
+    try:
+        return json.loads(text(f"{raw}", raw.read_bytes()))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{raw}:{error.lineno} - wanted JSON - {error.msg}") from None

@@ -1,0 +1,41 @@
+"""Coded pictures (PNG, JPEG) as arrays of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from stillhouse.workloads.pictures._shared.picture import opened, pixels, plain, same_shape
+
+
+@dataclass(frozen=True)
+class Form:
+    """What pictures are brought to; None keeps a picture as it is."""
+
+    channels: Literal[1, 3] | None = None
+    """Grey, or red, green and blue."""
+    size: int | None = None
+    """Height and width: the middle is cut out at the right proportions, then resized."""
+
+
+def decode(place: str, content: bytes, form: Form) -> np.ndarray:
+    """(channel, height, width), uint8. Raises UserError, beginning with `place`, at what is no picture of eight bits."""
+    return pixels(fitted(plain(place, opened(place, content), form.channels), form.size))
+
+
+def fitted(picture: Image.Image, size: int | None) -> Image.Image:
+    """In that height and width, if there is one."""
+    return ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR) if size else picture
+
+
+def stack(pictures: Iterable[tuple[str, bytes]], form: Form) -> np.ndarray:
+    """(pictures, channel, height, width) of (place, content) pairs. Raises UserError at the first of another shape."""
+    arrays: list[np.ndarray] = []
+    for place, content in pictures:
+        arrays.append(decode(place, content, form))
+        same_shape(place, arrays[-1], arrays[0])
+    return np.stack(arrays)

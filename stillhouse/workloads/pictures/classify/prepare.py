@@ -1,0 +1,77 @@
+"""Raw pictures into three tables of bytes, decoded once, and the mean and deviation of the training pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from stillhouse.contracts.data import Metrics
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import write_json
+from stillhouse.contracts.settings import Settings
+from stillhouse.training.files import write_parquet
+from stillhouse.workloads.pictures._shared.picture import unit
+from stillhouse.workloads.pictures._shared.splits import Split, held_out
+from stillhouse.workloads.pictures.classify.decode import Form
+from stillhouse.workloads.pictures.classify.read import Pictures, Source, read
+
+
+class PrepareSettings(Settings):
+    """The form of the pictures, and what is held out where the raw data do not say."""
+
+    size: int | None = Field(None, gt=0)
+    """Height and width that pictures are brought to; None keeps them, and then all must be alike."""
+    channels: Literal[1, 3] | None = None
+    """1 makes them grey, 3 coloured; None keeps them, and then all must be alike."""
+    valid_share: float = Field(0.1, gt=0, lt=1)
+    """Of the training pictures, drawn by the seed, where the raw data have no validation split."""
+    test_share: float = Field(0.2, gt=0, lt=1)
+    """Of the training pictures, before that, where the raw data have no test split."""
+
+
+def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Generator) -> Metrics:
+    """Fills `prepared` with train, valid and test and facts.json; returns the numbers of pictures and classes.
+
+    A picture is the bytes of (channel, height, width) in this order.
+    """
+    source = read(raw, Form(settings.channels, settings.size))
+    splits = _split(settings, source, rng)
+    classes = _classes(raw, splits)
+    for name, pictures in splits.items():
+        columns = {"image": [image.tobytes() for image in pictures.image], "label": pictures.label.astype(np.int32)}
+        write_parquet(prepared / f"{name}.parquet", columns)
+    channels, height, width = splits["train"].image.shape[1:]
+    mean, deviation = unit(splits["train"].image)
+    facts = {"channels": channels, "height": height, "width": width, "classes": classes}
+    names = list(source.names) or [str(number) for number in range(classes)]
+    write_json(prepared / "facts.json", {**facts, "mean": mean, "deviation": deviation, "names": names})
+    return {f"{name}_pictures": float(len(pictures.label)) for name, pictures in splits.items()} | {"classes": float(classes)}
+
+
+def _split(settings: PrepareSettings, source: Source, rng: torch.Generator) -> dict[Split, Pictures]:
+    splits = dict(source.splits)
+    shares: tuple[tuple[Split, float], ...] = (("test", settings.test_share), ("valid", settings.valid_share))
+    for name, share in shares:
+        if name not in splits:
+            pictures = splits["train"]
+            left, drawn = held_out(len(pictures.label), share, rng)
+            splits["train"], splits[name] = pictures.rows(left), pictures.rows(drawn)
+    return splits
+
+
+def _classes(raw: Path, splits: dict[Split, Pictures]) -> int:
+    """Their number. Raises UserError unless all are numbers from 0 and each is among the training pictures."""
+    seen = {int(label) for pictures in splits.values() for label in np.unique(pictures.label)}
+    taught = {int(label) for label in np.unique(splits["train"].label)}
+    if min(seen) < 0:
+        raise UserError(f"{raw} - wanted labels that are numbers from 0 - got {min(seen)}")
+    if (missing := next((label for label in range(max(seen) + 1) if label not in taught), None)) is not None:
+        raise UserError(f"{raw} - wanted training pictures of each class from 0 to {max(seen)} - there is none of {missing}")
+    shapes = {name: pictures.image.shape[1:] for name, pictures in splits.items()}
+    if len(set(shapes.values())) > 1:
+        raise UserError(f"{raw} - wanted pictures of one form (set `size` and `channels`) - got channels, height and width of {shapes}")
+    return max(seen) + 1

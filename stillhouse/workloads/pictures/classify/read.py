@@ -1,0 +1,79 @@
+"""Raw pictures of several forms, read into one.
+
+- A folder of folders, one a class, of .png, .jpg and .jpeg files; or of folders train, val (or valid) and test of such.
+- A Parquet table: image (the bytes of a coded picture), label (numbers from 0) and, if there is one, split (train, val
+  or valid, test).
+- JSON that points to the digits of an installed package: lines of pixels and, last, the class.
+
+What has no splits is all of `train`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.training.packaged import read_pointer
+from stillhouse.workloads.pictures._shared.digits import DigitsPointer, read_digits
+from stillhouse.workloads.pictures._shared.splits import SUFFIXES, Split, cells, read_table, split_folders, split_rows
+from stillhouse.workloads.pictures.classify.decode import Form, stack
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """(pictures, channel, height, width), uint8, and their classes (pictures,), numbers from 0."""
+
+    image: np.ndarray
+    label: np.ndarray
+
+    def rows(self, chosen: np.ndarray) -> Pictures:
+        """Some of them."""
+        return Pictures(self.image[chosen], self.label[chosen])
+
+
+@dataclass(frozen=True)
+class Source:
+    """The splits that the raw data have, `train` at least, and the names of the classes if they have any."""
+
+    splits: dict[Split, Pictures]
+    names: tuple[str, ...] = ()
+
+
+def read(raw: Path, form: Form) -> Source:
+    """Everything in `raw`. Raises UserError, naming the picture, at what cannot be read."""
+    if raw.is_dir():
+        return _foldered(raw, form)
+    if not raw.exists() or raw.suffix not in (".parquet", ".json"):
+        got = "it is none of them" if raw.exists() else "there is nothing"
+        raise UserError(f"{raw} - wanted a folder, .parquet or .json of pictures - {got}")
+    return _tabled(raw, form) if raw.suffix == ".parquet" else _packaged(raw)
+
+
+def _foldered(raw: Path, form: Form) -> Source:
+    places = split_folders(raw)
+    files = {split: [path for path in sorted(place.glob("*/*")) if path.suffix.lower() in SUFFIXES] for split, place in places.items()}
+    names = sorted({path.parent.name for paths in files.values() for path in paths})
+    if empty := [split for split, paths in files.items() if not paths]:
+        raise UserError(f"{places[empty[0]]} - wanted folders of {', '.join(SUFFIXES)} files, one folder a class - there are none")
+    return Source({split: _read_files(names, paths, form) for split, paths in files.items()}, tuple(names))
+
+
+def _read_files(names: list[str], paths: list[Path], form: Form) -> Pictures:
+    image = stack(((str(path), path.read_bytes()) for path in paths), form)
+    return Pictures(image, np.array([names.index(path.parent.name) for path in paths]))
+
+
+def _tabled(raw: Path, form: Form) -> Source:
+    table = read_table(raw, ("image",), ("label",))
+    label = table.column("label").to_numpy()
+    splits = split_rows(raw, table).items()
+    return Source({name: Pictures(stack(cells(raw, table, "image", rows), form), label[rows]) for name, rows in splits})
+
+
+def _packaged(raw: Path) -> Source:
+    pointer = read_pointer(raw, DigitsPointer, "a package, a file, height, width and highest")
+    digits = read_digits(str(raw), pointer)
+    return Source({"train": Pictures(digits.image[:, None], digits.label)})

@@ -1,0 +1,57 @@
+"""What a detector answers, and what its family must be able to do with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from stillhouse.contracts.output import Output
+from stillhouse.workloads.pictures.detect.cells import Cells
+from stillhouse.workloads.pictures.detect.focal import focal
+
+
+class Rule(Protocol):
+    """What the numbers of a family mean."""
+
+    def loss(self, answer: Answer, boxes: Tensor, label: Tensor) -> Tensor:
+        """A scalar; boxes (batch, most, 4) and their classes (batch, most), -1 where there is no box."""
+
+    def score(self, answer: Answer) -> Tensor:
+        """(batch, places, classes), in [0, 1]."""
+
+    def boxes(self, answer: Answer, place: Tensor) -> Tensor:
+        """(batch, chosen, 4) in pixels, at some places (batch, chosen)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer(Output):
+    """`prediction` holds a logit for each class at each place (batch, places, classes): an anchor, or the centre of a cell."""
+
+    box: Tensor
+    """(batch, places, 4), as the family's rule reads it."""
+    centre: Tensor | None = None
+    """(batch, places): a logit for how near to a box's middle a place lies."""
+    cells: Cells
+    extent: tuple[int, int]
+    """Height and width of the picture."""
+    rule: Rule
+
+
+def class_loss(logit: Tensor, label: Tensor, taught: Tensor) -> Tensor:
+    """The sum of the focal loss; `label` (batch, places) is -1 for background, and places that are not `taught` do not count."""
+    wanted = one_hot(label + 1, logit.shape[-1] + 1)[..., 1:].to(logit)
+    return (focal(logit, wanted) * taught.unsqueeze(-1)).sum()
+
+
+def at(values: Tensor, index: Tensor) -> Tensor:
+    """Rows of (batch, rows, ...) by index (batch, chosen); an index below 0 gives any row."""
+    return values[torch.arange(len(values), device=values.device)[:, None], index.clamp(min=0)]
+
+
+def precise(value: Tensor) -> Tensor:
+    """In single precision at least."""
+    return value.to(torch.promote_types(value.dtype, torch.float32))

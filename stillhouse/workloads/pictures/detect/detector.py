@@ -1,0 +1,49 @@
+"""What all detectors have in common: a residual network, a pyramid, and a head that is asked at every level."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from stillhouse.contracts.output import IMAGE, Feature
+from stillhouse.contracts.settings import Settings
+from stillhouse.space.blueprint import Axis, Blueprint, fixed
+from stillhouse.workloads.pictures._shared.resnet import ResNet, ResNetShape
+from stillhouse.workloads.pictures.detect.answer import Answer
+from stillhouse.workloads.pictures.detect.head import HeadShape
+from stillhouse.workloads.pictures.detect.pyramid import Pyramid, PyramidShape, depths
+
+
+class DetectorShape(Settings):
+    """As published with ResNet-50: `backbone: {block: bottleneck, blocks: [3, 4, 6, 3]}`, all else as it is."""
+
+    backbone: ResNetShape = ResNetShape.model_validate({})
+    pyramid: PyramidShape = PyramidShape.model_validate({})
+    head: HeadShape = HeadShape.model_validate({})
+
+
+class MakeHead(Protocol):
+    """Makes the head of a family for levels of some channels, by name with their strides."""
+
+    def __call__(self, blueprint: Blueprint, inside: Axis, strides: dict[str, int]) -> nn.Module: ...
+
+
+class Detector(nn.Module):
+    """Features are the levels of the pyramid: `p3`, `p4`, ..."""
+
+    def __init__(self, blueprint: Blueprint, shape: DetectorShape, sizes: Mapping[str, int], make_head: MakeHead) -> None:
+        super().__init__()
+        self.backbone = ResNet(blueprint, shape.backbone, fixed(sizes["channels"]))
+        self.pyramid = Pyramid(blueprint, shape.pyramid, self.backbone.channels, depths(shape.backbone))
+        self.head = make_head(blueprint, self.pyramid.axis, self.pyramid.strides)
+        self.blueprint = blueprint
+
+    def forward(self, image: Tensor) -> Answer:
+        """(batch, channel, height, width)"""
+        levels = self.pyramid(self.backbone(image))
+        answer: Answer = self.head(levels)
+        height, width = image.shape[2:]
+        return replace(answer, extent=(height, width), features={name: Feature(value, IMAGE) for name, value in levels.items()})

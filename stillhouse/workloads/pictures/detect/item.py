@@ -1,0 +1,101 @@
+"""A raw picture with its boxes, whatever form it was found in, and the form that it is brought to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.workloads.pictures._shared.picture import opened, pixels, plain, same_shape
+from stillhouse.workloads.pictures._shared.splits import Split
+
+
+@dataclass(frozen=True)
+class Item:
+    """`content` gives the bytes of a coded picture, or (height, width) of grey pixels; boxes are in its own pixels."""
+
+    place: str
+    content: Callable[[], bytes | np.ndarray]
+    boxes: np.ndarray
+    """(boxes, 4), float32: xmin, ymin, xmax, ymax."""
+    label: np.ndarray
+    """(boxes,), int64, numbers from 0."""
+    crowd: np.ndarray
+    """(boxes,), whether a box need not be found."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The splits that the raw data have, `train` at least, and the names of the classes."""
+
+    splits: dict[Split, list[Item]]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What pictures are brought to; None keeps a picture as it is."""
+
+    channels: Literal[1, 3] | None = None
+    """Grey, or red, green and blue."""
+    size: tuple[int, int] | None = None
+    """Height and width, in which a picture is resized to fit, at its own proportions; what is left at the right or below is black."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Some pictures of one form, and the rows of their boxes in the order of the pictures."""
+
+    image: np.ndarray
+    """(pictures, channel, height, width), uint8."""
+    picture: np.ndarray
+    boxes: np.ndarray
+    label: np.ndarray
+    crowd: np.ndarray
+    dropped: int
+    """How many boxes had no area inside their picture and are left out."""
+
+
+def gather(items: Iterable[Item], form: Form) -> Pictures:
+    """Decodes and resizes. Raises UserError, naming the picture, at what is none or differs in form from the first one."""
+    images: list[np.ndarray] = []
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+    dropped = 0
+    for number, item in enumerate(items):
+        image, boxes = _formed(item, form)
+        images.append(image)
+        same_shape(item.place, image, images[0])
+        real = (boxes[:, 2:] > boxes[:, :2]).all(1)
+        dropped += int((~real).sum())
+        parts.append((np.full(real.sum(), number), boxes[real], item.label[real], item.crowd[real]))
+    picture, box, label, crowd = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Pictures(np.stack(images), picture, box, label, crowd, dropped)
+
+
+def _formed(item: Item, form: Form) -> tuple[np.ndarray, np.ndarray]:
+    """(channel, height, width), and the boxes in its pixels, cut at its edges."""
+    content = item.content()
+    picture = opened(item.place, content) if isinstance(content, bytes) else Image.fromarray(content)
+    picture, scale = plain(item.place, picture, form.channels), np.ones(2)
+    width, height = picture.size
+    boxes = item.boxes.astype(np.float32).reshape(-1, 4)
+    if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
+        wrong = next(box for box in boxes.tolist() if not np.isfinite(box).all() or box[2] < box[0] or box[3] < box[1])
+        raise UserError(f"{item.place} - wanted boxes from their left upper to their right lower corner - got {wrong}")
+    boxes = np.minimum(boxes.clip(0), np.array([width, height, width, height], dtype=np.float32))
+    if form.size:
+        picture, scale = fitted(picture, form.size)
+    return pixels(picture), (boxes * np.tile(scale, 2)).astype(np.float32)
+
+
+def fitted(picture: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, np.ndarray]:
+    """A picture in a frame of that height and width, and the shares (2,) by which its width and height have changed."""
+    share = min(size[0] / picture.height, size[1] / picture.width)
+    new = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
+    frame = Image.new(picture.mode, (size[1], size[0]))
+    frame.paste(picture.resize(new, Image.Resampling.BILINEAR))
+    return frame, np.array(new) / np.array(picture.size)

@@ -1,0 +1,105 @@
+"""Pictures and boxes as COCO writes them: JSON with images, annotations and categories, the pictures in a folder."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import read_json
+from stillhouse.workloads.pictures._shared.splits import Split
+from stillhouse.workloads.pictures.detect.item import Item, Source
+
+Box = tuple[float, float, float, float]
+_WORDS: dict[str, Split] = {"train": "train", "val": "valid", "test": "test"}
+
+
+class _Image(BaseModel):
+    id: int
+    file_name: str
+
+
+class _Annotation(BaseModel):
+    image_id: int
+    category_id: int
+    bbox: Box
+    """Left, top, width, height."""
+    iscrowd: bool = False
+
+
+class _Category(BaseModel):
+    id: int
+    name: str
+
+
+class _File(BaseModel):
+    images: list[_Image]
+    annotations: list[_Annotation]
+    categories: list[_Category]
+
+
+def read_coco(folder: Path, files: list[Path]) -> Source:
+    """One file is `train`; of several, each has the word train, val or test in its name (`instances_train2017.json`).
+
+    A picture lies in `folder`, in `images`, or in a folder named like its file (`train2017`). Classes are numbered by their id.
+    """
+    if not files:
+        raise UserError(f"{folder} - wanted COCO's .json files or Pascal VOC's Annotations - there are none")
+    known = {path: _read(path) for path in files}
+    first = known[files[0]]
+    categories = {category.id: category.name for category in sorted(first.categories, key=lambda category: category.id)}
+    number = {identity: place for place, identity in enumerate(categories)}
+    splits: dict[Split, list[Item]] = {}
+    for path, content in known.items():
+        split = _split(path) if len(files) > 1 else "train"
+        if split in splits:
+            raise UserError(f"{path} - wanted one file for each split - there are two for {split}")
+        if {category.id: category.name for category in content.categories} != categories:
+            raise UserError(f"{path}: categories - wanted those of {files[0].name} - they differ")
+        splits[split] = list(_items(folder, path, content, number))
+    return Source(splits, tuple(categories.values()))
+
+
+def _read(path: Path) -> _File:
+    try:
+        return _File.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{path}: {where} - wanted COCO's images, annotations and categories - {first['msg']}") from None
+
+
+def _split(path: Path) -> Split:
+    found = {split for word, split in _WORDS.items() if word in path.stem}
+    if len(found) != 1:
+        raise UserError(f"{path} - wanted one of {', '.join(_WORDS)} in the name of a file beside others - got {path.stem}")
+    return found.pop()
+
+
+def _items(folder: Path, path: Path, content: _File, number: dict[int, int]) -> list[Item]:
+    images = {image.id: image for image in content.images}
+    found: dict[int, list[_Annotation]] = defaultdict(list)
+    for place, annotation in enumerate(content.annotations):
+        if annotation.image_id not in images or annotation.category_id not in number:
+            wrong = "image" if annotation.image_id not in images else "category"
+            raise UserError(f"{path}: annotations.{place}.{wrong}_id - wanted the id of one of the {wrong}s - there is none such")
+        found[annotation.image_id].append(annotation)
+    return [_item(_located(folder, path, image.file_name), found[image.id], number) for image in images.values()]
+
+
+def _item(picture: Path, annotations: list[_Annotation], number: dict[int, int]) -> Item:
+    boxes = np.array([annotation.bbox for annotation in annotations], dtype=np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    label = np.array([number[annotation.category_id] for annotation in annotations], dtype=np.int64)
+    return Item(str(picture), picture.read_bytes, boxes, label, np.array([annotation.iscrowd for annotation in annotations], bool))
+
+
+def _located(folder: Path, path: Path, name: str) -> Path:
+    places = [folder / name, folder / "images" / name, folder / path.stem.rpartition("_")[2] / name]
+    for place in places:
+        if place.is_file():
+            return place
+    raise UserError(f"{path} - wanted the picture {name} in {folder}, its images or {places[2].parent.name} - there is none")

@@ -1,0 +1,78 @@
+"""Pictures and boxes as Pascal VOC writes them: an XML file in Annotations for each picture in JPEGImages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.workloads.pictures._shared.splits import Split
+from stillhouse.workloads.pictures.detect.item import Item, Source
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class _Object:
+    name: str
+    box: Box
+    difficult: bool
+
+
+def read_voc(raw: Path) -> Source:
+    """Splits are the lists ImageSets/Main/train.txt, val.txt and test.txt, if there are any. Classes are numbered by their names.
+
+    The first pixel has the number 1 and boxes hold their last pixels, so that xmin - 1 to xmax is what they span. An object that is
+    marked as difficult need not be found.
+    """
+    splits = _lists(raw)
+    known = {stem: _objects(raw / "Annotations" / f"{stem}.xml") for stems in splits.values() for stem in stems}
+    names = tuple(sorted({item.name for objects in known.values() for item in objects}))
+    return Source({split: [_item(raw, stem, known[stem], names) for stem in stems] for split, stems in splits.items()}, names)
+
+
+def _lists(raw: Path) -> dict[Split, list[str]]:
+    words: dict[Split, str] = {"train": "train", "valid": "val", "test": "test"}
+    files = {split: raw / "ImageSets" / "Main" / f"{word}.txt" for split, word in words.items()}
+    lists = {split: path.read_text().split() for split, path in files.items() if path.is_file()}
+    found = lists or {"train": sorted(path.stem for path in (raw / "Annotations").glob("*.xml"))}
+    if empty := [split for split, stems in found.items() if not stems]:
+        raise UserError(f"{raw} - wanted pictures in each split - there are none in {empty[0]}")
+    return found
+
+
+def _objects(path: Path) -> list[_Object]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = ElementTree.fromstring(text)
+    except OSError:
+        raise UserError(f"{path} - wanted the boxes of a picture - there is no such file") from None
+    except ElementTree.ParseError as error:
+        raise UserError(f"{path}:{error.position[0]} - wanted XML - {error.msg.partition(':')[0]}") from None
+    lines = [text.count("\n", 0, match.start()) + 1 for match in re.finditer(r"<object[\s>]", text)]
+    return [_object(f"{path}:{line}", element) for line, element in zip(lines, root.iter("object"), strict=True)]
+
+
+def _object(place: str, element: ElementTree.Element) -> _Object:
+    name, box = element.findtext("name"), element.find("bndbox")
+    texts = [box.findtext(side, "") if box is not None else "" for side in ("xmin", "ymin", "xmax", "ymax")]
+    try:
+        left, top, right, bottom = map(float, texts)
+    except ValueError:
+        raise UserError(f"{place} - wanted numbers xmin, ymin, xmax and ymax in bndbox - got {texts}") from None
+    if not name:
+        raise UserError(f"{place} - wanted a name for the object - there is none")
+    return _Object(name.strip(), (left - 1, top - 1, right, bottom), element.findtext("difficult", "0").strip() == "1")
+
+
+def _item(raw: Path, stem: str, objects: list[_Object], names: tuple[str, ...]) -> Item:
+    picture = next((path for path in sorted((raw / "JPEGImages").glob(f"{stem}.*")) if path.stem == stem), None)
+    if picture is None:
+        raise UserError(f"{raw / 'JPEGImages'} - wanted the picture {stem} - there is none")
+    boxes = np.array([item.box for item in objects], dtype=np.float32).reshape(-1, 4)
+    label = np.array([names.index(item.name) for item in objects], dtype=np.int64)
+    return Item(str(picture), picture.read_bytes, boxes, label, np.array([item.difficult for item in objects], bool))

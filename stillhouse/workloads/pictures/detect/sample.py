@@ -1,0 +1,137 @@
+"""Prepared pictures and their boxes as batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from stillhouse.contracts.data import Batches, Data
+from stillhouse.contracts.files import read_json
+from stillhouse.contracts.settings import Settings
+from stillhouse.training.files import read_parquet
+from stillhouse.training.rows import in_order, shuffled
+from stillhouse.workloads.pictures._shared.picture import normalised
+from stillhouse.workloads.pictures.detect.augment import flipped, zoomed
+
+
+class DataSettings(Settings):
+    """Batches differ in size by at most one picture; augmentation is of training pictures alone."""
+
+    batch_size: int = Field(16, gt=0)
+    evaluation_batch_size: int = Field(32, gt=0)
+    flip: bool = False
+    """Left and right are exchanged in every second picture."""
+    zoom: float = Field(1.0, ge=1)
+    """The most that a picture is enlarged or made smaller, evenly by the logarithm, at a place drawn for it; what comes in has the
+    mean colour, and a box whose middle goes out is dropped."""
+    train_limit: int | None = Field(None, gt=0)
+    """Train on so many pictures, spread evenly over the table; None takes all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some pictures and what is in them."""
+
+    image: Tensor
+    """(batch, channel, height, width), uint8."""
+    boxes: Tensor
+    """(batch, most, 4): xmin, ymin, xmax, ymax in pixels; 0 where a picture has fewer."""
+    label: Tensor
+    """(batch, most), int64; -1 where there is no box."""
+    crowd: Tensor
+    """(batch, most): whether a box is around many objects, or around one that need not be found."""
+    unit: Tensor
+    """(2, channel): mean and standard deviation of the training pictures, in [0, 1]."""
+    names: tuple[str, ...]
+    """Of the classes."""
+
+    def pixels(self) -> Tensor:
+        """(batch, channel, height, width), with mean 0 and deviation 1 over the training pictures."""
+        return normalised(self.image, self.unit)
+
+    def taught(self) -> Tensor:
+        """The labels of the boxes that a detector is trained on, -1 elsewhere."""
+        return torch.where(self.crowd, -1, self.label)
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
+        """On a device."""
+        parts = (self.image, self.boxes, self.label, self.crowd, self.unit)
+        image, boxes, label, crowd, unit = (part.to(device, non_blocking=non_blocking) for part in parts)
+        return Batch(image, boxes, label, crowd, unit, self.names)
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """A split, as one batch."""
+
+    whole: Batch
+
+    def __len__(self) -> int:
+        return len(self.whole.image)
+
+    def batch(self, rows: Tensor) -> Batch:
+        """As wide as its fullest picture."""
+        label = self.whole.label[rows]
+        most = max(1, int((label >= 0).sum(1).max()))
+        boxes, crowd = (part[rows, :most] for part in (self.whole.boxes, self.whole.crowd))
+        return Batch(self.whole.image[rows], boxes, label[:, :most], crowd, self.whole.unit, self.whole.names)
+
+
+def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
+    """Train is shuffled by the generator that it is drawn with; valid and test keep the order of the table.
+
+    All pictures of a split are held in memory, a byte for each channel of a pixel.
+    """
+    facts = read_json(prepared / "facts.json")
+    sizes = {name: facts[name] for name in ("channels", "height", "width", "classes")}
+    shape, unit = (sizes["channels"], sizes["height"], sizes["width"]), torch.tensor([facts["mean"], facts["deviation"]])
+
+    def table(split: str) -> _Table:
+        columns = read_parquet(prepared / f"{split}.parquet")
+        image = torch.frombuffer(bytearray(b"".join(columns["image"])), dtype=torch.uint8).view(-1, *shape)
+        found = read_parquet(prepared / f"{split}-boxes.parquet")
+        parts = (torch.as_tensor(found[name]) for name in ("picture", "box", "label", "crowd"))
+        return _Table(Batch(image, *padded(len(image), *parts), unit, tuple(facts["names"])))
+
+    return Data(
+        train=_training(settings, table("train")),
+        valid=_fixed(settings, table("valid")),
+        test=_fixed(settings, table("test")) if test else None,
+        sizes=sizes,
+    )
+
+
+def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
+    return shuffled(len(table), settings.batch_size, lambda rows, rng: augmented(settings, table.batch(rows), rng), settings.train_limit)
+
+
+def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:
+    return in_order(len(table), settings.evaluation_batch_size, table.batch)
+
+
+def padded(pictures: int, picture: Tensor, box: Tensor, label: Tensor, crowd: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows in the order of their pictures -> boxes (pictures, most, 4), labels and crowds (pictures, most)."""
+    picture = picture.long()
+    counts = torch.bincount(picture, minlength=pictures)
+    place = torch.arange(len(picture)) - (counts.cumsum(0) - counts)[picture]
+    shape = (pictures, max(1, int(counts.max())))
+    boxes, labels, crowds = torch.zeros(*shape, 4), torch.full(shape, -1), torch.zeros(shape, dtype=torch.bool)
+    boxes[picture, place], labels[picture, place], crowds[picture, place] = box.float(), label.long(), crowd.bool()
+    return boxes, labels, crowds
+
+
+def augmented(settings: DataSettings, batch: Batch, rng: torch.Generator) -> Batch:
+    """Other pictures with their boxes, drawn for each picture by itself."""
+    image, boxes, label = batch.image, batch.boxes, batch.label
+    if settings.flip:
+        image, boxes = flipped(image, boxes, torch.rand(len(image), generator=rng) < 0.5)
+    if settings.zoom > 1:
+        factor = settings.zoom ** (2 * torch.rand(len(image), generator=rng) - 1)
+        image, boxes, inside = zoomed(image, boxes, factor, torch.rand(len(image), 2, generator=rng), batch.unit[0])
+        label = torch.where(inside, label, -1)
+    there = (label >= 0).unsqueeze(-1)
+    return Batch(image, torch.where(there, boxes, 0), label, batch.crowd & there.squeeze(-1), batch.unit, batch.names)

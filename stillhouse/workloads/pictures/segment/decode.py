@@ -1,0 +1,58 @@
+"""Coded pictures and their masks as arrays of bytes, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.workloads.pictures._shared.picture import opened, pixels, plain, same_shape
+
+Coded = tuple[str, bytes]
+"""A place in words, for errors, and what is found there."""
+_NUMBERED = ("1", "L", "P")
+"""Pillow's modes of one number of eight bits a pixel."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What pictures are brought to; None keeps a picture as it is."""
+
+    channels: Literal[1, 3] | None = None
+    """Grey, or red, green and blue."""
+    size: tuple[int, int] | None = None
+    """Height and width: the middle is cut out at the right proportions, then resized, a mask to the nearest pixel."""
+
+
+def decode(image: Coded, mask: Coded, form: Form) -> tuple[np.ndarray, np.ndarray]:
+    """(channel, height, width) and (height, width), uint8. Raises UserError, beginning with the place, at what is no such pair."""
+    picture, numbers = plain(image[0], opened(*image), form.channels), opened(*mask)
+    if numbers.mode not in _NUMBERED:
+        wanted = "wanted a mask of one number of eight bits a pixel (in grey or with a palette)"
+        raise UserError(f"{mask[0]} - {wanted} - got the mode {numbers.mode}")
+    if numbers.size != picture.size:
+        raise UserError(f"{mask[0]} - wanted a mask of {_sides(picture)} pixels as its picture - got {_sides(numbers)}")
+    if form.size:
+        picture = ImageOps.fit(picture, form.size[::-1], Image.Resampling.BILINEAR)
+        numbers = ImageOps.fit(numbers, form.size[::-1], Image.Resampling.NEAREST)
+    return pixels(picture), np.asarray(numbers, dtype=np.uint8)
+
+
+def stack(pairs: Iterable[tuple[Coded, Coded]], form: Form) -> tuple[np.ndarray, np.ndarray]:
+    """(pictures, channel, height, width) and (pictures, height, width). Raises UserError at the first of another shape."""
+    images: list[np.ndarray] = []
+    masks: list[np.ndarray] = []
+    for image, mask in pairs:
+        picture, numbers = decode(image, mask, form)
+        images.append(picture)
+        masks.append(numbers)
+        same_shape(image[0], picture, images[0])
+    return np.stack(images), np.stack(masks)
+
+
+def _sides(picture: Image.Image) -> str:
+    return f"{picture.height} by {picture.width}"

@@ -1,0 +1,110 @@
+"""Raw pictures with masks of several forms, read into one.
+
+- A folder with the folders images and masks, which hold files of the same names but for the suffix; or with folders train, val
+  (or valid) and test that have the two. Folders in images are searched too.
+- A Parquet table: image and mask (the bytes of coded pictures) and, if they are there, split (train, val or valid, test), id (the
+  picture's name) and metadata `dataset`, JSON with `classes` (names by number) and `ignore_index` (the number of no class).
+- JSON that describes scenes composed of the digits of an installed package.
+
+A mask is a picture of one number a pixel, its class from 0. What has no splits is all of `train`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ValidationError
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.workloads.pictures._shared.scenes import read_scenes
+from stillhouse.workloads.pictures._shared.splits import SUFFIXES, Split, cells, read_table, split_folders, split_rows
+from stillhouse.workloads.pictures.segment.decode import Coded, Form, stack
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """(pictures, channel, height, width), uint8; masks (pictures, height, width), uint8; and names (pictures,)."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    name: np.ndarray
+
+    def rows(self, chosen: np.ndarray) -> Pictures:
+        """Some of them, by a mask or by their numbers."""
+        return Pictures(self.image[chosen], self.mask[chosen], self.name[chosen])
+
+
+@dataclass(frozen=True)
+class Source:
+    """The splits that the raw data have, `train` at least; names of the numbers in masks and the number of no class, if known."""
+
+    splits: dict[Split, Pictures]
+    names: tuple[str, ...] = ()
+    void: int | None = None
+
+
+class _Facts(BaseModel):
+    """Of all that a table may say of itself, what is used."""
+
+    classes: tuple[str, ...] = ()
+    ignore_index: int | None = None
+
+
+def read(raw: Path, form: Form) -> Source:
+    """Everything in `raw`. Raises UserError, naming the picture, at what cannot be read."""
+    if raw.is_dir():
+        return Source({split: _folder(place, form) for split, place in split_folders(raw).items()})
+    if not raw.exists() or raw.suffix not in (".parquet", ".json"):
+        got = "it is none of them" if raw.exists() else "there is nothing"
+        raise UserError(f"{raw} - wanted a folder, .parquet or .json of pictures with masks - {got}")
+    return _tabled(raw, form) if raw.suffix == ".parquet" else _composed(raw)
+
+
+def _folder(place: Path, form: Form) -> Pictures:
+    images, masks = place / "images", place / "masks"
+    paths = [path for path in sorted(images.rglob("*")) if path.suffix.lower() in SUFFIXES]
+    if not paths:
+        raise UserError(f"{place} - wanted folders images, of {', '.join(SUFFIXES)} files, and masks - there are no such images")
+    known = {path.relative_to(masks).with_suffix(""): path for path in sorted(masks.rglob("*")) if path.suffix.lower() in SUFFIXES}
+    names = [path.relative_to(images).with_suffix("") for path in paths]
+    if missing := next((name for name in names if name not in known), None):
+        raise UserError(f"{masks} - wanted a mask {missing} for each picture in {images} - there is none")
+    pairs = ((_coded(path), _coded(known[name])) for path, name in zip(paths, names, strict=True))
+    return Pictures(*stack(pairs, form), np.array([name.as_posix() for name in names]))
+
+
+def _coded(path: Path) -> Coded:
+    return str(path), path.read_bytes()
+
+
+def _tabled(raw: Path, form: Form) -> Source:
+    table = read_table(raw, ("image", "mask"))
+    names = np.array(table.column("id").to_pylist() if "id" in table.column_names else [str(row) for row in range(table.num_rows)])
+
+    def pairs(rows: np.ndarray) -> Iterator[tuple[Coded, Coded]]:
+        masks = ((f"{place}, column mask", content) for place, content in cells(raw, table, "mask", rows))
+        return zip(cells(raw, table, "image", rows), masks, strict=True)
+
+    splits = {split: Pictures(*stack(pairs(rows), form), names[rows]) for split, rows in split_rows(raw, table).items()}
+    facts = _facts(raw, table)
+    return Source(splits, facts.classes, facts.ignore_index)
+
+
+def _facts(raw: Path, table: pa.Table) -> _Facts:
+    try:
+        return _Facts.model_validate_json((table.schema.metadata or {}).get(b"dataset", b"{}"))
+    except ValidationError as error:
+        wanted = "wanted JSON as the metadata `dataset`, classes a list of names and ignore_index a number"
+        raise UserError(f"{raw} - {wanted} - {error.errors()[0]['msg']}") from None
+
+
+def _composed(raw: Path) -> Source:
+    splits = {}
+    for split, scenes in read_scenes(raw).items():
+        names = np.array([f"{split}{number}" for number in range(len(scenes.mask))])
+        splits[split] = Pictures(scenes.image[:, None], scenes.mask, names)
+    return Source(splits, ("ground", *(str(digit) for digit in range(10))))

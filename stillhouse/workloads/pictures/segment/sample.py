@@ -1,0 +1,117 @@
+"""Prepared pictures and masks as batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from stillhouse.contracts.data import Batches, Data
+from stillhouse.contracts.files import read_json
+from stillhouse.contracts.settings import Settings
+from stillhouse.training.files import read_parquet
+from stillhouse.training.rows import in_order, shuffled
+from stillhouse.workloads.pictures._shared.picture import normalised
+from stillhouse.workloads.pictures.segment.crop import cropped
+
+
+class DataSettings(Settings):
+    """Batches differ in size by at most one picture; augmentation is of training pictures alone, whole ones are answered."""
+
+    batch_size: int = Field(8, ge=3)
+    """Three at least, so that none is left with one picture: the mean of a single picture has no deviation for a norm."""
+    evaluation_batch_size: int = Field(16, gt=0)
+    crop: tuple[int, int] | None = None
+    """Height and width that are cut out of a training picture; None takes those of the picture."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """A training picture is resized by a factor between the two, evenly drawn; beyond its edges a crop repeats them, without a class."""
+    flip: bool = False
+    """Left and right are exchanged in every second picture."""
+
+    @field_validator("crop")
+    @classmethod
+    def _positive(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and min(value) < 1:
+            raise ValueError(f"crop should be a height and a width from 1: got {list(value)}")
+        return value
+
+    @field_validator("scale")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1] <= 100:
+            raise ValueError(f"scale should be two factors above 0, the smaller first, 100 at most: got {list(value)}")
+        return value
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some pictures and their masks."""
+
+    image: Tensor
+    """(batch, channel, height, width), uint8."""
+    mask: Tensor
+    """(batch, height, width), uint8: the class of a pixel, or `VOID`."""
+    unit: Tensor
+    """(2, channel): mean and standard deviation of the training pictures, in [0, 1]."""
+
+    def pixels(self) -> Tensor:
+        """(batch, channel, height, width), with mean 0 and deviation 1 over the training pictures."""
+        return normalised(self.image, self.unit)
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
+        """On a device."""
+        moved = (part.to(device, non_blocking=non_blocking) for part in (self.image, self.mask, self.unit))
+        return Batch(*moved)
+
+
+def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
+    """Train is shuffled by the generator that it is drawn with; valid and test keep the order of the table.
+
+    All pictures of a split are held in memory, a byte for each channel of a pixel and one for its class.
+    """
+    facts = read_json(prepared / "facts.json")
+    sizes = {name: facts[name] for name in ("channels", "height", "width", "classes")}
+    unit = torch.tensor([facts["mean"], facts["deviation"]])
+
+    def table(split: str) -> Batch:
+        columns = read_parquet(prepared / f"{split}.parquet")
+        image, mask = (torch.frombuffer(bytearray(b"".join(columns[name])), dtype=torch.uint8) for name in ("image", "mask"))
+        shape = (sizes["height"], sizes["width"])
+        return Batch(image.view(-1, sizes["channels"], *shape), mask.view(-1, *shape), unit)
+
+    return Data(
+        train=_training(settings, table("train")),
+        valid=_fixed(settings, table("valid")),
+        test=_fixed(settings, table("test")) if test else None,
+        sizes=sizes,
+    )
+
+
+def _training(settings: DataSettings, table: Batch) -> Batches[Batch]:
+    return shuffled(len(table.mask), settings.batch_size, lambda rows, rng: augmented(settings, _rows(table, rows), rng))
+
+
+def _fixed(settings: DataSettings, table: Batch) -> Batches[Batch]:
+    return in_order(len(table.mask), settings.evaluation_batch_size, lambda rows: _rows(table, rows))
+
+
+def _rows(table: Batch, rows: Tensor) -> Batch:
+    return Batch(table.image[rows], table.mask[rows], table.unit)
+
+
+def augmented(settings: DataSettings, batch: Batch, rng: torch.Generator) -> Batch:
+    """Other views of the same pictures and their masks, drawn for each picture by itself."""
+    image, mask = batch.image, batch.mask
+    if settings.crop is not None or settings.scale != (1.0, 1.0):
+        low, high = settings.scale
+        factor = low + (high - low) * torch.rand(len(mask), generator=rng)
+        place = torch.rand(2, len(mask), generator=rng)
+        image, mask = cropped(image, mask, settings.crop or (mask.shape[1], mask.shape[2]), factor, place)
+    if settings.flip:
+        chosen = torch.rand(len(mask), generator=rng) < 0.5
+        image = torch.where(chosen[:, None, None, None], image.flip(3), image)
+        mask = torch.where(chosen[:, None, None], mask.flip(2), mask)
+    return Batch(image, mask, batch.unit)

@@ -1,0 +1,40 @@
+"""The rival that knows no chain: a perceptron from the load to a distribution over states."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import log_softmax
+
+from stillhouse.contracts.settings import Settings
+from stillhouse.space.blueprint import Architecture, Blueprint, fixed
+from stillhouse.workloads.queue.batch import QueueOutput
+
+
+class BlackBoxSettings(Settings):
+    """Two hidden layers of `width`."""
+
+    family: Literal["black_box"] = "black_box"
+    width: int = Field(32, gt=0)
+
+
+class BlackBox(nn.Module):
+    """Nothing ties the states that were never seen to those that were."""
+
+    def __init__(self, settings: BlackBoxSettings, states: int, architecture: Architecture | None) -> None:
+        super().__init__()
+        self.blueprint = blueprint = Blueprint(architecture)
+        axes = [fixed(1), *(blueprint.width(f"hidden{index}", settings.width) for index in range(2)), fixed(states)]
+        self.layers = nn.ModuleList(blueprint.linear(*pair) for pair in pairwise(axes))
+        self.gates = nn.ModuleList(blueprint.gate(axis) for axis in axes[:-1])
+
+    def forward(self, load: Tensor) -> QueueOutput:
+        """(loads,) to the logarithm of a distribution, (loads, states)."""
+        value = load.log().to(next(self.parameters()).dtype).unsqueeze(-1)
+        for index, (gate, layer) in enumerate(zip(self.gates, self.layers, strict=True)):
+            value = layer(gate(torch.tanh(value) if index else value))
+        return QueueOutput(log_softmax(value.double(), -1), "classes")

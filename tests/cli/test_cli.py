@@ -1,0 +1,120 @@
+"""The command line, where no stage is run: what is printed, the exit codes, and what is not imported."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import subprocess
+import sys
+
+import pytest
+
+from stillhouse.cli.__main__ import app
+
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
+
+HEAVY = ("prefect", "mlflow", "torch", "pandas", "pyarrow", "numpy")
+
+
+@pytest.fixture
+def stillhouse(capsys, monkeypatch):
+    """Runs the command in this process: (exit code, what it printed)."""
+
+    def call(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["stillhouse", *arguments])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as end:
+            app()
+        printed = capsys.readouterr()
+        return int(end.value.code or 0), printed.out + printed.err
+
+    return call
+
+
+def test_a_clean_plan_is_0_and_a_stale_one_3_with_reasons(done, stillhouse):
+    assert stillhouse("plan") == (0, "nothing is due: 11 stages are up to date\n")
+    done.set("students.half.distill.losses.0.weight", 2.0)
+    code, text = stillhouse("plan")
+    assert code == 3
+    assert [line.split()[:2] for line in text.splitlines()[1:4]] == [
+        ["distill@half", "due"],
+        ["evaluate@half", "maybe"],
+        ["compare", "due"],
+    ]
+    assert "students.half.distill.losses.0.weight: 1.0 -> 2.0" in text
+    assert stillhouse("plan", "third")[0] == 0
+    assert done.ran() == []
+
+
+def test_many_reasons_are_cut_short_on_the_screen_alone(done, stillhouse):
+    done.set("teachers.rings.teach.fit", {f"value{index}": index for index in range(9)})
+    assert "and 5 more" in stillhouse("plan")[1]
+    nodes = json.loads(stillhouse("plan", "--json")[1])
+    teach = next(node for node in nodes if node["name"] == "teach@rings")
+    assert len(teach["reasons"]) == 10
+    assert teach["command"] == "python -m stillhouse.stages teach rings"
+    assert {node["state"] for node in nodes} == {"due", "maybe", "unchanged"}
+
+
+def test_the_command_works_below_the_projects_folder(done, stillhouse, monkeypatch):
+    monkeypatch.chdir(done.folder / "stillhouse" / "contracts")
+    assert stillhouse("plan")[0] == 0
+
+
+def test_a_run_with_nothing_to_do_shows_what_there_is(done, stillhouse):
+    code, text = stillhouse("run")
+    assert code == 0
+    assert "nothing to do: 11 stages are up to date" in text
+    assert "| half | 0.75 |" in text
+    assert f"reports: {done.folder}/data/reports" in text
+    assert f"MLflow: sqlite:///{done.folder}/mlflow.db" in text
+    assert not (done.folder / ".prefect").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(("plan", "whole"), "no teacher, student or stage is named 'whole'"), (("run", "whole"), "there are half, other, rings, third")],
+)
+def test_a_mistake_is_told_in_one_line(done, stillhouse, arguments, sentence):
+    code, text = stillhouse(*arguments)
+    assert code == 1
+    assert sentence in text
+    assert len(text.splitlines()) == 1
+
+
+def test_outside_a_project_it_says_so(tmp_path, stillhouse, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, text = stillhouse("plan")
+    assert code == 1
+    assert "is not inside a DVC repository" in text
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "lineage half", "lineage data/raw/toy.json --forward --svg picture.svg"])
+def test_when_nothing_is_due_nothing_heavy_is_imported(done, command):
+    code = f"""
+import atexit, sys
+from stillhouse.cli.__main__ import app
+sys.argv = ["stillhouse", *{command.split()}]
+atexit.register(lambda: print(sorted(set({HEAVY!r}) & set(sys.modules))))
+app()
+"""
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_named_server_that_is_away_is_told_in_one_line(fresh):
+    away = fresh.call("stillhouse", "run", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert away.returncode == 1
+    assert away.stderr.startswith("http://127.0.0.1:9/api does not answer (")
+    assert len(away.stderr.splitlines()) == 1
+    assert fresh.ran() == []
+
+
+def test_a_second_run_in_the_same_folder_is_refused(fresh):
+    (fresh.folder / ".work").mkdir()
+    with (fresh.folder / ".work/execution.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        second = fresh.call("stillhouse", "run")
+    assert second.returncode == 1
+    assert second.stderr == "another `stillhouse run` is going on in this folder: wait for it, or stop it with Ctrl-C\n"
+    assert fresh.ran() == []

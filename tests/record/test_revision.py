@@ -1,0 +1,91 @@
+"""What git knows of the code when a stage starts."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stillhouse.record import revision
+
+DEPENDENCIES = ["stillhouse/training", "data/raw/rows.json"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project one level below the top of its repository, all of it committed."""
+    folder = tmp_path / "repository/project"
+    for name in ("stillhouse/training/fit.py", "params.yaml", "data/raw/rows.json", "dvc.lock", "data/rings/teacher.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("first\n")
+    (folder / ".gitignore").write_text("*.ignored\n")
+    git(folder.parent, "init", "-q")
+    git(folder.parent, "add", "-A")
+    git(folder.parent, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "project")
+    return folder
+
+
+def git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_clean_tree_is_its_commit(folder: Path):
+    seen = revision.take(folder, DEPENDENCIES)
+    assert seen == revision.Revision(git(folder, "rev-parse", "HEAD"))
+    assert not seen.dirty
+
+
+def test_what_stages_write_does_not_count_and_raw_data_do(folder: Path):
+    (folder / "dvc.lock").write_text("second\n")
+    (folder / "data/rings/teacher.json").write_text("second\n")
+    (folder / "data/rings/found.json").write_text("new\n")
+    (folder / "stillhouse/training/notes.ignored").write_text("new\n")
+    assert revision.take(folder, DEPENDENCIES) == revision.Revision(git(folder, "rev-parse", "HEAD"))
+    (folder / "data/raw/rows.json").write_text("second\n")
+    assert revision.take(folder, DEPENDENCIES).changed == ("project/data/raw/rows.json",)
+
+
+def test_the_patch_makes_the_changes_again_with_new_files_that_the_stage_depends_on(folder: Path, tmp_path: Path):
+    (folder / "params.yaml").write_text("second\n")
+    (folder / "stillhouse/training/fit.py").unlink()
+    (folder / "stillhouse/training/new.py").write_text("new\n")
+    (folder / "stillhouse/training/numbers.bin").write_bytes(bytes(range(256)))
+    (folder / "notes.txt").write_text("for nobody\n")
+    before = git(folder, "status", "--porcelain")
+    seen = revision.take(folder, DEPENDENCIES)
+    assert git(folder, "status", "--porcelain") == before, "the user's index is as it was"
+    assert (seen.dirty, seen.untracked) == (True, ("project/notes.txt",))
+    changed = ("params.yaml", "stillhouse/training/fit.py", "stillhouse/training/new.py", "stillhouse/training/numbers.bin")
+    assert set(seen.changed) == {f"project/{name}" for name in changed}
+    git(folder, "worktree", "add", "-q", "--detach", str(tmp_path / "other"), seen.commit)
+    subprocess.run(["git", "apply", "-"], input=seen.patch, cwd=tmp_path / "other", check=True, text=True)
+    there = tmp_path / "other/project"
+    assert (there / "params.yaml").read_text() == "second\n"
+    assert (there / "stillhouse/training/new.py").read_text() == "new\n"
+    assert (there / "stillhouse/training/numbers.bin").read_bytes() == bytes(range(256))
+    assert not (there / "stillhouse/training/fit.py").exists()
+
+
+def test_a_patch_that_is_too_large_or_no_text_is_left_out_with_the_reason(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    (folder / "params.yaml").write_bytes("größe\n".encode("latin-1"))
+    seen = revision.take(folder, DEPENDENCIES)
+    assert (seen.dirty, seen.patch, seen.omitted) == (True, "", "a changed file is no UTF-8 text")
+    monkeypatch.setattr(revision, "PATCH_BYTES", 10)
+    seen = revision.take(folder, DEPENDENCIES)
+    assert seen.patch == ""
+    assert seen.omitted.endswith("bytes, and 10 are kept")
+    monkeypatch.setattr(revision, "FILE_BYTES", 5)
+    assert revision.take(folder, DEPENDENCIES).omitted == "the changed files have 6 bytes"
+
+
+def test_without_git_there_is_no_commit(tmp_path: Path):
+    assert revision.take(tmp_path, DEPENDENCIES) == revision.Revision("")
+
+
+def test_a_project_that_fills_its_repository_has_paths_as_they_are(tmp_path: Path, folder: Path):
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "project")
+    (folder / "params.yaml").write_text("second\n")
+    assert revision.take(folder, DEPENDENCIES).changed == ("params.yaml",)

@@ -1,0 +1,210 @@
+"""params.yaml is checked as a whole, and every mistake is one line with its place."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import Field
+from ruamel.yaml import YAML
+
+from stillhouse import registry
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.settings import Settings
+from stillhouse.runner import params
+from tests.projects import PARAMS, TINY
+from tests.tiny.parts.workloads.toy import WORKLOAD
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(TINY)
+
+
+def tree() -> Any:
+    values = YAML(typ="safe").load(PARAMS)
+    del values["teachers"]["slow"]
+    return values
+
+
+def put(values: Any, path: str, value: Any) -> Any:
+    """Sets, or with ... deletes, what a dotted path names."""
+    *steps, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    inner = values
+    for step in steps:
+        inner = inner[step]
+    if value is ...:
+        del inner[last]
+    else:
+        inner[last] = value
+    return values
+
+
+def mistakes(values: Any, folder: Path, verb: str = "", name: str | None = None) -> list[str]:
+    path = folder / "params.yaml"
+    YAML().dump(values, path)
+    with pytest.raises(UserError) as caught:
+        params.read(path, verb, name) if verb else params.check(path)
+    return str(caught.value).splitlines()
+
+
+def block(values: Any, folder: Path, verb: str, name: str | None) -> params.Block:
+    YAML().dump(values, folder / "params.yaml")
+    return params.read(folder / "params.yaml", verb, name)
+
+
+def test_a_teachers_block_carries_the_settings_of_its_parts(tmp_path: Path):
+    found = block(tree(), tmp_path, "teach", "rings")
+    assert found.settings.model == registry.workload("toy").model_settings(width=12, depth=2)
+    assert found.settings.data == registry.workload("toy").data_settings(batch_size=60)
+    assert (found.settings.fit.epochs, found.seed, found.teacher, found.raw) == (3, 1, "rings", Path("data/raw/toy.json"))
+    assert found.facts["fit"]["weight_decay"] == 0.0, "a default is part of the facts"
+
+
+def test_prepare_has_the_settings_of_the_workload_alone(tmp_path: Path):
+    assert block(tree(), tmp_path, "prepare", "rings").settings == registry.workload("toy").prepare_settings(noise=0.1)
+
+
+def test_a_students_blocks_carry_method_and_losses(tmp_path: Path):
+    search = block(tree(), tmp_path, "search", "half")
+    assert search.parts["method"] is registry.search("uniform")
+    assert isinstance(search.settings.settings, registry.search("uniform").settings)
+    distill = block(tree(), tmp_path, "distill", "half")
+    assert distill.parts["losses"] == [registry.loss("logits")]
+    assert isinstance(distill.settings.losses[0].settings, registry.loss("logits").settings)
+    assert (distill.teacher, distill.raw) == ("rings", None)
+
+
+def test_the_comparison_knows_whose_student_each_is(tmp_path: Path):
+    assert block(tree(), tmp_path, "compare", None).settings == {"half": "rings"}
+
+
+def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path):
+    (tmp_path / "params.yaml").write_text(PARAMS.replace("learning_rate: 0.02", "learning_rate: 2e-2"))
+    assert params.read(tmp_path / "params.yaml", "teach", "rings").settings.fit.learning_rate == 0.02
+
+
+def test_the_sentence_names_the_place_what_was_wanted_and_what_was_got(tmp_path: Path):
+    lines = mistakes(put(tree(), "teachers.rings.teach.fit.epochs", 0), tmp_path, "teach", "rings")
+    assert lines == ["params.yaml: teachers.rings.teach.fit.epochs - should be greater than 0 - got 0"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        ("seed", ..., "seed - is required"),
+        ("seed", "one", r"seed - should be a valid integer, .* - got 'one'"),
+        ("teachers.rings.teach.fit.epoch", 3, "teachers.rings.teach.fit.epoch - is no setting; there are clip_norm, .*epochs.*"),
+        ("teachers.rings.teach.fit", ..., "teachers.rings.teach.fit - is required"),
+        ("teachers.rings.teach.model.width", "wide", "teachers.rings.teach.model.width - should be a valid integer.* - got 'wide'"),
+        ("teachers.rings.teach.data.batch", 6, "teachers.rings.teach.data.batch - is no setting; there are batch_size"),
+        ("teachers.rings.prepare.noise", -1, "teachers.rings.prepare.noise - should be greater than or equal to 0 - got -1"),
+        ("teachers.rings.workload", "tyo", "teachers.rings.workload - unknown workload 'tyo'; there are .*toy.*"),
+        ("teachers.rings.train", {}, "teachers.rings.train - is no setting; there are prepare, raw, teach, workload"),
+        ("teachers.rings", 3, "teachers.rings - should be a valid dictionary.* - got 3"),
+        ("teachers.r_1", {}, r"teachers.r_1 - a name should be made of letters, digits and hyphens - got 'r_1'"),
+        ("students.half.teacher", "ring", "students.half.teacher - should be one of rings - got 'ring'"),
+        ("students.half.search.method", "unifrom", "students.half.search.method - unknown search method 'unifrom'; there are .*uniform.*"),
+        ("students.half.search.method", ..., "students.half.search.method - is required"),
+        ("students.half.search.settings", {"a": 1}, "students.half.search.settings.a - is no setting; there are .*"),
+        ("students.half.search.budget.unit", "macks", "students.half.search.budget.unit - should be 'macs' or 'parameters' - got 'macks'"),
+        ("students.half.distill.losses.0.loss", "x", r"students.half.distill.losses\[0\].loss - unknown loss 'x'; there are .*logits.*"),
+        ("students.half.distill.losses.0.weight", 0, r"students.half.distill.losses\[0\].weight - should be greater than 0 - got 0"),
+        ("students.half.distill.losses.0.settings", {"b": 2}, r"students.half.distill.losses\[0\].settings.b - is no setting; .*"),
+        ("students.half.distill.losses", "logits", "students.half.distill.losses - should be a valid tuple - got 'logits'"),
+        ("students.half.evaluate", None, None),
+    ],
+)
+def test_every_mistake_is_one_line(path: str, value: Any, line: str | None, tmp_path: Path):
+    values = put(tree(), path, value)
+    if line is None:
+        YAML().dump(values, tmp_path / "params.yaml")
+        params.check(tmp_path / "params.yaml")  # an empty block has the defaults
+        return
+    found = mistakes(values, tmp_path)
+    assert any(re.fullmatch(f"params.yaml: {line}", each) for each in found), found
+
+
+def test_a_student_has_the_workload_of_its_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "parts/workloads").mkdir(parents=True)
+    (tmp_path / "parts/workloads/other.py").write_text("from tests.tiny.parts.workloads.toy import WORKLOAD")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "parts"]:
+        monkeypatch.delitem(sys.modules, name)
+    line = "params.yaml: students.half.workload - should be 'toy', the workload of its teacher 'rings' - got 'other'"
+    assert mistakes(put(tree(), "students.half.workload", "other"), tmp_path, "search", "half") == [line]
+
+
+def test_all_mistakes_of_a_block_are_told_at_once(tmp_path: Path):
+    values = put(put(put(tree(), "teachers.rings.teach.fit.epochs", 0), "teachers.rings.teach.model.width", 0), "teachers.rings.teach.x", 1)
+    lines = mistakes(values, tmp_path, "teach", "rings")
+    assert sorted(line.split(" ")[1] for line in lines) == [f"teachers.rings.teach.{name}" for name in ("fit.epochs", "model.width", "x")]
+
+
+def test_a_stage_is_not_stopped_by_a_mistake_in_a_later_block(tmp_path: Path):
+    values = put(tree(), "students.half.distill.fit.epochs", 0)
+    assert block(values, tmp_path, "teach", "rings").settings.fit.epochs == 3
+    assert len(mistakes(values, tmp_path)) == 1, "but the check of the file tells it"
+
+
+def test_an_unknown_teacher_is_told_with_those_that_exist(tmp_path: Path):
+    assert mistakes(tree(), tmp_path, "teach", "ring") == ["params.yaml: teachers has no 'ring'; there are rings"]
+
+
+def test_a_missing_or_broken_file_is_one_sentence(tmp_path: Path):
+    with pytest.raises(UserError, match=r"there is no params.yaml in /"):
+        params.check(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("seed: 1\nseed: 2\n")
+    with pytest.raises(UserError, match=r"^params.yaml: is not valid YAML - .*duplicate key.*line 2.*$"):
+        params.check(tmp_path / "params.yaml")
+
+
+class Gated(Settings):
+    kind: Literal["gated"] = "gated"
+    gates: int = Field(2, gt=0)
+
+
+class Plain(Settings):
+    kind: Literal["plain"] = "plain"
+    width: int = Field(4, gt=0)
+
+
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        ({"kind": "gated", "gates": 0}, "teachers.rings.teach.model.gates - should be greater than 0 - got 0"),
+        ({"kind": "gated", "width": 3}, "teachers.rings.teach.model.width - is no setting; there are gates, kind"),
+        ({"kind": "bent"}, r"teachers.rings.teach.model - tag 'bent' found using 'kind' does not match .*'gated', 'plain'.*"),
+    ],
+)
+def test_a_family_of_models_is_no_part_of_the_place(model: Any, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    union = Annotated[Gated | Plain, Field(discriminator="kind")]
+    monkeypatch.setattr(registry, "workload", lambda name: replace(WORKLOAD, model_settings=union))
+    found = mistakes(put(tree(), "teachers.rings.teach.model", model), tmp_path, "teach", "rings")
+    assert len(found) == 1
+    assert re.fullmatch(f"params.yaml: {line}", found[0]), found
+
+
+LEAVES = ["seed", "teachers.rings.raw", "teachers.rings.prepare.noise", "teachers.rings.teach.model.width"]
+LEAVES += ["students.half.teacher", "students.half.search.budget.share", "students.half.distill.fit", "students.half.evaluate"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(path=st.sampled_from(LEAVES), value=st.sampled_from([[], [1], {"x": 1}, "word", -5, True, 1e9, 2.5]))
+def test_whatever_stands_at_a_leaf_is_either_valid_or_told_at_its_place(path: str, value: Any, tmp_path: Path):
+    YAML().dump(put(tree(), path, value), tmp_path / "params.yaml")
+    assert all(line.startswith(f"params.yaml: {path}") for line in told(tmp_path / "params.yaml"))
+
+
+def told(path: Path) -> list[str]:
+    try:
+        params.check(path)
+    except UserError as error:
+        return str(error).splitlines()
+    return []

@@ -1,0 +1,70 @@
+"""Parts and verbs by their names."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from stillhouse import registry
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.parts import Loss, Search
+
+
+def test_a_part_is_found_by_the_name_of_its_file():
+    assert isinstance(registry.search("uniform"), Search)
+    assert isinstance(registry.loss("logits"), Loss)
+
+
+@pytest.mark.parametrize("verb", registry.VERBS)
+def test_every_verb_has_a_function_of_its_name_and_settings(verb: str):
+    module = registry.verb(verb)
+    assert callable(getattr(module, verb))
+    assert hasattr(module, "SETTINGS")
+
+
+def test_an_unknown_part_is_told_with_all_that_exist():
+    with pytest.raises(UserError, match=r"unknown search method 'unifrom'; there are .*random, uniform"):
+        registry.search("unifrom")
+    with pytest.raises(UserError, match=r"unknown verb 'train'; there are prepare, teach, search, distill, evaluate, compare"):
+        registry.verb("train")
+
+
+@pytest.mark.parametrize("name", ["", "..core.kinds", "core.kinds", "__init__", "_private"])
+def test_only_files_of_the_folder_are_names(name: str):
+    with pytest.raises(UserError, match="unknown loss"):
+        registry.loss(name)
+
+
+def test_a_broken_part_is_not_taken_for_a_missing_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    own(tmp_path, monkeypatch, "losses/broken.py", "import no_such_module")
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        registry.loss("broken")
+
+
+def test_a_part_of_the_project_is_found_and_must_hold_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    own(tmp_path, monkeypatch, "losses/empty.py", "")
+    assert registry.known("losses")["empty"].module == "parts.losses.empty"
+    with pytest.raises(UserError, match=r"empty\.py - wanted a part under the name LOSS - there is none"):
+        registry.loss("empty")
+
+
+def test_two_parts_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    own(tmp_path, monkeypatch, "losses/logits.py", "")
+    with pytest.raises(UserError, match="two losses are named 'logits': one of this library and parts/losses/logits; rename one of them"):
+        registry.loss("pearson")
+
+
+def test_former_names_of_workloads_are_read():
+    assert registry.workload("knowledge_graph") is registry.workload("knowledge")
+
+
+def own(folder: Path, monkeypatch: pytest.MonkeyPatch, path: str, text: str) -> None:
+    """A file among the parts of a project in `folder`."""
+    file = folder / "parts" / path
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    monkeypatch.syspath_prepend(folder)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "parts"]:
+        monkeypatch.delitem(sys.modules, name)

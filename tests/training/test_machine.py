@@ -1,0 +1,57 @@
+"""Seeds and devices."""
+
+from __future__ import annotations
+
+import random
+
+import numpy
+import pytest
+import torch
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.training import machine
+
+
+def draws(generator: torch.Generator) -> list[float]:
+    return [random.random(), float(numpy.random.rand()), float(torch.rand(())), float(torch.rand((), generator=generator))]
+
+
+def test_a_seed_fixes_every_generator():
+    first, again, other = (draws(machine.seed(value)) for value in (2**40 + 1, 2**40 + 1, 2))
+    assert first == again
+    assert not set(first) & set(other)
+
+
+def test_the_device_is_found_or_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("STILLHOUSE_DEVICE", raising=False)
+    assert machine.device().type == ("cuda" if torch.cuda.is_available() else "cpu")
+    monkeypatch.setenv("STILLHOUSE_DEVICE", "cpu")
+    assert machine.device() == torch.device("cpu")
+    assert machine.device_name() == "cpu"
+    monkeypatch.setenv("STILLHOUSE_DEVICE", "cuda:99")
+    with pytest.raises(UserError, match="this process sees"):
+        machine.device()
+
+
+def test_workers_are_the_threads_of_torch(monkeypatch: pytest.MonkeyPatch):
+    before = torch.get_num_threads()
+    monkeypatch.delenv("STILLHOUSE_WORKERS", raising=False)
+    assert machine.use_workers() == before
+    monkeypatch.setenv("STILLHOUSE_WORKERS", str(before + 1))
+    assert machine.use_workers() == torch.get_num_threads() == before + 1
+    torch.set_num_threads(before)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cuda_device_has_a_name(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STILLHOUSE_DEVICE", "cuda:0")
+    assert machine.device_name() == f"cuda:0 {torch.cuda.get_device_name(0)}"
+
+
+def test_a_batch_of_any_make_is_moved():
+    device = torch.device("cpu")
+    moved = machine.move({"pair": (torch.ones(2), [torch.zeros(1)]), "name": "x"}, device)
+    assert moved["pair"][0].device == device
+    assert isinstance(moved["pair"], tuple)
+    assert moved["name"] == "x"

@@ -1,0 +1,19 @@
+"""Agreement of two models' answers."""
+
+import pytest
+import torch
+
+from stillhouse.contracts.output import Output
+from stillhouse.training.score import agreement
+
+
+def test_classes_agree_where_the_best_class_is_the_same():
+    one = Output(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), "classes")
+    other = Output(torch.tensor([[5.0, 4.0], [1.0, 0.0]]), "classes")
+    assert agreement(one, other).tolist() == [1.0, 0.0]
+
+
+def test_values_agree_by_correlation():
+    values = torch.tensor([1.0, 2.0, 4.0])
+    assert agreement(Output(values, "values"), Output(3 * values + 1, "values")).item() == pytest.approx(1.0)
+    assert agreement(Output(values, "values"), Output(-values, "values")).item() == pytest.approx(-1.0)

@@ -1,0 +1,43 @@
+"""Coded pictures against the arrays that they were made of."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.workloads.pictures._shared.picture import opened, pixels, plain, unit
+
+RNG = np.random.default_rng(0)
+COLOUR, GREY = RNG.integers(0, 256, (5, 4, 3), dtype=np.uint8), RNG.integers(0, 256, (5, 4), dtype=np.uint8)
+
+
+def coded(picture: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_a_picture_is_what_was_coded() -> None:
+    assert np.array_equal(pixels(plain("x", opened("x", coded(Image.fromarray(COLOUR))))), COLOUR.transpose(2, 0, 1))
+    assert np.array_equal(pixels(plain("x", opened("x", coded(Image.fromarray(GREY))))), GREY[None])
+    assert np.array_equal(pixels(plain("x", Image.fromarray(GREY), 3)), np.stack([GREY] * 3))
+    assert pixels(plain("x", Image.fromarray(COLOUR), 1)).shape == (1, 5, 4)
+
+
+def test_what_is_no_picture_of_eight_bits_is_refused() -> None:
+    with pytest.raises(UserError, match=r"there - wanted a picture \(PNG or JPEG\) - cannot identify"):
+        opened("there", b"text")
+    with pytest.raises(UserError, match=r"there - wanted a picture of eight bits a channel, one of .* - got I;16"):
+        plain("there", Image.fromarray(GREY.astype(np.uint16)))
+
+
+def test_the_unit_is_mean_and_deviation_of_each_channel() -> None:
+    image = RNG.integers(0, 256, (7, 3, 5, 4), dtype=np.uint8)
+    image[:, 2] = 9
+    mean, deviation = unit(image)
+    assert mean == pytest.approx((image / 255).mean((0, 2, 3)).tolist(), rel=1e-12)
+    assert deviation == pytest.approx([*(image[:, :2] / 255).std((0, 2, 3)).tolist(), 1 / 255], rel=1e-12)
