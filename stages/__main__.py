@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.project import version
 from stillhouse.record import process
 from stillhouse.record.run_record import Execution
 from stillhouse.registry import VERBS
@@ -23,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parse(arguments)
     process.stop_on_signals()
     try:
+        version.check(Path.cwd())
         if given.verb == "check":
             _check()
         else:

@@ -40,7 +40,8 @@ MAY: dict[str, tuple[str, ...]] = {
     "lineage": ("lineage", "record", "contracts"),
     "report": ("report", "lineage", "record", "contracts"),
     "__main__.py": ("cli",),
-    "cli": ("cli", "flows", "lineage", "report", "serving", "record", "contracts", "registry", "runner"),
+    "project": ("project", "contracts"),
+    "cli": ("cli", "project", "flows", "lineage", "report", "serving", "record", "contracts", "registry", "runner"),
     "__init__.py": (),
 }
 """The first step of a module's path -> what it may import of ours."""

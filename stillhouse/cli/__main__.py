@@ -16,13 +16,16 @@ from typing import Annotated
 
 import typer
 
+from stillhouse.cli.init import init
 from stillhouse.cli.lineage import lineage
 from stillhouse.cli.predict import predict
 from stillhouse.cli.report import report
 from stillhouse.cli.reproduce import reproduce
+from stillhouse.cli.upgrade import upgrade
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import graph
 from stillhouse.flows.graph import Node
+from stillhouse.project import version
 
 STALE = 3
 INTERRUPTED = 130
@@ -37,10 +40,24 @@ Names = Annotated[list[str] | None, typer.Argument(help="Teachers, students or s
 Jobs = Annotated[int | None, typer.Option(min=1, help="Stages at once; as many as there are cores by default.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"stillhouse {version.installed()}")
+        raise typer.Exit
+
+
+@commands.callback()
+def main(
+    wanted: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version of this library.")] = False,
+) -> None:
+    """Distil big models into small ones that fit a budget."""
+
+
 @commands.command()
 def run(names: Names = None, jobs: Jobs = None) -> None:
     """Run what is due."""
     folder = _enter()
+    version.check(folder)
     nodes = graph.select(graph.read(folder), names or [])
     if all(node.state == "unchanged" for node in nodes):
         print(f"nothing to do: {len(nodes)} stages are up to date")
@@ -59,7 +76,9 @@ def run(names: Names = None, jobs: Jobs = None) -> None:
 @commands.command()
 def plan(names: Names = None, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Show what would run and why, and run nothing; the exit code is 3 if anything is due."""
-    nodes = graph.select(graph.read(_enter()), names or [])
+    folder = _enter()
+    version.check(folder)
+    nodes = graph.select(graph.read(folder), names or [])
     stale = [node for node in nodes if node.state != "unchanged"]
     if as_json:
         print(json.dumps([dataclasses.asdict(node) for node in nodes], indent=1))
@@ -78,6 +97,8 @@ def doctor() -> None:
     raise typer.Exit(checks.main(Path.cwd()))
 
 
+commands.command()(init)
+commands.command()(upgrade)
 commands.command()(lineage)
 commands.command()(reproduce)
 commands.command()(predict)

@@ -38,7 +38,11 @@ def read_packaged(place: str, package: str, file: PackagedFile) -> tuple[Path, b
     try:
         path = Path(str(importlib.metadata.distribution(package).locate_file(file.path)))
         content = path.read_bytes()
-    except (importlib.metadata.PackageNotFoundError, OSError):
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError(
+            f"{place} - wanted {file.path} of the package {package} - it is not installed - pip install 'stillhouse[demo]' brings it"
+        ) from None
+    except OSError:
         raise UserError(f"{place} - wanted {file.path} of the installed package {package} - there is none") from None
     if (got := hashlib.sha256(content).hexdigest()) != file.sha256:
         raise UserError(f"{place} - wanted {file.path} with sha256 {file.sha256} - got {got}")

@@ -27,7 +27,12 @@ def test_a_file_is_found_and_checked() -> None:
         ("pydantic", "pydantic/version.py", "abc", f"wanted pydantic/version.py with sha256 abc - got {HASH}"),
         ("pydantic", "pydantic/nowhere", HASH, "wanted pydantic/nowhere of the installed package pydantic - there is none"),
         ("pydantic", "pydantic", HASH, "wanted pydantic of the installed package pydantic - there is none"),
-        ("no-such-package", "a", HASH, "wanted a of the installed package no-such-package - there is none"),
+        (
+            "no-such-package",
+            "a",
+            HASH,
+            r"wanted a of the package no-such-package - it is not installed - pip install 'stillhouse\[demo\]' brings it",
+        ),
     ],
 )
 def test_what_is_not_there_is_said_with_its_place(package: str, path: str, sha256: str, message: str) -> None:
