@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,15 +13,15 @@ from stillhouse.project import upgrade as project
 from stillhouse.project import version
 
 
-class Pipeline(StrEnum):
+class Pipeline(Enum):
     """What becomes of a dvc.yaml that was edited by hand."""
 
-    ask = "ask"
-    keep = "keep"
-    replace = "replace"
+    ASK = "ask"
+    KEEP = "keep"
+    REPLACE = "replace"
 
 
-def upgrade(pipeline: Annotated[Pipeline, typer.Option(help="What to do with a dvc.yaml that was edited by hand.")] = Pipeline.ask) -> None:
+def upgrade(pipeline: Annotated[Pipeline, typer.Option(help="What to do with a dvc.yaml that was edited by hand.")] = Pipeline.ASK) -> None:
     """Go on with the installed version of the library, and say what becomes due."""
     folder = graph.root(Path.cwd())
     graph.read(folder)  # a stage that runs now must end with the version that it began with

@@ -74,8 +74,8 @@ def _put(draft: Path, folder: Path, paths: list[str]) -> None:
             made.append(folder / ".git")
             _call(folder, "git", "init", "--quiet")
     except BaseException as error:
-        for path in reversed(made):
-            _remove(path)
+        for place in reversed(made):
+            _remove(place)
         if isinstance(error, OSError):
             raise UserError(f"{folder} cannot be written: {error.strerror} ({error.filename})") from error
         raise

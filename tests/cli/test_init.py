@@ -13,6 +13,8 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.flows import graph
 from stillhouse.project import create, example, pipeline, upgrade, version
 
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
+
 ROOT = Path(__file__).parents[2]
 
 
