@@ -18,7 +18,7 @@ _CODE = ("stillhouse/", "stages/")
 def text() -> str:
     """The text of dvc.yaml as this version writes it."""
     yaml, sink = round_trip(), io.StringIO()
-    pipeline = yaml.load(TEMPLATE / "dvc.yaml")
+    pipeline = yaml.load(TEMPLATE / "pipeline.yaml")  # under its own name DVC would take it for a second pipeline of this repository
     for entry in pipeline["stages"].values():
         stage = entry.get("do", entry)
         for path in [path for path in stage["deps"] if path.startswith(_CODE)]:

@@ -110,3 +110,8 @@ def test_a_dvc_yaml_that_was_edited_is_not_replaced_unasked(made):
     assert (made / "dvc.yaml").read_text() == edited
     upgrade.upgrade(made, "replace")
     assert (made / "dvc.yaml").read_text() == pipeline.text()
+
+
+def test_dvc_sees_one_pipeline_in_this_repository():
+    found = {path.name for path in (ROOT / "stillhouse").rglob("*") if path.name == "dvc.yaml" or path.suffix == ".dvc"}
+    assert found == set()
