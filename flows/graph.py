@@ -47,6 +47,8 @@ class Node:
     retries: int = 0
     timeout: float | None = None
     """Seconds for one try, None for no limit."""
+    threads: int = 1
+    """CPU threads, as params.yaml says."""
 
 
 def read(folder: Path) -> tuple[Node, ...]:
@@ -113,7 +115,7 @@ def _nodes(graph: networkx.DiGraph) -> Iterator[Node]:
         state, reasons = _judge(stage, upstream)
         if state != "unchanged":
             stale[stage.addressing] = stage
-        yield Node(stage.addressing, str(stage.cmd), tuple(before), state, reasons, **_wishes(stage))
+        yield Node(stage.addressing, str(stage.cmd), tuple(before), state, reasons, **_wishes(stage), threads=_threads(stage))
 
 
 def _judge(stage: Stage, stale: Sequence[Stage]) -> tuple[State, tuple[str, ...]]:
@@ -181,6 +183,11 @@ def _newest(folder: Path) -> str | None:
     """The last edited file in a folder of code: DVC keeps one hash for the whole folder, so the file itself is not known."""
     files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return str(max(files, key=lambda path: path.stat().st_mtime).relative_to(folder)) if files else None
+
+
+def _threads(stage: Stage) -> int:
+    found = [dep.read_params().get("threads") for dep in stage.deps if hasattr(dep, "read_params")]
+    return next((value for value in found if isinstance(value, int) and value > 0), 1)
 
 
 def _wishes(stage: Stage) -> dict[str, Any]:

@@ -23,22 +23,21 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
-from stillhouse.flows import cores, graph, slots
+from stillhouse.flows import graph, slots
 from stillhouse.flows.graph import Node
 from stillhouse.flows.progress import Board
 from stillhouse.flows.stage import Outcome, Stopped, reproduce
 
 
 def threads(jobs: int | None = None) -> Any:
-    """Room for `jobs` stages at once, as many as there are cores by default; their work is in processes of their own."""
+    """Room for `jobs` stages at once; their work is in processes of their own."""
     return ThreadPoolTaskRunner(max_workers=jobs or os.cpu_count() or 1)
 
 
 class Execution:
     """What the stages of one flow run share."""
 
-    def __init__(self, folder: Path, board: Board, stop: Event, nodes: Sequence[Node]) -> None:
-        self.threads = cores.shares(nodes)
+    def __init__(self, folder: Path, board: Board, stop: Event) -> None:
         self.folder, self.board, self.stop = folder, board, stop
         self.devices = slots.devices()
         self.extra = {"STILLHOUSE_FLOW_RUN": str(flow_run.get_id() or "")}
@@ -54,7 +53,7 @@ class Execution:
                 if self.stop.is_set():
                     raise Stopped
                 self.board.set(node.name, "running")
-                outcome = reproduce(node, self.folder, self.extra | self.threads[node.name] | device, self.stop)
+                outcome = reproduce(node, self.folder, self.extra | device, self.stop)
             except Stopped:
                 self.board.set(node.name, "stopped")
                 return Cancelled(message=f"{node.name} was interrupted")
@@ -83,7 +82,7 @@ def execute(names: list[str] | None = None) -> State[str]:
     board = Board(nodes, folder, Console())
     with interruptible() as stop:
         with board:
-            _run_all(Execution(folder, board, stop, nodes), nodes)
+            _run_all(Execution(folder, board, stop), nodes)
         board.failures()
         return _verdict(board, stopped=stop.is_set())
 

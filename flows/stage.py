@@ -18,9 +18,9 @@ from stillhouse.record.leash import leashed
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 """Without the option a stage that ends while another one holds the lock for three seconds is lost."""
 
-Outcome = Literal["done", "restored", "unchanged"]
+Outcome = Literal["done", "restored", "kept", "unchanged"]
 """`restored`: DVC had a result of the same inputs in its cache; `unchanged`: the result in place is of these inputs."""
-SAID: dict[str, Outcome] = {"didn't change, skipping": "unchanged", "is cached - skipping run": "restored"}
+SAID: dict[str, Outcome] = {"didn't change, skipping": "unchanged", "is cached - skipping run": "restored", "kept: nothing that": "kept"}
 
 
 class StageFailed(Exception):

@@ -37,7 +37,7 @@ def everything() -> dict[str, Any]:
         }
         for teacher, method in sorted(pairs)
     }
-    return {"seed": 1, "teachers": teachers, "students": students}
+    return {"seed": 1, "threads": 1, "teachers": teachers, "students": students}
 
 
 def resolve(folder: Path, pipeline: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def tracked(stage: Any) -> set[str]:
 def given(verb: str, name: str) -> set[str]:
     """What the runner hands to a verb: the seed and its own block; to the comparison, all students."""
     owner = "teachers" if verb in ("prepare", "teach") else "students"
-    return {"seed", f"{owner}.{name}.{verb}" if name else owner}
+    return {"seed", "threads", f"{owner}.{name}.{verb}" if name else owner}
 
 
 def reachable(verb: str, block: dict[str, Any]) -> set[str]:
@@ -148,8 +148,8 @@ def test_the_committed_parameters_resolve_too(tmp_path, file):
         ("        - stillhouse/losses\n", "", "stillhouse/losses/logits.py is imported and no dependency"),
         ("        - stillhouse/searches\n", "", "stillhouse/searches/uniform.py is imported and no dependency"),
         ("        - data/${key}/found\n", "", "is read and no dependency"),
-        ('params: [seed, "students.${key}.distill"]', 'params: ["students.${key}.distill"]', "and is given"),
-        ('params: [seed, "students.${key}.search"]', 'params: [seed, "students.${key}"]', "and is given"),
+        ('params: [seed, threads, "students.${key}.distill"]', 'params: [threads, "students.${key}.distill"]', "and is given"),
+        ('params: [seed, threads, "students.${key}.search"]', 'params: [seed, threads, "students.${key}"]', "and is given"),
         ('outs: ["data/${key}/teacher"]', 'outs: ["data/${key}/master"]', "is written"),
         ("deps: [data/reports, ", "deps: [data/reports, data/raw, ", "data/raw is a dependency and not read"),
         ("stages evaluate ${key}", "stages teach ${key}", "cmd is"),

@@ -6,16 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.parts import Workload
 from stillhouse.contracts.settings import Settings
+from stillhouse.runner.entries import load
 from stillhouse.tracking.gate import Gate
 
 
@@ -26,6 +25,7 @@ class Block:
     settings: Any
     parts: Mapping[str, Any]
     seed: int
+    threads: int
     teacher: str = ""
     """Whose prepared data and trained teacher are read."""
     raw: Path | None = None
@@ -35,6 +35,10 @@ class Block:
 
 class _Params(Settings):
     seed: int = Field(ge=0)
+    threads: int = Field(1, ge=1)
+    """CPU threads of each stage. Sums in another order give other last digits, so it is a setting like any other."""
+    environment: Literal["kept", "due"] = "kept"
+    """Whether a result that was made with other versions of packages, or on another kind of device, is made again."""
     teachers: dict[str, Any]
     students: dict[str, Any] = Field(default_factory=dict)
     gate: Gate = Gate.model_validate({})
@@ -78,13 +82,13 @@ def read(path: Path, verb: str, name: str | None) -> Block:
     return block
 
 
-def check(path: Path) -> None:
-    """Reads every block of every teacher and student; raises UserError with one line for each mistake in the whole file."""
+def check(path: Path) -> dict[tuple[str, str], Block]:
+    """(verb, name) -> block of every teacher and student; raises UserError with one line per mistake in the whole file."""
     reader = _Reader(path)
-    for verb, (owner, _) in _OWNERS.items():
-        for name in getattr(reader.params, owner):
-            reader.block(verb, name)
+    names = [(verb, name) for verb, (owner, _) in _OWNERS.items() for name in getattr(reader.params, owner)]
+    blocks = {(verb, name): reader.block(verb, name) for verb, name in names}
     reader.report()
+    return blocks
 
 
 class _Reader:
@@ -92,13 +96,13 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self._file, self._lines = path.name, list[str]()
-        self.params: _Params = self._must(_Params, _load(path), ())
+        self.params: _Params = self._must(_Params, load(path), ())
 
     def block(self, verb: str, name: str | None) -> Any:
         """The block; a mistake is noted, and then what is returned must not be used."""
         if verb == "compare":
             pairs = {student: entry.get("teacher") for student, entry in self.params.students.items() if isinstance(entry, dict)}
-            return Block(pairs, {}, self.params.seed, facts=pairs)
+            return Block(pairs, {}, self.params.seed, self.params.threads, facts=pairs)
         owner, kind = _OWNERS[verb]
         if name not in getattr(self.params, owner):
             raise UserError(f"{self._file}: {owner} has no {name!r}; there are {_listed(getattr(self.params, owner))}")
@@ -144,7 +148,7 @@ class _Reader:
             settings = self._valid(kind, raw, path)
         source = Path(entry.raw) if isinstance(entry, _Teacher) else None
         facts = settings.model_dump(mode="json") if isinstance(settings, BaseModel) else {}
-        return Block(settings, parts, self.params.seed, teacher, source, facts)
+        return Block(settings, parts, self.params.seed, self.params.threads, teacher, source, facts)
 
     def _losses(self, raw: dict[str, Any], path: tuple[_Step, ...]) -> list[Any]:
         items = raw.get("losses") or []
@@ -195,16 +199,6 @@ class _Reader:
     def _note(self, path: tuple[_Step, ...], wanted: str, *got: Any) -> None:
         tail = f" - got {got[0]!r}" if got else ""
         self._lines.append(f"{self._file}: {_dotted(path)} - {wanted}{tail}")
-
-
-def _load(path: Path) -> Any:
-    """YAML 1.2 as DVC reads it: `1e-3` is a number, `on` is a word."""
-    try:
-        return YAML(typ="safe", pure=True).load(path)
-    except FileNotFoundError:
-        raise UserError(f"there is no {path.name} in {path.resolve().parent}") from None
-    except YAMLError as error:
-        raise UserError(f"{path.name}: is not valid YAML - {' '.join(str(error).split())}") from None
 
 
 def _resolve(kind: Any, location: tuple[_Step, ...]) -> tuple[list[_Step], list[str]]:
