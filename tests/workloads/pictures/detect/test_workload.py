@@ -63,7 +63,7 @@ students:
         - {{loss: squared, weight: 0.1, settings: {{pairs: [p4]}}}}
       data: {{batch_size: 8, train_limit: 40}}
       fit: {{epochs: 1, learning_rate: 1.0e-2, clip_norm: 1.0}}
-    evaluate: {{latency_repetitions: 1}}
+    evaluate: {{evaluations: [{{evaluation: latency, settings: {{rounds: 1, seconds: 0}}}}]}}
 """
 SEARCHES = {
     "random": "{draws: 1, band: 0.2, fit: {epochs: 1, learning_rate: 1.0e-3}}",
