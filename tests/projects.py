@@ -69,7 +69,7 @@ students:
       losses: [{loss: logits, weight: 1.0}]
       data: {batch_size: 60}
       fit: {epochs: 2, learning_rate: 0.02}
-    evaluate: {latency_repetitions: 2}
+    evaluate: {evaluations: [{evaluation: latency, settings: {rounds: 2, seconds: 0}}]}
 """
 
 

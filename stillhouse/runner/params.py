@@ -20,7 +20,7 @@ from stillhouse.tracking.gate import Gate
 
 @dataclass(frozen=True)
 class Block:
-    """What a verb is handed: its settings, the parts it asks for by name (workload, method, losses), and what it refers to."""
+    """What a verb is handed: its settings, the parts it asks for by name (workload, method, losses, evaluations), and what it refers to."""
 
     settings: Any
     parts: Mapping[str, Any]
@@ -144,19 +144,23 @@ class _Reader:
                 parts["method"] = self._found(registry.search, raw["method"], (*path, "method"))
                 self._fill(raw, "settings", getattr(parts["method"], "settings", Any), path)
             if verb == "distill":
-                parts["losses"] = self._losses(raw, path)
+                parts["losses"] = self._chosen(raw, "losses", "loss", registry.loss, path)
+            if verb == "evaluate":
+                raw = registry.verb(verb).complete(raw)
+                parts["evaluations"] = self._chosen(raw, "evaluations", "evaluation", registry.evaluation, path)
             settings = self._valid(kind, raw, path)
         source = Path(entry.raw) if isinstance(entry, _Teacher) else None
         facts = settings.model_dump(mode="json") if isinstance(settings, BaseModel) else {}
         return Block(settings, parts, self.params.seed, self.params.threads, teacher, source, facts)
 
-    def _losses(self, raw: dict[str, Any], path: tuple[_Step, ...]) -> list[Any]:
-        items = raw.get("losses") or []
-        if not (isinstance(items, list) and all(isinstance(item, dict) and "loss" in item for item in items)):
+    def _chosen(self, raw: dict[str, Any], key: str, word: str, look_up: Any, path: tuple[_Step, ...]) -> list[Any]:
+        """The parts that a list names, such as `losses: [{loss: logits, settings: {...}}]`, each with its own settings filled in."""
+        items = raw.get(key) or []
+        if not (isinstance(items, list) and all(isinstance(item, dict) and word in item for item in items)):
             return []  # the verb's own class says what is wrong
-        raw["losses"] = items = [dict(item) for item in items]
-        places = [(*path, "losses", index) for index in range(len(items))]
-        found = [self._found(registry.loss, item["loss"], (*place, "loss")) for item, place in zip(items, places, strict=True)]
+        raw[key] = items = [dict(item) for item in items]
+        places = [(*path, key, index) for index in range(len(items))]
+        found = [self._found(look_up, item[word], (*place, word)) for item, place in zip(items, places, strict=True)]
         for item, part, place in zip(items, found, places, strict=True):
             self._fill(item, "settings", getattr(part, "settings", Any), place)
         return found

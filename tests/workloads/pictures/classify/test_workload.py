@@ -55,7 +55,7 @@ students:
         - {{loss: channel, weight: 0.5, settings: {{pairs: [stage2]}}}}
       data: {{batch_size: 64}}
       fit: {{epochs: 3, learning_rate: 1.0e-2, schedule: cosine}}
-    evaluate: {{latency_repetitions: 2}}
+    evaluate: {{evaluations: [{{evaluation: latency, settings: {{rounds: 2, seconds: 0}}}}]}}
 """
 SEARCHES = {
     "random": "{draws: 2, band: 0.1, fit: {epochs: 2, learning_rate: 1.0e-3}}",
