@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Outside its own command line DVC's warnings (such as "a file is empty") would end up in the middle of a table.
 logging.getLogger("dvc").setLevel(logging.ERROR)
 
-State = Literal["due", "maybe", "unchanged"]
+State = Literal["due", "kept", "maybe", "unchanged"]
 
 
 class Busy(UserError):
@@ -36,7 +36,10 @@ class Busy(UserError):
 
 @dataclass(frozen=True)
 class Node:
-    """One stage. `maybe`: only something before it is due, and it is skipped if that leaves the same bytes."""
+    """One stage. `maybe`: only something before it is due, and it is skipped if that leaves the same bytes.
+
+    `kept`: due for DVC, and what it would make is known.
+    """
 
     name: str
     command: str
@@ -47,6 +50,8 @@ class Node:
     retries: int = 0
     timeout: float | None = None
     """Seconds for one try, None for no limit."""
+    forced: bool = False
+    """To be run although DVC finds nothing changed."""
     threads: int = 1
     """CPU threads, as params.yaml says."""
 
@@ -94,6 +99,11 @@ def select(nodes: Sequence[Node], names: Sequence[str]) -> tuple[Node, ...]:
         if node.name in wanted:
             wanted |= set(node.after)
     return tuple(node for node in nodes if node.name in wanted)
+
+
+def force(nodes: Sequence[Node], names: Sequence[str]) -> tuple[Node, ...]:
+    """The nodes, with those of some names due although DVC finds nothing changed."""
+    return tuple(replace(node, state="due", forced=True) if node.name in names else node for node in nodes)
 
 
 def _named(nodes: Sequence[Node], name: str) -> list[Node]:

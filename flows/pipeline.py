@@ -71,14 +71,15 @@ def stage(execution: Execution, node: Node) -> State[str]:
 
 
 @flow(name="stillhouse", task_runner=threads(), persist_result=False)
-def execute(names: list[str] | None = None) -> State[str]:
-    """Runs what is due of the pipeline around the working folder.
+def execute(names: list[str] | None = None, forced: list[str] | None = None) -> State[str]:
+    """Runs what is due of the pipeline around the working folder, and the stages named in `forced`.
 
     Raises:
         UserError: an unknown name, or nothing can be said about what is due.
     """
     folder = graph.root(Path.cwd())
-    nodes = [node for node in graph.select(graph.read(folder), names or []) if node.state != "unchanged"]
+    read = graph.select(graph.read(folder), names or [])
+    nodes = [node for node in graph.force(read, forced or []) if node.state != "unchanged"]
     board = Board(nodes, folder, Console())
     with interruptible() as stop:
         with board:

@@ -41,7 +41,7 @@ def reproduce(node: Node, folder: Path, extra: Mapping[str, str], stop: Event) -
     log, started = log_path(folder, node.name), time.time()
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    code = _run([*DVC, "repro", "--single-item", node.name], folder, extra, log, stop, node.timeout)
+    code = _run([*DVC, "repro", "--single-item", *["--force"] * node.forced, node.name], folder, extra, log, stop, node.timeout)
     # The work is complete but DVC could not write it down (a lock, a full disk for a moment): it is recorded, not done again.
     if code and _finished_since(folder, node.name, started):
         code = _run([*DVC, "commit", "--force", node.name], folder, extra, log, stop, None)

@@ -73,6 +73,13 @@ def outputs(stage: str, folder: Path) -> dict[str, str]:
         return _outputs(load(stage))
 
 
+def reads(stage: str, folder: Path) -> dict[str, str]:
+    """path -> MD5 of all that a stage reads, "" for what is not there."""
+    with _stages(folder) as load:
+        deps = [item for item in load(stage).deps if not isinstance(item, ParamsDependency)]
+        return {item.def_path: _md5(item) if item.exists else "" for item in deps}
+
+
 def locked(stage: str, folder: Path) -> dict[str, str]:
     """path -> MD5 of the outputs that dvc.lock has for a stage; {} if it has none, or cannot be read just now."""
     try:

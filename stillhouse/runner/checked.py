@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from stillhouse import registry
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json, write_json
 from stillhouse.record import code
@@ -47,7 +48,8 @@ def _all_known(entries: Entries) -> bool:
 
 
 def _roots(entries: Entries) -> list[str]:
-    return sorted({root for verb, name in entries.stages() for root in entries.roots(verb, name)})
+    measured = (found.module for found in registry.known("evaluations").values())
+    return sorted({*measured, *(root for verb, name in entries.stages() for root in entries.roots(verb, name))})
 
 
 def _key(entries: Entries) -> str:

@@ -64,6 +64,11 @@ class Entries:
         """The path of a teacher's raw data."""
         return _mapping(_mapping(self.values.get("teachers")).get(name)).get("raw")
 
+    def pairs(self) -> dict[str, Any]:
+        """Student -> teacher, as the comparison is given them."""
+        students = _mapping(self.values.get("students"))
+        return {name: entry.get("teacher") for name, entry in students.items() if isinstance(entry, Mapping)}
+
     def roots(self, verb: str, name: str | None) -> list[str]:
         """The modules that a stage is made of: the verb and the parts that its block names. Raises UserError at an unknown one."""
         return [f"stillhouse.stages.{verb}", *self._parts(verb, name)]

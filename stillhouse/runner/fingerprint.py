@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -44,7 +44,8 @@ def take(verb: str, name: str | None, inputs: Mapping[str, str], settings: Any, 
     `inputs` are all dependencies (path -> MD5, as DVC sees them), `settings` the verb's own with all defaults. Raises UserError if a part
     is not known.
     """
-    roots = entries.roots(verb, name)
+    measured = [item["evaluation"] for item in settings["evaluations"]] if verb == "evaluate" else []
+    roots = [*entries.roots(verb, name), *(registry.module("evaluations", item) for item in measured)]
     reached = code.reach(roots)
     facts = {
         "form": FORM,
@@ -66,6 +67,12 @@ def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [f"{name} {then[name]} then, {now[name]} now" for name in sorted(then.keys() & now.keys()) if then[name] != now[name]]
 
 
+def now(names: Iterable[str]) -> dict[str, str]:
+    """What is there now of packages, "python" and "device"; a package that is not installed is left out."""
+    here = {"python": platform.python_version(), "device": _device()}
+    return {name: found for name in names if (found := here.get(name) or _version(name))}
+
+
 def _role(path: str, raw: str | None) -> str:
     """What a verb calls a path: data are known by what they are for, and not by whose they are."""
     return "raw" if path == raw else Path(path).name if Path(path).name in _ROLES else path
@@ -77,8 +84,7 @@ def _is_code(path: str) -> bool:
 
 def _environment(reached: Mapping[str, Path]) -> dict[str, str]:
     """The versions of all packages that the code imports, of Python, and the kind of device."""
-    versions = {name: found for name in sorted(_foreign(reached)) if (found := _version(name))}
-    return {**versions, "python": platform.python_version(), "device": _device()}
+    return now([*sorted(_foreign(reached)), "python", "device"])
 
 
 def _foreign(reached: Mapping[str, Path]) -> Iterator[str]:

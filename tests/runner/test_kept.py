@@ -34,6 +34,14 @@ def repro(*stages: str) -> dict[str, str]:
     return found
 
 
+def planned() -> dict[str, str]:
+    """Stage -> state, of what is not unchanged."""
+    done = subprocess.run(
+        [sys.executable, "-m", "stillhouse", "plan", "--json", "evaluate@half"], capture_output=True, text=True, check=False
+    )
+    return {node["name"]: node["state"] for node in json.loads(done.stdout) if node["state"] != "unchanged"}
+
+
 def edit(path: str, old: str, new: str) -> None:
     file = Path(path)
     text = file.read_text()
@@ -77,6 +85,7 @@ def test_words_in_reached_code_keep_every_result(made: Path):
     before = locked(made)
     edit("stillhouse/training/fit.py", '"""The training loop', '"""The one training loop')
     edit("stillhouse/contracts/files.py", "import json\n", "import json  # the format\n")
+    assert planned() == dict.fromkeys(ALL, "kept")
     assert repro("evaluate@half") == dict.fromkeys(ALL, "kept")
     for stage, entry in locked(made).items():
         assert [out["md5"] for out in entry["outs"] if not out["path"].endswith((".json", ".csv"))] == [
@@ -97,6 +106,8 @@ def test_a_new_loss_beside_the_one_in_use_keeps_every_result(made: Path):
 
 def test_a_losss_own_code_makes_its_students_again(made: Path):
     edit("parts/losses/mine.py", "import LOSS", "import LOSS as OTHER\n\nLOSS = OTHER")
+    kept = dict.fromkeys(("prepare@rings", "teach@rings", "search@half"), "kept")
+    assert planned() == kept | {"distill@half": "due", "evaluate@half": "due"}
     found = repro("evaluate@half")
     assert found["distill@half"] == "ran"
     assert {found[stage] for stage in ("prepare@rings", "teach@rings", "search@half")} == {"kept"}
@@ -143,6 +154,8 @@ def test_a_result_of_another_version_is_kept_and_named_unless_params_ask_for_it(
     assert "kept: " in done.stdout
     assert "device tpu then, cpu now" in done.stdout
     settings(lambda values: values.update(environment="due"))
+    edit("data/rings/prepared.json", "device cpu", "device tpu")
+    assert planned()["prepare@rings"] == "due"
     edit("stages/teach.py", '"""Teach:', '"""teach :')
     assert repro("teach@rings")["teach@rings"] == "ran"
 
@@ -164,6 +177,8 @@ def test_a_clone_adopts_what_it_has_pulled(made: Path):
     shutil.rmtree(results.FOLDER)
     call = run.Call("teach", "rings", "teach@rings", made, None, None)  # type: ignore[arg-type]
     mark = run.identify(call, hashes.take("teach@rings", made))
+    edit("stages/teach.py", '"""teach:', '"""Teach:')
+    assert planned()["teach@rings"] == "kept"
     found = results.adopt(mark, "teach@rings", call.destination)
     assert found is not None
     assert fingerprint.differences(found.environment, mark.environment) == []
