@@ -47,6 +47,8 @@ class Node:
     retries: int = 0
     timeout: float | None = None
     """Seconds for one try, None for no limit."""
+    alone: bool = False
+    """Whether no other stage of the execution may run meanwhile."""
 
 
 def read(folder: Path) -> tuple[Node, ...]:
@@ -196,6 +198,7 @@ def _wishes(stage: Stage) -> dict[str, Any]:
             "gpu": int(meta.get("gpu", 0)),
             "retries": int(meta.get("retries", 0)),
             "timeout": None if timeout is None else float(timeout),
+            "alone": meta.get("alone", False) is True,
         }
     except (TypeError, ValueError) as error:
         raise UserError(
