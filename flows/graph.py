@@ -54,6 +54,8 @@ class Node:
     """To be run although DVC finds nothing changed."""
     threads: int = 1
     """CPU threads, as params.yaml says."""
+    alone: bool = False
+    """Whether no other stage of the execution may run meanwhile."""
 
 
 def read(folder: Path) -> tuple[Node, ...]:
@@ -213,6 +215,7 @@ def _wishes(stage: Stage) -> dict[str, Any]:
             "gpu": int(meta.get("gpu", 0)),
             "retries": int(meta.get("retries", 0)),
             "timeout": None if timeout is None else float(timeout),
+            "alone": meta.get("alone", False) is True,
         }
     except (TypeError, ValueError) as error:
         raise UserError(

@@ -27,6 +27,7 @@ from stillhouse.flows import graph, slots
 from stillhouse.flows.graph import Node
 from stillhouse.flows.progress import Board
 from stillhouse.flows.stage import Outcome, Stopped, reproduce
+from stillhouse.flows.turns import Turns
 
 
 def threads(jobs: int | None = None) -> Any:
@@ -39,7 +40,7 @@ class Execution:
 
     def __init__(self, folder: Path, board: Board, stop: Event) -> None:
         self.folder, self.board, self.stop = folder, board, stop
-        self.devices = slots.devices()
+        self.devices, self.turns = slots.devices(), Turns()
         self.extra = {"STILLHOUSE_FLOW_RUN": str(flow_run.get_id() or "")}
 
     def run(self, node: Node) -> State[str]:
@@ -48,7 +49,7 @@ class Execution:
         Raises:
             StageFailed: Prefect then tries again, if the node has retries left.
         """
-        with slots.hold(node.gpu, self.devices, self.stop) as device:
+        with self.turns.take(node.alone, self.stop), slots.hold(node.gpu, self.devices, self.stop) as device:
             try:
                 if self.stop.is_set():
                     raise Stopped
