@@ -63,7 +63,8 @@ def _tags(ready: Run, revision: Revision, error: BaseException | None) -> dict[s
 
     tags = {
         "dvc.stage": ready.call.stage,
-        "dvc.fingerprint": ready.fingerprint.key,
+        "dvc.fingerprint": ready.before.key,
+        "stillhouse.fingerprint": ready.fingerprint.key,
         "dvc.rev": revision.commit,
         "dvc.dirty": str(revision.dirty).lower(),
         "git.patch": f"left out: {revision.omitted}" if revision.omitted else "changes.patch" if revision.patch else "",

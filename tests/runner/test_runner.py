@@ -41,7 +41,7 @@ def test_a_stage_under_dvc_leaves_everything_in_place(project: Path, start: Star
     [folder] = scratch(project, "prepare@rings")
     assert sorted(path.name for path in folder.iterdir()) == ["done.json", "metrics.jsonl"]
     [run] = only(runs())
-    assert run.data.tags["dvc.fingerprint"] == folder.name == json.loads((folder / "done.json").read_text())["fingerprint"]
+    assert run.data.tags["stillhouse.fingerprint"] == folder.name == json.loads((folder / "done.json").read_text())["fingerprint"]
     for way, key in (("deps", "dvc.in."), ("outs", "dvc.out.")):
         told = {name.removeprefix(key): value for name, value in run.data.tags.items() if name.startswith(key)}
         assert told == {item["path"]: item["md5"] for item in entry[way]}
