@@ -56,6 +56,8 @@ class Node:
     """CPU threads, as params.yaml says."""
     alone: bool = False
     """Whether no other stage of the execution may run meanwhile."""
+    lacking: tuple[str, ...] = ()
+    """Data that it reads, which are not there and which no stage is about to make."""
 
 
 def read(folder: Path) -> tuple[Node, ...]:
@@ -125,9 +127,21 @@ def _nodes(graph: networkx.DiGraph) -> Iterator[Node]:
         before = [other.addressing for other in graph.successors(stage)]
         upstream = [stale[name] for name in before if name in stale]
         state, reasons = _judge(stage, upstream)
-        if state != "unchanged":
+        # Data that were added with DVC lie there as they will be read, whatever DVC has still to write down about them.
+        if state != "unchanged" and stage.cmd:
             stale[stage.addressing] = stage
-        yield Node(stage.addressing, str(stage.cmd), tuple(before), state, reasons, **_wishes(stage), threads=_threads(stage))
+        lacking = () if state == "unchanged" else tuple(_lacking(stage, stale.values()))
+        yield Node(
+            stage.addressing, str(stage.cmd), tuple(before), state, reasons, **_wishes(stage), threads=_threads(stage), lacking=lacking
+        )
+
+
+def _lacking(stage: Stage, stale: Iterable[Stage]) -> Iterator[str]:
+    made = [Path(out.fs_path) for other in stale for out in other.outs]
+    for dep in stage.deps:
+        place = Path(dep.fs_path)
+        if not any(out.is_relative_to(place) or place.is_relative_to(out) for out in made) and not dep.exists:
+            yield str(dep)
 
 
 def _judge(stage: Stage, stale: Sequence[Stage]) -> tuple[State, tuple[str, ...]]:

@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from stillhouse.cli import sources
 from stillhouse.cli.init import init
 from stillhouse.cli.lineage import lineage
 from stillhouse.cli.predict import predict
@@ -59,7 +60,9 @@ def run(names: Names = None, jobs: Jobs = None) -> None:
     """Run what is due."""
     folder = _enter()
     version.check(folder)
-    nodes = settle(graph.select(graph.read(folder), names or []))
+    nodes = graph.select(graph.read(folder), names or [])
+    sources.require(nodes)
+    nodes = settle(nodes)
     if all(node.state == "unchanged" for node in nodes):
         print(f"nothing to do: {len(nodes)} stages are up to date")
         _results(folder)
@@ -79,7 +82,9 @@ def plan(names: Names = None, as_json: Annotated[bool, typer.Option("--json", he
     """Show what would run and why, and run nothing; the exit code is 3 if anything is due."""
     folder = _enter()
     version.check(folder)
-    nodes = settle(graph.select(graph.read(folder), names or []))
+    nodes = graph.select(graph.read(folder), names or [])
+    sources.require(nodes)
+    nodes = settle(nodes)
     stale = [node for node in nodes if node.state != "unchanged"]
     if as_json:
         print(json.dumps([dataclasses.asdict(node) for node in nodes], indent=1))

@@ -45,7 +45,7 @@ def _settings(entries: Entries) -> dict[str, Any]:
 
 def _with_environment(node: Node, entries: Entries) -> Node:
     verb, _, name = node.name.partition("@")
-    if node.state != "unchanged" or not name:
+    if node.state != "unchanged" or not name or node.name.endswith(".dvc"):
         return node
     output = output_of(verb, name)
     made = results.told(output.with_name(f"{output.name}.json"))
@@ -65,6 +65,8 @@ class _Known:
 
     def settled(self, node: Node) -> Node:
         """The node with its state; what it will write is then known or open."""
+        if node.name.endswith(".dvc"):  # data that were added with DVC, which has to write down what they are now
+            return node
         verb, _, name = node.name.partition("@")
         output = str(output_of(verb, name or None))
         wanted = {path: self._changed.get(path, md5) for path, md5 in hashes.reads(node.name, Path()).items()}

@@ -16,13 +16,19 @@ from stillhouse.lineage.links import Link, Thing
 
 
 def here(folder: Path) -> list[Link]:
-    """The stages of the folder's dvc.lock; none without one.
+    """The stages of the folder's dvc.lock, with the commit that it is of if nobody has changed it since; none without one.
 
     Raises:
         UserError: it cannot be read.
     """
     path = folder / "dvc.lock"
-    return _links(path.read_text()) if path.exists() else []
+    return _links(path.read_text(), _written_at(folder)) if path.exists() else []
+
+
+def _written_at(folder: Path) -> str | None:
+    """The commit at which git has the dvc.lock that lies there, None for one that is not committed."""
+    changed = _git(folder, "status", "--porcelain", "--", "dvc.lock")
+    return None if changed else _git(folder, "log", "-1", "--format=%H", "--", "dvc.lock").strip() or None
 
 
 def committed(folder: Path, thing: Thing) -> Link | None:

@@ -13,19 +13,23 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    place = tmp_path_factory.mktemp("wheel")
+def build(place: Path) -> Path:
+    """A wheel of a copy of this repository, in the folder `place`."""
     source = place / "source"
     for folder in ("stillhouse", "stages", "flows", "benchmarks", "parts", "data/raw", "docs/examples", ".dvc"):
         ignored = shutil.ignore_patterns("__pycache__", "results", "cache", "tmp")
         shutil.copytree(ROOT / folder, source / folder, symlinks=True, ignore=ignored)
     for file in ("pyproject.toml", "README.md", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / file, source)
-    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(place), str(source)]
-    subprocess.run(build, check=True, capture_output=True)
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(place), str(source)]
+    subprocess.run(command, check=True, capture_output=True)
     [wheel] = place.glob("*.whl")
-    with zipfile.ZipFile(wheel) as content:
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    with zipfile.ZipFile(build(tmp_path_factory.mktemp("wheel"))) as content:
         return set(content.namelist())
 
 

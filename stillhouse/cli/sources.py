@@ -1,0 +1,23 @@
+"""Whether everything is there that the stages to be run read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.flows.graph import Node
+
+
+def require(nodes: Sequence[Node]) -> None:
+    """Missing data are told before anything runs, and not by a stage after hours of others.
+
+    Raises:
+        UserError: a stage that is due reads what is not there and no stage makes.
+    """
+    readers: dict[str, list[str]] = {}
+    for node in nodes:
+        for path in node.lacking:
+            readers.setdefault(path, []).append(node.name)
+    if readers:
+        remedy = "put it there, or bring it back with `dvc pull`"
+        raise UserError("\n".join(f"{path} - wanted by {', '.join(names)} - there is none - {remedy}" for path, names in readers.items()))
