@@ -41,7 +41,8 @@ MAY: dict[str, tuple[str, ...]] = {
     "report": ("report", "lineage", "record", "contracts"),
     "__main__.py": ("cli",),
     "cli": ("cli", "flows", "lineage", "report", "serving", "record", "contracts", "registry", "runner"),
-    "__init__.py": (),
+    "library.py": (*BLOCKS, "registry"),
+    "__init__.py": (*BLOCKS, "library"),
 }
 """The first step of a module's path -> what it may import of ours."""
 ONLY = {

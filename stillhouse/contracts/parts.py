@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ from stillhouse.space.blueprint import Architecture, Group
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Asked = TypeVar("Asked", contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -72,19 +74,19 @@ class Load(Protocol[Batch]):
         """
 
 
-class Task(Protocol[Batch]):
+class Task(Protocol[Asked]):
     """What a search and a training must know of a task; a `Workload` says it, and so does a teacher of one's own."""
 
     @property
-    def apply(self) -> Callable[[nn.Module, Batch], Output]:
+    def apply(self) -> Callable[[nn.Module, Asked], Output]:
         """The one place where a model meets a batch."""
 
     @property
-    def loss(self) -> Callable[[Output, Batch], Tensor]:
+    def loss(self) -> Callable[[Output, Asked], Tensor]:
         """The task's own loss, a scalar."""
 
     @property
-    def score(self) -> Callable[[Iterable[tuple[Output, Batch]]], Metrics]:
+    def score(self) -> Callable[[Iterable[tuple[Output, Asked]]], Metrics]:
         """Metrics over a whole split; the first key is the one to beat."""
 
     @property
