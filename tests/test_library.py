@@ -94,6 +94,30 @@ def test_the_same_seed_gives_the_same_student(teacher):
     assert not torch.equal(made(1)[0]["0.weight"], made(2)[0]["0.weight"])
 
 
+def test_a_student_starts_from_the_weights_that_it_is_told(teacher):
+    """At a rate that moves nothing, what it starts from is what it ends with."""
+    still = FIT | {"learning_rate": 1e-12}
+    found = search(teacher)
+    inherited, fresh = (states(stillhouse.distill(teacher, found, fit=still, start=start).model)[0] for start in ("inherited", "fresh"))
+    torch.testing.assert_close(inherited, states(found.model)[0])
+    assert not torch.allclose(fresh["0.weight"], inherited["0.weight"])
+
+
+def test_a_search_begins_with_the_weights_that_it_is_told(teacher):
+    own, fresh = (states(search(teacher, share=1.0, weights=weights).model)[0] for weights in ("teacher", "scratch"))
+    torch.testing.assert_close(own, states(teacher.model)[0], rtol=0, atol=0)
+    assert not torch.allclose(fresh["0.weight"], own["0.weight"])
+
+
+def test_of_an_error_the_lowest_epoch_is_kept(teacher):
+    """An error that grows at every validation: the first epoch is the best one."""
+    errors = iter(range(1, 100))
+    worse = replace(teacher, score=lambda answers: {"error": float(len(list(answers)) + next(errors))}, higher_is_better=False)
+    student = stillhouse.distill(worse, search(worse), fit=FIT | {"epochs": 3})
+    assert student.metrics["best_epoch"] == 1
+    assert next(iter(search(worse).metrics)) == "found_negative_error"
+
+
 def test_the_generator_alone_decides_the_order_of_a_loader(teacher):
     one, two, other = ([batch[0] for batch in _pass(teacher.train, torch.Generator().manual_seed(seed))] for seed in (3, 3, 4))
     torch.testing.assert_close(one, two, rtol=0, atol=0)
