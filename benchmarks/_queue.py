@@ -18,13 +18,15 @@ from stillhouse.contracts.files import read_json, write_json
 from stillhouse.contracts.output import Output
 from stillhouse.losses.logits import LOSS as LOGITS
 from stillhouse.searches.dms import SEARCH as DMS
-from stillhouse.stages.distill import DistillSettings, WeightedLoss, distill
+from stillhouse.stages.distill import DistillSettings, distill
 from stillhouse.stages.prepare import prepare
-from stillhouse.stages.search import Budget, SearchSettings, search
+from stillhouse.stages.search import SearchSettings, search
 from stillhouse.stages.teach import TeachSettings, teach
 from stillhouse.training import checkpoint, machine
 from stillhouse.training.fit import FitSettings
+from stillhouse.training.problem import Budget
 from stillhouse.training.score import score
+from stillhouse.training.teaching import WeightedLoss
 from stillhouse.workloads.queue import WORKLOAD
 from stillhouse.workloads.queue.batch import Batch
 from stillhouse.workloads.queue.chain import Chain

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ from stillhouse.space.blueprint import Architecture, Group
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Asked = TypeVar("Asked", contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -51,18 +53,60 @@ class Table(Generic[Batch]):
     """ask(context, table of that schema, without nulls) -> Question. Raises UserError naming the row, counted from 0, at what is wrong."""
 
 
+class Prepare(Protocol):
+    """Turns raw data into prepared data."""
+
+    def __call__(self, settings: Any, raw: Path, prepared: Path, rng: torch.Generator, /) -> Metrics:
+        """Fills the folder `prepared` with parquet and JSON, the same bytes for the same raw data, settings and state of `rng`.
+
+        `settings` is of the workload's `prepare_settings`. Returns facts about the data, such as its number of rows. Raises UserError
+        naming the file and the row at what is wrong with the raw data.
+        """
+
+
+class Load(Protocol[Batch]):
+    """Reads prepared data."""
+
+    def __call__(self, settings: Any, prepared: Path, /, *, test: bool = False) -> Data[Batch]:
+        """The splits of the folder `prepared` as batches; the test split only where `test` asks for it.
+
+        `settings` is of the workload's `data_settings`.
+        """
+
+
+class Task(Protocol[Asked]):
+    """What a search and a training must know of a task; a `Workload` says it, and so does a teacher of one's own."""
+
+    @property
+    def apply(self) -> Callable[[nn.Module, Asked], Output]:
+        """The one place where a model meets a batch."""
+
+    @property
+    def loss(self) -> Callable[[Output, Asked], Tensor]:
+        """The task's own loss, a scalar."""
+
+    @property
+    def score(self) -> Callable[[Iterable[tuple[Output, Asked]]], Metrics]:
+        """Metrics over a whole split; the first key is the one to beat."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more is better in the first metric."""
+
+
 @dataclass(frozen=True)
 class Workload(Generic[Batch]):
-    """A task: its data, its model families and how a model is asked, taught and scored."""
+    """A task with everything that the verbs need of it: its data, its model families and how a model is asked, taught and scored.
+
+    `Batch` is the workload's own: nothing else looks into it.
+    """
 
     prepare_settings: type[Settings]
     data_settings: type[Settings]
     model_settings: Any
     """A settings class, or a discriminated union of them (one for each model family)."""
-    prepare: Callable[..., Metrics]
-    """prepare(settings, raw: Path, prepared: Path, rng) -> facts about the data; byte-deterministic parquet in `prepared`."""
-    load: Callable[..., Data[Batch]]
-    """load(settings, prepared: Path, *, test: bool = False) -> Data"""
+    prepare: Prepare
+    load: Load[Batch]
     model: Callable[[Any, Mapping[str, int], Architecture | None], nn.Module]
     """model(settings, sizes, architecture): the full network for None, else the static one of that architecture."""
     apply: Callable[[nn.Module, Batch], Output]

@@ -10,27 +10,27 @@ from torch import Tensor, nn
 
 from stillhouse.contracts.data import Batches, Metrics
 from stillhouse.contracts.output import Output
-from stillhouse.contracts.parts import Workload
+from stillhouse.contracts.parts import Task
 from stillhouse.training.machine import move
 
 EVALUATION_SEED = 0
 """Batches of validation and test are drawn with this seed, so every model of every run sees the same ones."""
 
 
-def passes(workload: Workload[Any], model: nn.Module, batches: Batches[Any]) -> Iterator[tuple[Output, Any]]:
+def passes(task: Task[Any], model: nn.Module, batches: Batches[Any]) -> Iterator[tuple[Output, Any]]:
     """The model's answers in evaluation mode without gradient, batch by batch, on the model's own device."""
     device = next(model.parameters()).device
     model.eval()
     for batch in batches.draw(torch.Generator().manual_seed(EVALUATION_SEED)):
         batch = move(batch, device)
         with torch.no_grad():
-            answer = workload.apply(model, batch)
+            answer = task.apply(model, batch)
         yield answer, batch  # outside the block: what the caller does meanwhile keeps its own gradient mode
 
 
-def score(workload: Workload[Any], model: nn.Module, batches: Batches[Any]) -> Metrics:
-    """The workload's metrics over a split; the first key is the one to beat."""
-    return workload.score(passes(workload, model, batches))
+def score(task: Task[Any], model: nn.Module, batches: Batches[Any]) -> Metrics:
+    """The task's metrics over a split; the first key is the one to beat."""
+    return task.score(passes(task, model, batches))
 
 
 def first_batch(batches: Batches[Any], device: torch.device) -> Any:

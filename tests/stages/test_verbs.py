@@ -19,13 +19,15 @@ from stillhouse.contracts.parts import Search as SearchPart
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, full
 from stillhouse.stages.compare import compare
-from stillhouse.stages.distill import DistillSettings, WeightedLoss, distill
+from stillhouse.stages.distill import DistillSettings, distill
 from stillhouse.stages.evaluate import USUAL, Chosen, EvaluateSettings, evaluate
 from stillhouse.stages.prepare import prepare
-from stillhouse.stages.search import Budget, SearchSettings, search
+from stillhouse.stages.search import SearchSettings, search
 from stillhouse.stages.teach import TeachSettings, teach
 from stillhouse.training import checkpoint
 from stillhouse.training.fit import FitSettings
+from stillhouse.training.problem import Budget
+from stillhouse.training.teaching import WeightedLoss
 from tests.tiny.parts.workloads.toy import WORKLOAD
 
 DATA = WORKLOAD.data_settings(batch_size=64)
@@ -214,7 +216,7 @@ def test_the_same_seed_gives_the_same_student(taught, tmp_path):
 
 
 def test_the_warm_up_raises_the_weight_of_the_teaching(taught, tmp_path):
-    from stillhouse.stages.distill import Teaching
+    from stillhouse.training.teaching import Teaching
 
     output = Output(torch.zeros(2, 3), "classes")
     other = Output(torch.ones(2, 3), "classes")

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from stillhouse.searches.uniform import SEARCH
-from stillhouse.stages.search import Budget, SearchSettings, search
+from stillhouse.stages.search import SearchSettings, search
 from stillhouse.training import checkpoint
+from stillhouse.training.problem import Budget
 from tests.workloads.untrained import WORKLOADS, teacher
 
 

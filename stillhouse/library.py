@@ -1,0 +1,244 @@
+"""Search and distil a model of one's own, with its own data loaders: what the verbs do, without DVC and without files."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, Literal
+
+import numpy
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor, nn
+
+from stillhouse import registry
+from stillhouse.contracts.data import Batch, Batches, Data, Log, Metrics
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.output import Output
+from stillhouse.space.blueprint import Architecture, Blueprint
+from stillhouse.training import machine
+from stillhouse.training.fit import FitSettings
+from stillhouse.training.problem import Budget, Networks, pose, solve
+from stillhouse.training.teaching import TeachingSettings, WeightedLoss, train
+
+
+def first_element(model: nn.Module, batch: Any) -> Any:
+    """Asks a model the first element of a tuple or list, such as x of (x, y); any other batch as a whole."""
+    return model(batch[0] if isinstance(batch, tuple | list) else batch)
+
+
+@dataclass(frozen=True)
+class Teacher(Generic[Batch]):
+    """A trained model with all that students of it are made by; its weights and its mode are never changed.
+
+    `train` and `valid` are gone through many times: data loaders, or lists of batches. A batch is whatever they yield; tensors in tuples,
+    lists and dictionaries are moved to the device (`STILLHOUSE_DEVICE`, by default the first CUDA device, else the CPU).
+    """
+
+    model: nn.Module
+    """Built with a `Blueprint`, which is its attribute `blueprint`."""
+    build: Callable[[Architecture | None], nn.Module]
+    """A new network: the full one for None, else the static one of that architecture, which is handed to `Blueprint`."""
+    train: Iterable[Batch]
+    valid: Iterable[Batch]
+    loss: Callable[[Output, Batch], Tensor]
+    """The task's own loss, a scalar."""
+    score: Callable[[Iterable[tuple[Output, Batch]]], Metrics]
+    """Metrics over a whole split by name; the first is the one to beat."""
+    higher_is_better: bool = True
+    apply: Callable[[nn.Module, Batch], Output | Tensor] = first_element
+    """How a model meets a batch: an `Output`, or a tensor (..., classes) of logits."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """A small network with its architecture and what was measured of it."""
+
+    model: nn.Module
+    architecture: Architecture
+    metrics: Metrics
+    """On the validation split, named `found_...` by a search and `valid_...` by a distillation; costs in MACs of the first validation
+    batch or in parameters."""
+
+
+def search(
+    teacher: Teacher[Any],
+    *,
+    share: float,
+    unit: Literal["macs", "parameters"] = "macs",
+    method: str = "dms",
+    settings: Any = None,
+    weights: Literal["teacher", "scratch"] = "teacher",
+    seed: int = 0,
+    log: Log | None = None,
+) -> Student:
+    """Finds the architecture of a student that costs at most `share` (in (0, 1]) of its teacher's MACs or parameters.
+
+    `method` is a search by its name, `settings` its settings or a dictionary of them; `weights` is what the search begins with. The same
+    seed gives the same student; the process's own random generators stand afterwards as before. `log` takes a dictionary of progress.
+    Raises UserError at a setting, network, loader or budget that cannot be.
+    """
+    part = registry.search(method)
+    chosen = _valid(part.settings, {} if settings is None else settings, f"search {method}")
+    budget = _valid(Budget, {"unit": unit, "share": share}, "search")
+    with _seeded(seed) as rng:
+        problem = pose(_Task(teacher), _data(teacher), _networks(teacher, weights), budget, log=log or _silent)
+        best, facts = solve(problem, part, chosen, rng)
+        model = problem.static(best.architecture)
+        if best.weights is not None:
+            model.load_state_dict(best.weights)
+    return Student(model.eval(), best.architecture, {f"found_{name}": value for name, value in best.metrics.items()} | facts)
+
+
+def distill(
+    teacher: Teacher[Any],
+    found: Student,
+    *,
+    fit: FitSettings | Mapping[str, Any],
+    losses: Sequence[Mapping[str, Any]] = (),
+    task_weight: float = 1.0,
+    warmup_epochs: float = 0.0,
+    start: Literal["inherited", "fresh"] = "inherited",
+    seed: int = 0,
+    log: Log | None = None,
+) -> Student:
+    """Trains a student of the found architecture on the task and on what the teacher answers; `found` itself stays as it is.
+
+    `losses` are dictionaries such as {"loss": "logits", "weight": 1.0, "settings": {"temperature": 2.0}}; without any, the teacher is not
+    asked. `start` is the weights of `found`, or fresh ones; the epoch that is best on the validation split is kept. Seed and `log` as in
+    `search`. Raises UserError at a setting that cannot be, or if a loss refuses the two models.
+    """
+    parts = [registry.loss(str(item.get("loss"))) for item in losses]
+    weighted = [_weighted(item, part.settings) for item, part in zip(losses, parts, strict=True)]
+    values = {"losses": weighted, "task_weight": task_weight, "warmup_epochs": warmup_epochs, "start": start, "fit": fit}
+    settings: TeachingSettings = _valid(TeachingSettings, values, "distill")
+    with _seeded(seed) as rng:
+        model = _built(teacher, found.architecture)
+        if start == "inherited":
+            model.load_state_dict(found.model.state_dict())
+        master = _full(teacher).eval().requires_grad_(False) if parts else None
+        metrics = train(_Task(teacher), _data(teacher), model, master, settings, parts, rng=rng, log=log or _silent)
+    return Student(model.eval(), found.architecture, metrics)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A teacher's functions, with one sentence for each that gives something else than it should."""
+
+    teacher: Teacher[Any]
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.teacher.higher_is_better
+
+    def apply(self, model: nn.Module, batch: Any) -> Output:
+        answer = self.teacher.apply(model, batch)
+        if isinstance(answer, Tensor):
+            return Output(answer, "classes")
+        if not isinstance(answer, Output):
+            raise UserError(f"teacher.apply - wanted a stillhouse.Output or a tensor of logits - got a {type(answer).__name__}")
+        return answer
+
+    def loss(self, output: Output, batch: Any) -> Tensor:
+        value = self.teacher.loss(output, batch)
+        if not isinstance(value, Tensor) or value.dim():
+            got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            raise UserError(f"teacher.loss - wanted a scalar tensor - got {got}")
+        return value
+
+    def score(self, answers: Iterable[tuple[Output, Any]]) -> Metrics:
+        metrics = self.teacher.score(answers)
+        if not isinstance(metrics, dict) or not metrics:
+            raise UserError(f"teacher.score - wanted a dictionary such as {{'accuracy': 0.9}} - got {metrics!r}")
+        return metrics
+
+
+def _silent(record: Mapping[str, Any]) -> None:
+    pass
+
+
+def _weighted(item: Mapping[str, Any], kind: type[Any]) -> WeightedLoss:
+    settings = _valid(kind, item.get("settings") or {}, f"distill - loss {item['loss']}")
+    weighted: WeightedLoss = _valid(WeightedLoss, {**item, "settings": settings}, "distill - losses")
+    return weighted
+
+
+def _valid(kind: Any, value: Any, where: str) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        mistake = error.errors(include_url=False)[0]
+        place = ".".join(map(str, mistake["loc"])) or "settings"
+        raise UserError(f"{where}: {place} - {mistake['msg']} - got {mistake['input']!r}") from None
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[torch.Generator]:
+    """Seeded generators for the time of the block; a notebook's own go on afterwards as if nothing had been."""
+    states, device = (random.getstate(), numpy.random.get_state()), machine.device()
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield machine.seed(seed)
+    finally:
+        random.setstate(states[0])
+        numpy.random.set_state(states[1])
+
+
+def _networks(teacher: Teacher[Any], weights: str) -> Networks:
+    if weights not in ("teacher", "scratch"):
+        raise UserError(f"search: weights - should be teacher or scratch - got {weights!r}")
+    whole = _full(teacher).eval()
+    fresh = weights == "scratch"
+    return Networks(whole, whole, lambda: _built(teacher, None) if fresh else _full(teacher), partial(_built, teacher))
+
+
+def _full(teacher: Teacher[Any]) -> nn.Module:
+    model = _built(teacher, None)
+    try:
+        model.load_state_dict(teacher.model.state_dict())
+    except RuntimeError as error:
+        raise UserError(f"teacher.build(None) - wanted a network that the teacher's weights fit - {' '.join(str(error).split())}") from None
+    return model
+
+
+def _built(teacher: Teacher[Any], architecture: Architecture | None) -> nn.Module:
+    model = teacher.build(architecture)
+    blueprint = getattr(model, "blueprint", None)
+    if not isinstance(blueprint, Blueprint):
+        raise UserError(f"teacher.build - wanted a network whose attribute `blueprint` is its Blueprint - got a {type(model).__name__}")
+    if blueprint.architecture != architecture:
+        raise UserError("teacher.build - wanted a network of the architecture that it is given - it is not handed on to Blueprint")
+    return model.to(machine.device())
+
+
+def _data(teacher: Teacher[Any]) -> Data[Any]:
+    return Data(_batches(teacher.train, "train"), _batches(teacher.valid, "valid"))
+
+
+def _batches(loader: Iterable[Any], name: str) -> Batches[Any]:
+    if iter(loader) is loader:
+        raise UserError(f"teacher.{name} - wanted a DataLoader or a list, to be gone through many times - got a {type(loader).__name__}")
+    length = _length(loader)
+    if not length:
+        raise UserError(f"teacher.{name} - wanted a batch at least - there is none")
+    return Batches(lambda rng: _pass(loader, rng), length)
+
+
+def _length(loader: Iterable[Any]) -> int:
+    try:
+        return len(loader)  # type: ignore[arg-type]
+    except TypeError:  # a loader of a stream has the method, but not the number
+        return sum(1 for _ in loader)
+
+
+def _pass(loader: Iterable[Any], rng: torch.Generator) -> Iterator[Any]:
+    """A loader decides its order, by the global generator, when it is asked for the first batch."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=rng)))
+        batches = iter(loader)
+        first = next(batches)
+    yield first
+    yield from batches

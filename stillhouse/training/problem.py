@@ -1,0 +1,96 @@
+"""What a search is given, made of networks and data at hand; and the trial that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from stillhouse.contracts.data import Data, Log, Metrics
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.parts import Problem, Search, Task, Trial
+from stillhouse.contracts.settings import Settings
+from stillhouse.space import cost
+from stillhouse.space.blueprint import Architecture, groups_of
+from stillhouse.training.score import first_batch, score
+
+
+class Budget(Settings):
+    """What the student may cost, as a share of the teacher's MACs (of one validation batch) or parameters."""
+
+    unit: Literal["macs", "parameters"]
+    share: float = Field(gt=0, le=1)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a search, all on one device."""
+
+    teacher: nn.Module
+    """Whose cost the budget is a share of."""
+    full: nn.Module
+    """The network that is searched, whole, as it stands for costs and groups; often the teacher."""
+    supernet: Callable[[], nn.Module]
+    """A new one of it, with the weights that the search begins with."""
+    static: Callable[[Architecture], nn.Module]
+    """A new network of an architecture, freshly initialised."""
+
+
+def pose(task: Task[Any], data: Data[Any], networks: Networks, budget: Budget, *, log: Log, scratch: Path | None = None) -> Problem[Any]:
+    """The problem of finding a student of these networks inside the budget."""
+    example = first_batch(data.valid, next(networks.full.parameters()).device)
+
+    def priced(model: nn.Module) -> cost.Cost:
+        return cost.macs(model, lambda: task.apply(model, example)) if budget.unit == "macs" else cost.parameters(model)
+
+    terms = priced(networks.full)
+    return Problem(
+        groups=groups_of(networks.full),
+        supernet=networks.supernet,
+        static=networks.static,
+        cost=lambda counts: cost.evaluate(terms, counts),
+        budget=budget.share * cost.total(terms if networks.full is networks.teacher else priced(networks.teacher)),
+        data=data,
+        apply=task.apply,
+        loss=task.loss,
+        validate=lambda model: _upward(score(task, model, data.valid), task.higher_is_better),
+        log=log,
+        scratch=scratch,
+    )
+
+
+def solve(problem: Problem[Any], method: Search, settings: Any, rng: torch.Generator) -> tuple[Trial, Metrics]:
+    """Runs the method's trials and keeps the best on the validation split of those inside the budget.
+
+    Returns it with its `cost`, the `budget` and the number of `trials`. Raises UserError if no trial is inside the budget.
+    """
+    trials = list(_logged(method.run(problem, settings, rng), problem.log))
+    best = _best(trials, problem.budget)
+    return best, {"cost": best.cost, "budget": problem.budget, "trials": len(trials)}
+
+
+def _upward(metrics: Metrics, higher_is_better: bool) -> Metrics:
+    """Searches compare by "higher is better"; an error is negated under a name that says so."""
+    if higher_is_better:
+        return metrics
+    first = next(iter(metrics))
+    return {f"negative_{first}": -metrics[first]} | metrics
+
+
+def _logged(trials: Iterator[Trial], log: Log) -> Iterator[Trial]:
+    for index, trial in enumerate(trials, start=1):
+        log({"trial": index, "cost": trial.cost, **trial.metrics})
+        yield trial
+
+
+def _best(trials: list[Trial], budget: float) -> Trial:
+    inside = [trial for trial in trials if trial.cost <= budget]
+    if not inside:
+        closest = min((trial.cost for trial in trials), default=float("nan"))
+        raise UserError(f"no trial is inside the budget of {budget:.4g}; the closest costs {closest:.4g}")
+    return max(inside, key=lambda trial: next(iter(trial.metrics.values())))

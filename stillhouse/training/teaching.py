@@ -1,0 +1,121 @@
+"""How a student is trained on the task and on what a teacher answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from stillhouse.contracts.data import Data, Log, Metrics
+from stillhouse.contracts.output import Output
+from stillhouse.contracts.parts import Loss, Task
+from stillhouse.contracts.settings import Settings
+from stillhouse.space import cost
+from stillhouse.training.fit import FitSettings, fit, fit_best
+from stillhouse.training.score import first_batch, score
+
+
+class WeightedLoss(Settings):
+    """One distillation loss by its name, with its weight and its own settings."""
+
+    loss: str
+    weight: float = Field(1.0, gt=0)
+    settings: Any
+
+
+class TeachingSettings(Settings):
+    """How the student is trained; no losses means that the teacher is not asked at all."""
+
+    losses: tuple[WeightedLoss, ...] = ()
+    task_weight: float = Field(1.0, ge=0)
+    start: Literal["inherited", "fresh"] = "inherited"
+    """Whether the student starts from the weights that the search cut out of its supernet."""
+    warmup_epochs: float = Field(0.0, ge=0)
+    """Epochs over which the weight of the distillation losses rises linearly from 0."""
+    fit: FitSettings
+
+
+class Teaching(nn.Module):
+    """The sum of the weighted distillation losses of one teacher, with their adapters and the warm-up's step count."""
+
+    steps: Tensor
+
+    def __init__(self, losses: list[tuple[float, nn.Module]], warmup_steps: float) -> None:
+        super().__init__()
+        self.weights = [weight for weight, _ in losses]
+        self.terms = nn.ModuleList(term for _, term in losses)
+        self.warmup_steps = warmup_steps
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+
+    def forward(self, student: Output, teacher: Output) -> Tensor:
+        """A scalar."""
+        share = min(1.0, float(self.steps) / self.warmup_steps) if self.warmup_steps else 1.0
+        terms = [weight * term(student, teacher) for weight, term in zip(self.weights, self.terms, strict=True)]
+        self.steps += 1
+        return share * torch.stack(terms).sum()
+
+
+def train(
+    task: Task[Any],
+    data: Data[Any],
+    student: nn.Module,
+    teacher: nn.Module | None,
+    settings: TeachingSettings,
+    losses: Sequence[Loss],
+    *,
+    rng: torch.Generator,
+    log: Log,
+    scratch: Path | None = None,
+) -> Metrics:
+    """Trains `student` where it lies and leaves in it the weights of the epoch that is best on the validation split.
+
+    `teacher` lies on the same device, is asked without gradients and may be None where there are no `losses`, which are those of the
+    settings, in their order. Returns the validation metrics of the best epoch, and the student's parameters and MACs. Raises UserError if
+    a loss refuses the two models.
+    """
+    example = first_batch(data.valid, next(student.parameters()).device)
+    parts = nn.ModuleDict({"student": student})
+    if teacher is None:
+        objective = _untaught(task, student)
+    else:
+        pair = _answers(task, student, teacher, example)
+        parts["teaching"] = _teaching(settings, losses, pair, data.train.length).to(next(student.parameters()).device)
+        objective = _taught(task, settings, parts, teacher)
+    best = fit_best(
+        student,
+        fit(parts, objective, data.train, settings.fit, rng, scratch=scratch),
+        settings.fit,
+        lambda: score(task, student, data.valid),
+        log,
+        higher_is_better=task.higher_is_better,
+        scratch=scratch,
+    )
+    return best | cost.summary(student, lambda: task.apply(student, example))
+
+
+def _answers(task: Task[Any], student: nn.Module, teacher: nn.Module, batch: Any) -> tuple[Output, Output]:
+    with torch.no_grad():
+        return task.apply(student.eval(), batch), task.apply(teacher, batch)
+
+
+def _teaching(settings: TeachingSettings, losses: Sequence[Loss], pair: tuple[Output, Output], steps_per_epoch: int) -> Teaching:
+    made = [(item.weight, loss.make(item.settings, *pair)) for item, loss in zip(settings.losses, losses, strict=True)]
+    return Teaching(made, settings.warmup_epochs * steps_per_epoch)
+
+
+def _taught(task: Task[Any], settings: TeachingSettings, parts: nn.ModuleDict, teacher: nn.Module) -> Callable[[Any], Tensor]:
+    def objective(batch: Any) -> Tensor:
+        answer = task.apply(parts["student"], batch)
+        with torch.no_grad():
+            wanted = task.apply(teacher, batch)
+        return settings.task_weight * task.loss(answer, batch) + parts["teaching"](answer, wanted)
+
+    return objective
+
+
+def _untaught(task: Task[Any], student: nn.Module) -> Callable[[Any], Tensor]:
+    return lambda batch: task.loss(task.apply(student, batch), batch)
