@@ -12,13 +12,14 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import cores
 from stillhouse.flows.graph import Node
 from stillhouse.flows.server import server
 from stillhouse.record.leash import leashed
+from stillhouse.record.outbox import LOG
 
 if TYPE_CHECKING:
     from prefect import State
@@ -71,25 +72,39 @@ def _pass(checking: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def _tracked(folder: Path, nodes: Sequence[Node]) -> Iterator[list[Status]]:
-    """Opens an execution in the tracker for all stages started inside, and closes it with the status put into the list."""
+    """Has the tracker told of all stages started inside, by one process beside them, and of the end with the status put into the list."""
     key = uuid.uuid4().hex
     os.environ["STILLHOUSE_EXECUTION"] = key
     plan = folder / ".work" / "plan.json"
     plan.write_text(json.dumps([dataclasses.asdict(node) for node in nodes]))
-    opening = _start(folder, "stillhouse.tracking", "start", "--key", key, "--owner", str(os.getpid()))
+    log = folder / LOG
     outcome: list[Status] = []
-    try:
-        yield outcome
-    except UserError:
-        outcome.append("FAILED")
-        raise
-    finally:
-        del os.environ["STILLHOUSE_EXECUTION"]
-        opening.communicate()
-        closing = _start(folder, "stillhouse.tracking", "finish", key, "--status", (outcome or ["KILLED"])[-1], "--plan", str(plan))
-        printed, _ = closing.communicate()
-        if printed.strip():
-            print(printed.strip(), file=sys.stderr)
+    with log.open("wb") as printed:
+        serving = _track(folder, printed, "serve", key, "--owner", str(os.getpid()), "--plan", str(plan))
+        try:
+            yield outcome
+        except UserError:
+            outcome.append("FAILED")
+            raise
+        finally:
+            del os.environ["STILLHOUSE_EXECUTION"]
+            status = (outcome or ["KILLED"])[-1]
+            serving.communicate(f"{status}\n".encode())
+            if serving.returncode:
+                _track(folder, printed, "finish", key, "--status", status, "--plan", str(plan)).communicate()
+            _print(log.read_text(errors="replace"))
+
+
+def _track(folder: Path, printed: BinaryIO, *words: str) -> subprocess.Popen[bytes]:
+    """The tracker's process, whose standard input is how it hears of the end. A Ctrl-C in the terminal does not reach it."""
+    command = leashed([sys.executable, "-W", "ignore", "-m", "stillhouse.tracking", *words])
+    return subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=printed, stderr=printed, process_group=0)
+
+
+def _print(text: str) -> None:
+    """What the tracker said: which students were registered and what the gate says of them, and warnings."""
+    for line in text.splitlines():
+        print(line, file=sys.stderr if line.startswith("warning") else sys.stdout)
 
 
 def _flow(names: Sequence[str], forced: Sequence[str], jobs: int, own_server: bool) -> Status:

@@ -18,7 +18,6 @@ import pytest
 from stillhouse import registry
 from stillhouse.record import process
 from stillhouse.stages.__main__ import main
-from stillhouse.tracking import outbox
 from tests.processes import alive, until
 from tests.projects import facts, locked, only, scratch
 
@@ -60,18 +59,6 @@ def test_the_runner_refuses_to_have_it_recorded(project: Path, start: Start, run
     assert locked(project) == {}
     assert runs() == []
     assert not (project / "data/slow").exists()
-
-
-def test_an_edit_while_the_tracker_is_told_is_refused_too(project: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys):
-    def edit_then_submit(root: Path, record: Any, submit: Any = outbox.submit) -> None:
-        submit(root, record)
-        (project / "stages/prepare.py").write_text("# another one")
-
-    monkeypatch.setattr(outbox, "submit", edit_then_submit)
-    assert main(["prepare", "rings"]) == 2
-    assert "prepare@rings: changed while it ran" in capsys.readouterr().err
-    assert only(runs()) == []
-    assert not list(project.glob(".work/*/*/done.json")), "nothing says that DVC may record it"
 
 
 # A killed DVC
