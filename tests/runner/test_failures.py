@@ -100,7 +100,7 @@ def test_a_stage_whose_dvc_has_gone_before_it_began_does_not_begin(project: Path
     monkeypatch.setenv("DVC_STAGE", "prepare@rings")
     monkeypatch.setattr(os, "getppid", lambda: 1)  # the first process of the system has taken it in
     assert main(["prepare", "rings"]) == 128 + signal.SIGTERM
-    assert not (project / ".work").exists()
+    assert not (project / ".work/prepare@rings").exists()
 
 
 def test_the_caller_of_a_process_that_has_gone_is_nobody():
