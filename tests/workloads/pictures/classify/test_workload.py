@@ -88,7 +88,7 @@ def test_the_five_verbs(taught: tuple[Path, Metrics]) -> None:
     assert found["cost"] <= found["budget"]
     learned = project.run(distill, "digits-student", "prepared", "teacher", "found", "student", part="losses")
     assert learned["macs"] <= 0.4 * facts["macs"]
-    report = project.run(evaluate, "digits-student", "prepared", "teacher", "student", "report")
+    report = project.run(evaluate, "digits-student", "prepared", "teacher", "student", "report", part="evaluations")
     assert read_json(project.folder / "report/report.json")["metric"] == "accuracy"
     assert report["student_accuracy"] > 0.8
     assert report["teacher_accuracy"] > 0.85
