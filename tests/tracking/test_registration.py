@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,14 @@ def test_a_student_whose_bytes_are_gone_is_registered_without_them_and_never_cha
     assert versions()["1"].tags["bytes"] == reason
     with pytest.raises(UserError, match=r"models:/half/1 - wanted a model with its bytes - it was registered without"):
         fetch(project, "models:/half/1", project / "place")
+
+
+def test_a_student_is_stored_from_the_folder_in_which_its_stage_worked(project: Path, distilled: Make):
+    mine = distilled(0)
+    elsewhere = shutil.copytree(project, project.parent / "elsewhere", symlinks=True)
+    shutil.rmtree(project / "data/half")
+    tell(project, replace(mine, folder=elsewhere))
+    assert versions()["1"].tags["bytes"] == "stored"
 
 
 def test_bytes_that_come_back_are_stored_then(project: Path, distilled: Make):
