@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
@@ -35,27 +37,35 @@ def settings(folder: Path) -> dict[str, str]:
     return {name: os.environ.get(name, value) for name, value in private.items()}
 
 
+@dataclass(frozen=True)
+class Serving:
+    """A server that is there, or is starting while its client is imported. `own`: it was started here, for this execution alone."""
+
+    own: bool
+    wait: Callable[[], None]
+    """Returns when it answers. Raises UserError if it does not start."""
+
+
 @contextmanager
-def server(folder: Path) -> Iterator[bool]:
-    """Makes sure of a server: the one of PREFECT_API_URL, or (then it yields True) one started here and stopped at the end.
+def server(folder: Path) -> Iterator[Serving]:
+    """The server of PREFECT_API_URL, or one that is started here and stopped at the end.
 
     Call it before the first import of prefect, which reads its settings then.
 
     Raises:
-        UserError: the server does not start, or the named one does not answer.
+        UserError: the named one does not answer.
     """
     os.environ.update(settings(folder))
     if address := os.environ.get("PREFECT_API_URL"):
         ask(address)
-        yield False
+        yield Serving(own=False, wait=lambda: None)
         return
     port = _free_port()
     address = f"http://127.0.0.1:{port}/api"
     process = _start(folder, port)
     os.environ["PREFECT_API_URL"] = address
     try:
-        _wait(process, address, folder)
-        yield True
+        yield Serving(own=True, wait=partial(_wait, process, address, folder))
     finally:
         end_group(process)
         del os.environ["PREFECT_API_URL"]

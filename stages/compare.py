@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import torch
 from matplotlib.figure import Figure
 
 from stillhouse.contracts.data import Log, Metrics
@@ -17,7 +16,7 @@ SETTINGS = None
 Row = dict[str, Any]
 
 
-def compare(settings: dict[str, str], *, reports: Path, comparison: Path, rng: torch.Generator, log: Log) -> Metrics:
+def compare(settings: dict[str, str], *, reports: Path, comparison: Path, log: Log) -> Metrics:
     """Reads the report of every student in `settings` (student -> teacher); writes table.json, table.md and picture.svg."""
     found = {student: reports / student / "report.json" for student in settings}
     rows = _rows({student: read_json(path) for student, path in found.items() if path.exists()}, settings)

@@ -18,6 +18,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from stillhouse import registry
+from stillhouse.record import outbox as record_outbox
+from stillhouse.record.run_record import RunRecord
 from stillhouse.tracking import outbox
 
 REPOSITORY = Path(__file__).parents[1]
@@ -123,7 +125,9 @@ def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for name in [name for name in sys.modules if name.partition(".")[0] == "parts"]:
         monkeypatch.delitem(sys.modules, name)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield folder
+    # Stages that are run by hand here find that somebody sees to the outbox, and so start no process that outlives the test.
+    with record_outbox.forwarding(folder):
+        yield folder
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
@@ -157,11 +161,12 @@ def start(project: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture
 def runs(project: Path) -> Callable[[], list[Any]]:
-    """The runs of the project's tracker, oldest first, an execution before its stages."""
+    """The runs of the project's tracker once it has been told all that waits, oldest first, an execution before its stages."""
 
     def read() -> list[Any]:
         from mlflow import MlflowClient
 
+        outbox.sync(project)
         client = MlflowClient()
         experiment = client.get_experiment_by_name(outbox.EXPERIMENT)
         assert experiment is not None
@@ -178,6 +183,12 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], 
     return lambda function: monkeypatch.setattr(
         registry.verb("prepare"), "prepare", functools.wraps(registry.verb("prepare").prepare)(function)
     )
+
+
+def tell(project: Path, record: RunRecord) -> None:
+    """Tells the tracker of one run, and of what else waits."""
+    record_outbox.leave(project, record)
+    outbox.sync(project)
 
 
 def locked(project: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "registry.py": ("contracts", "record"),
     "serving": (*BLOCKS, "serving", "registry", "record"),
     "tracking": ("tracking", "serving", "record", "contracts"),
-    "runner": (*BLOCKS, "runner", "registry", "record", "tracking"),
+    "runner": (*BLOCKS, "runner", "registry", "record", "tracking.gate"),
     "stages": BLOCKS,
     "flows": ("flows", "record", "contracts"),
     "lineage": ("lineage", "record", "contracts"),

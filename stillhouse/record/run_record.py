@@ -63,6 +63,8 @@ class RunRecord:
     beside: list[Item] = field(default_factory=list)
     usage: list[tuple[str, float, int, int]] = field(default_factory=list)
     files: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = Path()
+    """In which all paths lie; the tracker's own working folder if it is not known."""
 
 
 @dataclass(frozen=True)

@@ -55,12 +55,11 @@ def compose(ready: Run, seen: Seen, status: Status, metrics: Mapping[str, float]
         beside=[Item.at(path, md5) for path, md5 in made.items()],
         usage=seen.usage,
         files=_files(seen.revision),
+        folder=Path.cwd(),
     )
 
 
 def _tags(ready: Run, revision: Revision, error: BaseException | None) -> dict[str, str]:
-    from stillhouse.training import machine
-
     tags = {
         "dvc.stage": ready.call.stage,
         "dvc.fingerprint": ready.before.key,
@@ -69,8 +68,8 @@ def _tags(ready: Run, revision: Revision, error: BaseException | None) -> dict[s
         "dvc.dirty": str(revision.dirty).lower(),
         "git.patch": f"left out: {revision.omitted}" if revision.omitted else "changes.patch" if revision.patch else "",
         "prefect.flow_run_id": ready.call.flow_run or "",
-        "device": machine.device_name(),
-        "threads": str(ready.block.threads),
+        "device": _device() if ready.computes else "",
+        "threads": str(ready.block.threads) if ready.computes else "",
         "error": f"{type(error).__name__}: {error}" if error else "",
         "version.python": platform.python_version(),
         "stillhouse.settings": _settings(ready),
@@ -86,6 +85,12 @@ def _settings(ready: Run) -> str:
         plain = plain.model_dump(mode="json", exclude_defaults=True)
     text = json.dumps(dict(flat({"seed": block.seed, **(plain or {})})))
     return text if len(text) <= LONGEST else ""
+
+
+def _device() -> str:
+    from stillhouse.training import machine
+
+    return machine.device_name()
 
 
 def _version(package: str) -> str:

@@ -6,16 +6,18 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.parts import Workload
 from stillhouse.contracts.settings import Settings
 from stillhouse.runner.entries import load
 from stillhouse.tracking.gate import Gate
+
+if TYPE_CHECKING:
+    from stillhouse.contracts.parts import Workload
 
 
 @dataclass(frozen=True)

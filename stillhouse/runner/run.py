@@ -69,6 +69,11 @@ class Run:
         """The folder of this stage and this fingerprint: no other experiment ever finds a checkpoint in it."""
         return self.call.home / self.fingerprint.key
 
+    @property
+    def computes(self) -> bool:
+        """Whether the verb takes a generator: one that does not needs neither PyTorch nor a device."""
+        return computes(self.function)
+
 
 _MADE = {"prepare": "prepared", "teach": "teacher", "search": "found", "distill": "student"}
 
@@ -99,15 +104,22 @@ def prepare(call: Call, before: Inputs, mark: Fingerprint) -> Run:
     """Reads the settings and finds the parts. Only now code of parts is imported: the fingerprint was taken of what they are."""
     from stillhouse import registry
     from stillhouse.runner import params
-    from stillhouse.training import machine
 
     block = params.read(PARAMS, call.verb, call.name)
-    machine.device()  # a wrong one is told before any work
-    machine.use_threads(block.threads)
     function = getattr(registry.verb(call.verb), call.verb)
+    if computes(function):
+        from stillhouse.training import machine
+
+        machine.device()  # a wrong one is told before any work
+        machine.use_threads(block.threads)
     keywords = [name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
     paths = {name: _place(name, call, block) for name in keywords if name not in _NO_PATHS}
     return Run(call, before, mark, block, function, paths, time.time())
+
+
+def computes(function: Callable[..., Any]) -> bool:
+    """Whether a verb takes a seeded generator."""
+    return "rng" in inspect.signature(function).parameters
 
 
 def _place(what: str, call: Call, block: Block) -> Path:
@@ -125,19 +137,20 @@ def _place(what: str, call: Call, block: Block) -> Path:
 
 def execute(run: Run) -> Metrics:
     """Calls the verb with an empty folder to fill; it finds the checkpoint again that the same fingerprint left behind."""
-    from stillhouse.training import machine
-
     output = run.scratch / "output"
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     (run.scratch / "done.json").unlink(missing_ok=True)
     if not (run.scratch / "checkpoint").exists():
         (run.scratch / "metrics.jsonl").unlink(missing_ok=True)  # of a run that this one does not go on with
-    extra = {"scratch": run.scratch / "checkpoint"} if "scratch" in inspect.signature(run.function).parameters else {}
+    extra: dict[str, Any] = {"scratch": run.scratch / "checkpoint"} if "scratch" in inspect.signature(run.function).parameters else {}
     paths = {**run.paths, list(run.paths)[-1]: output}
     with _log(run.scratch / "metrics.jsonl") as log:
-        rng = machine.seed(run.block.seed)
-        return run.function(run.block.settings, **run.block.parts, **paths, rng=rng, log=log, **extra)
+        if run.computes:
+            from stillhouse.training import machine
+
+            extra["rng"] = machine.seed(run.block.seed)
+        return run.function(run.block.settings, **run.block.parts, **paths, log=log, **extra)
 
 
 @contextmanager

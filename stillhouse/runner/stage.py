@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.record import hashes, process, revision
+from stillhouse.record import hashes, outbox, process, revision
 from stillhouse.record.hashes import Inputs
-from stillhouse.record.run_record import RunRecord, Status
+from stillhouse.record.run_record import Status
 from stillhouse.runner import results, run, usage
 from stillhouse.runner.compose import Seen, compose
 from stillhouse.runner.fingerprint import Fingerprint, differences
@@ -20,7 +20,7 @@ from stillhouse.runner.run import Call, Run
 
 
 def run_stage(call: Call) -> None:
-    """Makes sure of a stage's result: puts it in place if it is known, else runs the verb; the tracker is told of what ran.
+    """Makes sure of a stage's result: puts it in place if it is known, else runs the verb and leaves a record of it for the tracker.
 
     Raises UserError if an input changed meanwhile, or another process runs this stage; then what was in place before is there again.
     """
@@ -60,8 +60,7 @@ def _compute(ready: Run, seen: Seen) -> None:
     _refuse_changes(call, ready.before)
     run.install(ready, metrics)
     results.note(ready.fingerprint, call.stage, call.destination)
-    record = _tell(ready, seen, "FINISHED", metrics)
-    _look_again(ready, record)
+    _tell(ready, seen, "FINISHED", metrics)
     run.prune(ready)
 
 
@@ -71,22 +70,9 @@ def _refuse_changes(call: Call, before: Inputs) -> None:
         raise UserError(f"{call.stage}: changed while it ran, so its result is not recorded: {', '.join(changed)}; run it again")
 
 
-def _look_again(ready: Run, record: RunRecord) -> None:
-    """Telling the tracker takes seconds, in which somebody may have saved a file."""
-    from stillhouse.tracking import outbox
-
-    try:
-        _refuse_changes(ready.call, ready.before)
-    except UserError:
-        (ready.scratch / "done.json").unlink(missing_ok=True)
-        outbox.withdraw(ready.call.root, record)
-        raise
-
-
-def _tell(ready: Run, seen: Seen, status: Status, metrics: Mapping[str, float], error: BaseException | None = None) -> RunRecord:
-    """Leaves the record of the run in the outbox, and lets the tracker empty that."""
-    from stillhouse.tracking import outbox
-
-    record = compose(ready, seen, status, metrics, error)
-    outbox.submit(ready.call.root, record)
-    return record
+def _tell(ready: Run, seen: Seen, status: Status, metrics: Mapping[str, float], error: BaseException | None = None) -> None:
+    """Leaves the record of the run in the outbox; where no flow has started a process that empties it, this does."""
+    root, execution = ready.call.root, ready.call.execution
+    outbox.leave(root, compose(ready, seen, status, metrics, error))
+    if not execution.managed:
+        outbox.make_sure(root, execution.owner)

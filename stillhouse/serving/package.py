@@ -42,7 +42,6 @@ REQUIREMENTS = (
     "safetensors",
     "scipy",
     "torch",
-    "torchmetrics",
 )
 """What the code in a package imports; given to MLflow, which would otherwise load the model in another process to find out."""
 _DATA = ("data/teacher", "data/student")

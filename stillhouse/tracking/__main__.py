@@ -1,8 +1,9 @@
 """What can be told and asked from outside.
 
-python -m stillhouse.tracking start --key KEY --owner PID                       prepares the store and opens an execution
-python -m stillhouse.tracking finish KEY --status FINISHED --plan plan.json     closes it
-python -m stillhouse.tracking sync                                              empties the outbox
+python -m stillhouse.tracking serve KEY --owner PID --plan plan.json            opens an execution and forwards what its stages leave
+python -m stillhouse.tracking finish KEY --status FINISHED --plan plan.json     closes one whose `serve` has died
+python -m stillhouse.tracking follow OWNER                                      forwards what comes while a process lives
+python -m stillhouse.tracking sync                                              empties the outbox once
 python -m stillhouse.tracking runs                                              every run with its hashes, as JSON
 python -m stillhouse.tracking version models:/NAME/3                            what a registered model is, as JSON
 python -m stillhouse.tracking artifact RUN NAME                                 a text that was kept with a run, as JSON
@@ -27,9 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
     root = Path()
     if given.command in ("runs", "version", "artifact"):
         return _answer(given, root)
-    if given.command == "start":
-        outbox.start(root, given.key, given.owner)
-    elif given.command == "finish":
+    if given.command == "serve":
+        outbox.serve(root, given.key, given.owner, given.plan)
+        return 0
+    if given.command == "follow":
+        outbox.follow(root, given.owner)
+        return 0
+    if given.command == "finish":
         outbox.finish(root, given.key, given.status, json.loads(given.plan.read_text()) if given.plan else [])
     return 0 if outbox.sync(root) or given.command != "sync" else 1
 
@@ -57,9 +62,11 @@ def _ask(given: argparse.Namespace, store: Any) -> Any:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stillhouse.tracking", description="Tell MLflow about executions, and ask it.")
     commands = parser.add_subparsers(dest="command", required=True)
-    opening = commands.add_parser("start", help="prepare the store and open an execution")
-    opening.add_argument("--key", required=True, help="what STILLHOUSE_EXECUTION is for its stages")
-    opening.add_argument("--owner", type=int, required=True, help="the id of the process that runs it")
+    serving = commands.add_parser("serve", help="open an execution, forward what comes, close it with the status read from stdin")
+    serving.add_argument("key", help="what STILLHOUSE_EXECUTION is for its stages")
+    serving.add_argument("--owner", type=int, required=True, help="the id of the process that runs it")
+    serving.add_argument("--plan", type=Path, required=True, help='JSON: [{"name": stage, ...}, ...], the stages that it is about')
+    commands.add_parser("follow", help="forward what comes while a process lives").add_argument("owner", help="host/boot/pid/start")
     closing = commands.add_parser("finish", help="close an execution")
     closing.add_argument("key")
     closing.add_argument("--status", choices=("FINISHED", "FAILED", "KILLED"), required=True)

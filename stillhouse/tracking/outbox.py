@@ -1,4 +1,4 @@
-"""What MLflow is to be told: a stage leaves a record in `.work/outbox`, and every end of a stage empties that.
+"""Empties the outbox of a project into MLflow, at once or for as long as an execution lasts.
 
 MLflow is a mirror, so a tracker that is away costs a warning. Runs go to `mlflow.db` in the project's folder, or to
 `MLFLOW_TRACKING_URI`. `python -m stillhouse.tracking --help` lists what else can be told and asked.
@@ -6,47 +6,37 @@ MLflow is a mirror, so a tracker that is away costs a warning. Runs go to `mlflo
 
 from __future__ import annotations
 
+import json
+import os
+import select
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stillhouse.record import hashes, process, run_record
+from stillhouse.record import hashes, outbox, process, run_record
 from stillhouse.record.run_record import Closing, Execution, Planned, RunRecord, Status
 from stillhouse.tracking.store import EXPERIMENT, opened
 
-__all__ = ["EXPERIMENT", "finish", "start", "submit", "sync", "withdraw"]
-_OUTBOX = Path(".work/outbox")
-
-
-def submit(root: Path, record: RunRecord) -> None:
-    """Leaves a record in the outbox of the project in `root` and tries to empty it; never fails."""
-    run_record.write(record, _path(root, record))
-    sync(root)
+__all__ = ["EXPERIMENT", "finish", "follow", "serve", "start", "sync"]
+PERIOD = 0.2
+"""Seconds between two looks into the outbox."""
 
 
 def sync(root: Path) -> bool:
     """Forwards everything that waits in the outbox, oldest first; returns whether it is empty now."""
-    outbox = root / _OUTBOX
-    with _forgiving(f"the tracker is away; records wait in {_OUTBOX}"), opened(root) as store:
-        for path in sorted(outbox.glob("*.json"), key=lambda path: path.stat().st_mtime):
-            with _forgiving(f"MLflow did not take {path.name}; it waits in {_OUTBOX}"):
-                waiting = run_record.read(path)
-                if isinstance(waiting, RunRecord):
-                    store.tell(waiting)
+    with _forgiving(f"the tracker is away; records wait in {outbox.FOLDER}"), opened(root) as store:
+        for path in outbox.waiting(root):
+            with _forgiving(f"MLflow did not take {path.name}; it waits in {outbox.FOLDER}"):
+                record = run_record.read(path)
+                if isinstance(record, RunRecord):
+                    store.tell(record)
                 else:
-                    store.close(waiting)
+                    store.close(record)
                 path.unlink()
-    return not any(outbox.glob("*.json"))
-
-
-def withdraw(root: Path, record: RunRecord) -> None:
-    """Takes back a record whose inputs changed at the last moment."""
-    _path(root, record).unlink(missing_ok=True)
-    with _forgiving(f"the run of {record.stage} could not be deleted"), opened(root) as store:
-        store.forget(record)
+    return not outbox.waiting(root)
 
 
 def start(root: Path, key: str, owner: int) -> None:
@@ -65,11 +55,47 @@ def finish(root: Path, key: str, status: Status, plan: Sequence[Mapping[str, Any
     for node in plan:
         taken, outputs = standing.get(node["name"], (None, {}))
         stages[node["name"]] = Planned(node.get("state", ""), list(node.get("reasons", [])), taken.key if taken else "", outputs)
-    run_record.write(Closing(key, status, int(1000 * time.time()), stages), root / _OUTBOX / f"execution-{key}.json")
+    outbox.leave(root, Closing(key, status, int(1000 * time.time()), stages))
 
 
-def _path(root: Path, record: RunRecord) -> Path:
-    return root / _OUTBOX / f"{record.stage}-{record.tags['dvc.fingerprint']}-{record.id[:8]}.json"
+def serve(root: Path, key: str, owner: int, plan: Path) -> None:
+    """Opens an execution, forwards what its stages leave, and closes it with the status that comes as a line of the standard input.
+
+    Without such a line the execution has died; then it stays open until the next contact finds its owner dead.
+    """
+    os.nice(10)
+    with outbox.forwarding(root):
+        start(root, key, owner)
+        _forward(root, lambda: bool(select.select([sys.stdin], [], [], 0)[0]), set())
+        status: Any = sys.stdin.readline().strip()
+        if status:
+            finish(root, key, status, json.loads(plan.read_text()))
+            sync(root)
+
+
+def follow(root: Path, owner: str) -> None:
+    """Forwards what waits and what comes until the process `owner` (an `identity`) ends; at once if another process forwards already."""
+    os.nice(10)
+    tried: set[Path] = set()
+    while True:
+        with outbox.forwarding(root) as mine:
+            if mine:
+                _forward(root, lambda: process.is_dead(owner), tried)
+        # What was left before the lock was given back, by someone who saw it held, has nobody else.
+        if not mine or tried.issuperset(outbox.waiting(root)):
+            return
+
+
+def _forward(root: Path, has_ended: Callable[[], bool], tried: set[Path]) -> None:
+    """Empties the outbox whenever something comes, and once more at the end; what MLflow does not take is added to `tried`."""
+    last = False
+    while not last:
+        last = has_ended()
+        if new := set(outbox.waiting(root)) - tried:
+            sync(root)
+            tried |= new
+        elif not last:
+            time.sleep(PERIOD)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ _EXTERNAL = "mlflow.model.isExternal"
 def after(root: Path, client: MlflowClient, record: RunRecord, run: str) -> None:
     """Registers the student of a finished `distill`, and lets that of a finished `evaluate` try to become the champion.
 
-    `run` is the record's run. Told again, it changes nothing. What a reader should know is printed, and so comes into the stage's log.
+    `run` is the record's run. Told again, it changes nothing. What a reader should know is printed, and so comes into the tracker's log.
     """
     verb, _, name = record.stage.partition("@")
     if record.status != "FINISHED" or verb not in ("distill", "evaluate"):
@@ -44,22 +44,12 @@ def after(root: Path, client: MlflowClient, record: RunRecord, run: str) -> None
             _try(root, client, record, run, version)
 
 
-def forget(client: MlflowClient, record: RunRecord, run: str) -> None:
-    """Takes back what `after` did for a record that is withdrawn; the champion is again who it was before."""
-    name = record.stage.partition("@")[2]
-    for version in client.search_model_versions(f"name = '{name}'"):
-        if version.tags.get("gate.run") == run:
-            _dethrone(client, version)
-        if version.tags.get("registered.by") == run:
-            client.delete_model_version(name, version.version)
-
-
 def _registered(root: Path, client: MlflowClient, record: RunRecord, run: str, student: Item) -> ModelVersion:
     """The version with these bytes; a new one if there is none yet."""
     name = record.stage.partition("@")[2]
     known = client.search_model_versions(f"name = '{name}' and tags.`hash.student` = '{student.md5}'")
     model = _logged(client, run, student)
-    stored = _stored(root, client, model, name, student)
+    stored = _stored((record.folder, root), client, model, name, student)
     if known:
         client.set_model_version_tag(name, known[0].version, "bytes", stored)
         return client.get_model_version(name, known[0].version)
@@ -80,11 +70,11 @@ def _logged(client: MlflowClient, run: str, student: Item) -> str:
     return str(same[0])
 
 
-def _stored(root: Path, client: MlflowClient, model: str, name: str, student: Item) -> str:
+def _stored(places: Sequence[Path], client: MlflowClient, model: str, name: str, student: Item) -> str:
     """Puts a package of the student's folder where MLflow keeps the model, once; returns "stored", or why not."""
     if _EXTERNAL not in client.get_logged_model(model).tags:
         return "stored"
-    folder = _in_place(root, f"distill@{name}", student)
+    folder = _in_place(places, f"distill@{name}", student)
     if folder is None:
         return f"{student.path} no longer holds the bytes {student.md5}, which were made by another run than the last"
     from stillhouse.serving import package
@@ -99,9 +89,9 @@ def _stored(root: Path, client: MlflowClient, model: str, name: str, student: It
     return "stored"
 
 
-def _in_place(root: Path, stage: str, item: Item) -> Path | None:
-    """The path of an output of a stage, if it has the hash that it had when the record was written."""
-    for folder in dict.fromkeys((Path().resolve(), root.resolve())):
+def _in_place(places: Sequence[Path], stage: str, item: Item) -> Path | None:
+    """The path of an output of a stage in one of some project folders, if it has the hash that it had when the record was written."""
+    for folder in dict.fromkeys(place.resolve() for place in places):
         try:
             if hashes.outputs(stage, folder).get(item.path) == item.md5:
                 return folder / item.path
@@ -139,7 +129,7 @@ def _judged(root: Path, client: MlflowClient, record: RunRecord, version: ModelV
     """The verdict, and what the version's tags say of its test."""
     from stillhouse.tracking.gate import Result, Verdict, judge, read_gate
 
-    report = _in_place(root, record.stage, record.output) if record.output else None
+    report = _in_place((record.folder, root), record.stage, record.output) if record.output else None
     if report is None:
         return Verdict(False, f"its report is no longer in place ({record.stage} has run again)"), {}
     data = next((item.md5 for item in record.inputs if item.path.endswith("/prepared")), "")
@@ -166,16 +156,3 @@ def _champion(client: MlflowClient, name: str) -> Champion | None:
     tags: Mapping[str, Any] = client.get_model_version(name, aliases[CHAMPION]).tags
     quality = tags.get("test.quality")
     return Champion(str(aliases[CHAMPION]), tags.get("test.metric", ""), float(quality) if quality else None, tags.get("test.data", ""))
-
-
-def _dethrone(client: MlflowClient, version: ModelVersion) -> None:
-    """Forgets what an evaluation said of a version, and gives the alias back if it had taken it."""
-    before = version.tags.get("gate.before")
-    if before is not None and str(client.get_registered_model(version.name).aliases.get(CHAMPION)) == str(version.version):
-        if before:
-            client.set_registered_model_alias(version.name, CHAMPION, before)
-        else:
-            client.delete_registered_model_alias(version.name, CHAMPION)
-    for key in version.tags:
-        if key.partition(".")[0] in ("gate", "test"):
-            client.delete_model_version_tag(version.name, version.version, key)

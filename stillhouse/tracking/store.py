@@ -89,16 +89,7 @@ class Store:
                     return str(run.info.run_id)
         return None
 
-    def forget(self, record: RunRecord) -> None:
-        """Deletes the run of a record, and the model that it made."""
-        for run in self._find(f"tags.`stillhouse.record` = '{record.id}'"):
-            registration.forget(self.client, record, run.info.run_id)
-            for output in run.outputs.model_outputs if run.outputs else []:
-                if self.client.get_logged_model(output.model_id).source_run_id == run.info.run_id:
-                    self.client.delete_logged_model(output.model_id)
-            self.client.delete_run(run.info.run_id)
-
-    def bury_dead(self) -> None:
+    def end_dead(self) -> None:
         """Runs that a dead process of this host left open are set to KILLED."""
         for run in self._find("attributes.status = 'RUNNING'"):
             owner = run.data.tags.get("stillhouse.owner")
@@ -181,5 +172,5 @@ def opened(root: Path) -> Iterator[Store]:
             # A server has its own place for artifacts; a database in a file has them beside it.
             place = (root.resolve() / "mlartifacts").as_uri() if client.tracking_uri.startswith("sqlite:") else None
             store = Store(client, found.experiment_id if found else client.create_experiment(EXPERIMENT, place), root)
-            store.bury_dead()
+            store.end_dead()
             yield store

@@ -203,8 +203,8 @@ def test_nothing_speaks_to_another_machine(story):
 
 def test_the_tracker_hears_of_every_execution_and_its_stages(story):
     calls = [call.split() for call in (story["folder"] / "tracked.txt").read_text().splitlines()]
-    started = [call[2] for call in calls if call[0] == "start"]
-    finished = {call[1]: call[3] for call in calls if call[0] == "finish"}
+    started = [call[1] for call in calls if call[0] == "serve"]
+    finished = {call[1]: call[2] for call in calls if call[0] == "told"}
     assert len(started) == 4, "a mistake in params.yaml is told before anything is opened"
     assert [finished.get(key) for key in started] == ["FAILED", "KILLED", None, "FINISHED"]
     seen = json.loads((story["folder"] / ".work/compare/fingerprint/seen.json").read_text())

@@ -18,7 +18,6 @@ import pytest
 from stillhouse import registry
 from stillhouse.record import process
 from stillhouse.stages.__main__ import main
-from stillhouse.tracking import outbox
 from tests.processes import alive, until
 from tests.projects import facts, locked, only, scratch
 
@@ -62,18 +61,6 @@ def test_the_runner_refuses_to_have_it_recorded(project: Path, start: Start, run
     assert not (project / "data/slow").exists()
 
 
-def test_an_edit_while_the_tracker_is_told_is_refused_too(project: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys):
-    def edit_then_submit(root: Path, record: Any, submit: Any = outbox.submit) -> None:
-        submit(root, record)
-        (project / "stages/prepare.py").write_text("# another one")
-
-    monkeypatch.setattr(outbox, "submit", edit_then_submit)
-    assert main(["prepare", "rings"]) == 2
-    assert "prepare@rings: changed while it ran" in capsys.readouterr().err
-    assert only(runs()) == []
-    assert not list(project.glob(".work/*/*/done.json")), "nothing says that DVC may record it"
-
-
 # A killed DVC
 
 
@@ -113,7 +100,7 @@ def test_a_stage_whose_dvc_has_gone_before_it_began_does_not_begin(project: Path
     monkeypatch.setenv("DVC_STAGE", "prepare@rings")
     monkeypatch.setattr(os, "getppid", lambda: 1)  # the first process of the system has taken it in
     assert main(["prepare", "rings"]) == 128 + signal.SIGTERM
-    assert not (project / ".work").exists()
+    assert not (project / ".work/prepare@rings").exists()
 
 
 def test_the_caller_of_a_process_that_has_gone_is_nobody():

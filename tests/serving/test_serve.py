@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from stillhouse.tracking import outbox
 from tests.processes import until
+from tests.projects import tell
 from tests.tracking.test_registration import Make, distilled, evaluated
 from tests.tracking.test_tracking import answers, free_port
 
@@ -34,8 +34,8 @@ def test_the_champion_is_served_without_its_project(
     import mlflow
     import pandas
 
-    outbox.submit(project, distilled())
-    outbox.submit(project, evaluated(0.8))
+    tell(project, distilled())
+    tell(project, evaluated(0.8))
     rows = {"x": [0.0, 3.0], "y": [1.0, 0.5]}
     wanted = mlflow.pyfunc.load_model("models:/half@champion").predict(pandas.DataFrame(rows))
     port = free_port()

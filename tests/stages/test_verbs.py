@@ -137,7 +137,6 @@ def test_a_student_is_distilled_evaluated_and_compared(taught, tmp_path):
         {"small": "rings", "missing": "rings"},
         reports=tmp_path / "reports",
         comparison=tmp_path / "comparison",
-        rng=rng(),
         log=lambda _: None,
     )
     rows = json.loads((tmp_path / "comparison" / "table.json").read_text())
@@ -183,7 +182,7 @@ def test_the_metric_to_beat_is_the_workloads_first_and_not_the_alphabets(taught,
     shrink(taught, tmp_path)
     paths = {"prepared": taught / "prepared", "teacher": taught / "teacher", "student": tmp_path / "student"}
     judge(workload, tmp_path / "reports" / "small", paths)
-    compare({"small": "rings"}, reports=tmp_path / "reports", comparison=tmp_path / "comparison", rng=rng(), log=lambda _: None)
+    compare({"small": "rings"}, reports=tmp_path / "reports", comparison=tmp_path / "comparison", log=lambda _: None)
     rows = json.loads((tmp_path / "comparison" / "table.json").read_text())
     assert {row["metric"] for row in rows} == {"z_accuracy"}
     assert all(0 <= row["quality"] <= 1 for row in rows)
@@ -194,7 +193,7 @@ def test_what_a_student_keeps_is_above_one_where_it_is_better(tmp_path):
         costs = {"parameters": 1.0, "macs": 1.0, "latency_ms": 1.0, "latency_spread_ms": 0.0}
         report = {"metric": "m", "higher_is_better": higher, "search": {"method": "s"}, "losses": [], "agreement": 1.0}
         write_json(tmp_path / "in" / name / "report.json", report | {"teacher": {"m": 2.0, **costs}, "student": {"m": 4.0, **costs}})
-    compare({"up": "a", "down": "b"}, reports=tmp_path / "in", comparison=tmp_path / "out", rng=rng(), log=lambda _: None)
+    compare({"up": "a", "down": "b"}, reports=tmp_path / "in", comparison=tmp_path / "out", log=lambda _: None)
     kept = {row["name"]: row["kept"] for row in json.loads((tmp_path / "out" / "table.json").read_text())}
     assert kept == {"a": 1.0, "up": 2.0, "b": 1.0, "down": 0.5}
 

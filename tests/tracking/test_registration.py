@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from stillhouse.serving.fetch import fetch
 from stillhouse.serving.predict import main as predict
 from stillhouse.tracking import outbox, registration
 from stillhouse.training import checkpoint, table
+from tests.projects import tell
 from tests.tracking.test_tracking import PREPARED, TEACHER, record, waiting
 
 FOUND = Item("data/half/found", "3" * 32 + ".dir", model=True)
@@ -82,7 +84,7 @@ def test_a_distilled_student_is_a_version_with_the_hashes_of_all_that_it_is_made
     import mlflow
 
     mine = distilled()
-    outbox.submit(project, mine)
+    tell(project, mine)
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("registered: half version 1\n", "")
     [version] = versions().values()
@@ -115,8 +117,8 @@ def test_the_settings_have_a_hash_that_changes_with_them(project: Path, distille
 
 
 def test_a_registered_student_answers_by_its_name_and_alias(project: Path, distilled: Make, evaluated: Make, tmp_path: Path):
-    outbox.submit(project, distilled())
-    outbox.submit(project, evaluated(0.8))
+    tell(project, distilled())
+    tell(project, evaluated(0.8))
     (project / "rows.csv").write_text("x,y\n0,1\n2,0\n")
     assert predict(["half", "rows.csv", "here.parquet"]) == 0
     shutil.rmtree(project / "data")
@@ -134,18 +136,18 @@ def test_a_model_that_is_not_registered_is_told_in_one_sentence(project: Path, c
 
 def test_the_same_bytes_are_one_version_and_a_record_told_again_changes_nothing(project: Path, distilled: Make):
     mine = distilled()
-    outbox.submit(project, mine)
-    outbox.submit(project, mine)
+    tell(project, mine)
+    tell(project, mine)
     assert waiting(project) == []
-    outbox.submit(project, distilled())
-    outbox.submit(project, distilled(1))
+    tell(project, distilled())
+    tell(project, distilled(1))
     assert sorted(versions()) == ["1", "2"]
 
 
 def test_a_student_whose_bytes_are_gone_is_registered_without_them_and_never_champion(project: Path, distilled: Make, capsys):
     late = distilled(0)
     distilled(1)
-    outbox.submit(project, late)
+    tell(project, late)
     reason = f"data/half/student no longer holds the bytes {late.output.md5}, which were made by another run than the last"
     assert f"registered: half version 1, without its bytes: {reason}\n" == capsys.readouterr().out
     assert versions()["1"].tags["bytes"] == reason
@@ -153,11 +155,19 @@ def test_a_student_whose_bytes_are_gone_is_registered_without_them_and_never_cha
         fetch(project, "models:/half/1", project / "place")
 
 
+def test_a_student_is_stored_from_the_folder_in_which_its_stage_worked(project: Path, distilled: Make):
+    mine = distilled(0)
+    elsewhere = shutil.copytree(project, project.parent / "elsewhere", symlinks=True)
+    shutil.rmtree(project / "data/half")
+    tell(project, replace(mine, folder=elsewhere))
+    assert versions()["1"].tags["bytes"] == "stored"
+
+
 def test_bytes_that_come_back_are_stored_then(project: Path, distilled: Make):
     late = distilled(0)
     distilled(1)
-    outbox.submit(project, late)
-    outbox.submit(project, distilled(0))
+    tell(project, late)
+    tell(project, distilled(0))
     assert {number: version.tags["bytes"] for number, version in versions().items()} == {"1": "stored"}
 
 
@@ -165,10 +175,10 @@ def test_a_workload_without_tables_is_registered_without_bytes_and_says_why(proj
     distilled()
     shutil.rmtree(project / "data/half/student/context")
     output = _item("distill@half", "data/half/student")
-    outbox.submit(project, record("distill@half", output=output))
+    tell(project, record("distill@half", output=output))
     why = "wanted a model that can be asked by a table - its workload answers no tables, or did not yet when it was trained"
     assert why in versions()["1"].tags["bytes"]
-    outbox.submit(project, evaluated(0.8))
+    tell(project, evaluated(0.8))
     assert champion() is None
     assert versions()["1"].tags["gate.reason"].startswith("its bytes are not in the registry: ")
 
@@ -176,8 +186,8 @@ def test_a_workload_without_tables_is_registered_without_bytes_and_says_why(proj
 def test_the_champion_changes_only_with_a_better_one_and_the_reason_is_kept(project: Path, distilled: Make, evaluated: Make, capsys):
     steps = [(0.78, 0.5, "1"), (0.5, 0.5, "1"), (0.9, 0.6, "1"), (0.78, 0.5, "1"), (0.8, 0.5, "5")]
     for seed, (quality, share, wanted) in enumerate(steps):
-        outbox.submit(project, distilled(seed))
-        outbox.submit(project, evaluated(quality, share))
+        tell(project, distilled(seed))
+        tell(project, evaluated(quality, share))
         assert champion() == wanted
     tags = {number: version.tags for number, version in versions().items()}
     assert [tags[str(number)]["gate"] for number in range(1, 6)] == ["passed", "not passed", "not passed", "not passed", "passed"]
@@ -199,60 +209,44 @@ def test_the_champion_changes_only_with_a_better_one_and_the_reason_is_kept(proj
 def test_the_gate_is_set_in_params_yaml(project: Path, distilled: Make, evaluated: Make):
     with (project / "params.yaml").open("a") as file:
         file.write("gate: {kept: 0.5, other_data: replace}\n")
-    outbox.submit(project, distilled(0))
-    outbox.submit(project, evaluated(0.41))
-    outbox.submit(project, distilled(1))
-    outbox.submit(project, evaluated(0.40, prepared=OTHER_DATA))
+    tell(project, distilled(0))
+    tell(project, evaluated(0.41))
+    tell(project, distilled(1))
+    tell(project, evaluated(0.40, prepared=OTHER_DATA))
     assert champion() == "2"
 
 
 def test_other_test_data_do_not_move_the_champion_until_it_is_measured_on_them(project: Path, distilled: Make, evaluated: Make):
-    outbox.submit(project, distilled(0))
-    outbox.submit(project, evaluated(0.78))
-    outbox.submit(project, distilled(1))
-    outbox.submit(project, evaluated(0.8, prepared=OTHER_DATA))
+    tell(project, distilled(0))
+    tell(project, evaluated(0.78))
+    tell(project, distilled(1))
+    tell(project, evaluated(0.8, prepared=OTHER_DATA))
     assert champion() == "1"
     assert "was not measured on these test data" in versions()["2"].tags["gate.reason"]
     distilled(0)
-    outbox.submit(project, evaluated(0.77, prepared=OTHER_DATA))
+    tell(project, evaluated(0.77, prepared=OTHER_DATA))
     assert versions()["1"].tags["gate.reason"] == "it is the champion already"
     distilled(1)
-    outbox.submit(project, evaluated(0.8, prepared=OTHER_DATA))
+    tell(project, evaluated(0.8, prepared=OTHER_DATA))
     assert champion() == "2"
 
 
 def test_an_evaluation_told_late_does_not_judge_by_another_report(project: Path, distilled: Make, evaluated: Make):
-    outbox.submit(project, distilled())
+    tell(project, distilled())
     late = evaluated(0.5)
     evaluated(0.8)
-    outbox.submit(project, late)
+    tell(project, late)
     assert champion() is None
     assert versions()["1"].tags["gate.reason"] == "its report is no longer in place (evaluate@half has run again)"
 
 
 def test_a_student_from_before_the_registry_is_registered_by_its_evaluation(project: Path, distilled: Make, evaluated: Make, runs: Any):
     distilled()
-    outbox.submit(project, evaluated(0.8))
+    tell(project, evaluated(0.8))
     assert champion() == "1"
     tags = versions()["1"].tags
     assert (tags["bytes"], tags["hash.data"], "hash.settings" in tags) == ("stored", PREPARED.md5, False)
     assert tags["registered.by"] == runs()[-1].info.run_id
-
-
-def test_a_withdrawn_evaluation_gives_the_alias_back_and_a_withdrawn_student_its_version(project: Path, distilled: Make, evaluated: Make):
-    outbox.submit(project, distilled(0))
-    outbox.submit(project, evaluated(0.78))
-    second = distilled(1)
-    outbox.submit(project, second)
-    again = evaluated(0.8)
-    outbox.submit(project, again)
-    assert champion() == "2"
-    outbox.withdraw(project, again)
-    assert champion() == "1"
-    assert [name for name in versions()["2"].tags if name.startswith(("gate", "test."))] == []
-    outbox.withdraw(project, second)
-    assert sorted(versions()) == ["1"]
-    assert json.loads((project / "data/reports/half/report.json").read_text())["student"]["accuracy"] == 0.8
 
 
 def test_what_fails_on_the_way_is_made_up_for_later(project: Path, distilled: Make, evaluated: Make, monkeypatch: pytest.MonkeyPatch):
@@ -269,7 +263,7 @@ def test_what_fails_on_the_way_is_made_up_for_later(project: Path, distilled: Ma
     for name, make in steps.items():
         with monkeypatch.context() as patch:
             patch.setattr(MlflowClient, name, fail)
-            outbox.submit(project, make())
+            tell(project, make())
         assert len(waiting(project)) == 1
         assert outbox.sync(project)
     assert champion() == "2"
@@ -280,12 +274,12 @@ def test_what_fails_on_the_way_is_made_up_for_later(project: Path, distilled: Ma
 
 
 def test_an_old_report_crowns_nobody_and_does_not_hold_up_the_outbox(project: Path, distilled: Make, evaluated: Make):
-    outbox.submit(project, distilled())
+    tell(project, distilled())
     evaluated(0.8)
     report = project / "data/reports/half/report.json"
     write_json(report, {**json.loads(report.read_text()), "search": {"method": "uniform"}})
     inputs = [PREPARED, TEACHER, _item("distill@half", "data/half/student")]
-    outbox.submit(project, record("evaluate@half", inputs=inputs, output=_item("evaluate@half", "data/reports/half")))
+    tell(project, record("evaluate@half", inputs=inputs, output=_item("evaluate@half", "data/reports/half")))
     assert waiting(project) == []
     assert (champion(), versions()["1"].tags["gate.reason"]) == (None, "its report does not say 'unit'")
 
@@ -294,6 +288,6 @@ def test_a_failed_stage_and_those_of_a_teacher_register_nothing(project: Path, d
     from mlflow import MlflowClient
 
     mine = distilled()
-    outbox.submit(project, record("distill@half", status="FAILED", output=mine.output))
-    outbox.submit(project, record("teach@rings"))
+    tell(project, record("distill@half", status="FAILED", output=mine.output))
+    tell(project, record("teach@rings"))
     assert MlflowClient().search_registered_models() == []

@@ -21,6 +21,7 @@ from stillhouse.tracking import outbox
 from stillhouse.tracking.__main__ import main
 from stillhouse.tracking.store import opened
 from tests.processes import until
+from tests.projects import tell
 
 Runs = Callable[[], list[Any]]
 PREPARED = Item("data/rings/prepared", "0" * 32 + ".dir", model=False)
@@ -52,7 +53,7 @@ def waiting(root: Path) -> list[str]:
 
 
 def test_a_stage_is_a_child_run_of_its_execution_with_all_that_is_known(project: Path, runs: Runs):
-    outbox.submit(project, record(tags={"dvc.stage": "teach@rings", "dvc.fingerprint": "f" * 64, "dvc.out.data/a": "x"}))
+    tell(project, record(tags={"dvc.stage": "teach@rings", "dvc.fingerprint": "f" * 64, "dvc.out.data/a": "x"}))
     parent, run = runs()
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert (run.info.run_name, run.info.status, run.info.start_time, run.info.end_time) == ("teach@rings", "FINISHED", 1_000_000, 1_009_000)
@@ -66,7 +67,7 @@ def test_a_stage_is_a_child_run_of_its_execution_with_all_that_is_known(project:
 def test_metrics_are_kept_by_epoch_and_the_final_value_is_the_one_shown(project: Path, runs: Runs):
     from mlflow import MlflowClient
 
-    outbox.submit(project, record())
+    tell(project, record())
     run = runs()[-1]
     assert run.data.metrics == {"hits_at_10": 0.5}, "the best epoch's, not the last one's"
     told = [(metric.step, metric.value) for metric in MlflowClient().get_metric_history(run.info.run_id, "hits_at_10")]
@@ -76,8 +77,8 @@ def test_metrics_are_kept_by_epoch_and_the_final_value_is_the_one_shown(project:
 def test_models_link_the_stages(project: Path, runs: Runs):
     from mlflow import MlflowClient
 
-    outbox.submit(project, record())
-    outbox.submit(project, record("distill@half", inputs=[PREPARED, TEACHER], output=STUDENT, started=1_000_001))
+    tell(project, record())
+    tell(project, record("distill@half", inputs=[PREPARED, TEACHER], output=STUDENT, started=1_000_001))
     _, teach, distill = runs()
     made, read = teach.outputs.model_outputs[0].model_id, distill.inputs.model_inputs[0].model_id
     assert made == read
@@ -93,7 +94,7 @@ def test_limits_of_mlflow_are_kept(project: Path, runs: Runs):
         f"dvc.in.{index}+{'p' * 300}": "m" for index in range(120)
     }
     history = [("loss", float(step), 1_000_000, step) for step in range(2500)]
-    outbox.submit(project, record(params=params, tags=tags, history=history))
+    tell(project, record(params=params, tags=tags, history=history))
     run = runs()[-1]
     assert len(run.data.params) == 252
     assert (len(run.data.params["long"]), run.data.params["odd_name"]) == (6000, "1")
@@ -102,9 +103,9 @@ def test_limits_of_mlflow_are_kept(project: Path, runs: Runs):
 
 
 def test_stages_of_one_plain_dvc_share_a_run_that_ends_with_the_latest_and_remembers_a_failure(project: Path, runs: Runs):
-    outbox.submit(project, record(started=1_000_000))
-    outbox.submit(project, record("search@half", status="FAILED", output=None, started=1_000_001, ended=1_020_000))
-    outbox.submit(project, record("search@third", started=1_000_002, ended=1_030_000))
+    tell(project, record(started=1_000_000))
+    tell(project, record("search@half", status="FAILED", output=None, started=1_000_001, ended=1_020_000))
+    tell(project, record("search@third", started=1_000_002, ended=1_030_000))
     parent, *children = runs()
     assert [child.info.status for child in children] == ["FINISHED", "FAILED", "FINISHED"]
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parent.info.run_id}
@@ -120,11 +121,11 @@ def test_a_managed_execution_is_open_until_it_is_finished_and_names_who_made_wha
     (project / PREPARED.path / "train.parquet").write_text("in place")
     in_place = Item(PREPARED.path, hashes.outputs("prepare@rings", project)[PREPARED.path], model=False)
     for at, output in enumerate([PREPARED, in_place, in_place]):
-        outbox.submit(project, record("prepare@rings", tags=tags, output=output, started=1_000_000 + at))
+        tell(project, record("prepare@rings", tags=tags, output=output, started=1_000_000 + at))
     now = record("teach@rings", Execution("k", "", managed=True), started=1_000_005)
     (project / "plan.json").write_text(json.dumps([{"name": "prepare@rings"}, {"name": "teach@rings"}]))
-    assert main(["start", "--key", "k", "--owner", str(os.getpid())]) == 0
-    outbox.submit(project, now)
+    outbox.start(project, "k", os.getpid())
+    tell(project, now)
     parent = next(run for run in runs() if run.data.tags.get("stillhouse.execution") == "k")
     assert parent.info.status == "RUNNING"
     assert main(["finish", "k", "--status", "FINISHED", "--plan", "plan.json"]) == 0
@@ -137,8 +138,8 @@ def test_a_managed_execution_is_open_until_it_is_finished_and_names_who_made_wha
 
 
 def test_a_stage_may_be_quicker_than_the_start_of_its_execution(project: Path, runs: Runs):
-    outbox.submit(project, record(execution=Execution("k", "", managed=True)))
-    main(["start", "--key", "k", "--owner", str(os.getpid())])
+    tell(project, record(execution=Execution("k", "", managed=True)))
+    outbox.start(project, "k", os.getpid())
     parents = [run for run in runs() if "stillhouse.execution" in run.data.tags]
     assert [run.data.tags["stillhouse.owner"] for run in parents] == [process.identity(os.getpid())]
 
@@ -162,7 +163,7 @@ def test_a_record_that_was_told_by_half_is_finished_and_not_doubled(project: Pat
     mine = record()
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "log_inputs", fail)
-        outbox.submit(project, mine)
+        tell(project, mine)
     assert "warning: MLflow did not take teach@rings-ffff" in capsys.readouterr().err
     assert len(waiting(project)) == 1
     assert main(["sync"]) == 0
@@ -172,22 +173,11 @@ def test_a_record_that_was_told_by_half_is_finished_and_not_doubled(project: Pat
 
 
 def test_one_record_that_mlflow_refuses_does_not_hold_up_the_others(project: Path, runs: Runs, capsys):
-    outbox.submit(project, record("bad@x", tags={"dvc.stage": "bad@x", "dvc.fingerprint": "f" * 64, "": "a tag without a name"}))
-    outbox.submit(project, record("good@x"))
+    tell(project, record("bad@x", tags={"dvc.stage": "bad@x", "dvc.fingerprint": "f" * 64, "": "a tag without a name"}))
+    tell(project, record("good@x"))
     assert [run.info.run_name for run in runs() if run.info.status == "FINISHED" and "dvc.stage" in run.data.tags] == ["good@x"]
     assert len(waiting(project)) == 1
     assert main(["sync"]) == 1, "the exit status says that something still waits"
-
-
-def test_a_withdrawn_record_leaves_no_run_and_no_model(project: Path, runs: Runs):
-    from mlflow import MlflowClient
-
-    mine = record()
-    outbox.submit(project, mine)
-    experiment = runs()[-1].info.experiment_id
-    outbox.withdraw(project, mine)
-    assert [run.info.run_name for run in runs() if "dvc.stage" in run.data.tags] == []
-    assert MlflowClient().search_logged_models([experiment]) == []
 
 
 def answers(port: int) -> bool:
@@ -208,8 +198,8 @@ def test_a_tracker_that_is_down_costs_seconds_and_a_warning_and_is_told_when_it_
     port = free_port()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     began = time.monotonic()
-    outbox.submit(project, record(id="1" * 32))
-    outbox.submit(project, record("distill@half", id="2" * 32, inputs=[TEACHER], output=STUDENT, started=1_000_001))
+    tell(project, record(id="1" * 32))
+    tell(project, record("distill@half", id="2" * 32, inputs=[TEACHER], output=STUDENT, started=1_000_001))
     assert time.monotonic() - began < 30
     assert capsys.readouterr().err.count("warning: the tracker is away") == 2
     assert waiting(project) == [f"distill@half-{'f' * 64}-22222222.json", f"teach@rings-{'f' * 64}-11111111.json"]

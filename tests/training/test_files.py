@@ -5,13 +5,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stillhouse.contracts.files import read_json, write_json
-from stillhouse.training.files import read_parquet, write_parquet
+from stillhouse.training.files import read_parquet, table, write_parquet
 
 
 def columns() -> dict[str, object]:
@@ -84,3 +85,14 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
         write_json(tmp_path / "value.json", 2)
     assert json.loads((tmp_path / "value.json").read_text()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["value.json"]
+
+
+@pytest.mark.parametrize("kind", ["int8", "int64", "uint16", "float16", "float32", "float64", "bool", "datetime64[s]"])
+def test_numbers_become_the_arrays_that_arrow_makes_of_them(kind: str) -> None:
+    values = np.arange(12).astype(kind)
+    for array in (values, values[::3], values[:0]):
+        assert table({"x": array}).column("x").combine_chunks().equals(pa.array(array))
+
+
+def test_what_is_no_number_is_counted_as_it_is() -> None:
+    assert table({"x": np.array([1.0, np.nan])}).column("x").null_count == 0

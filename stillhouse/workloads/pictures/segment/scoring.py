@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor
 from torch.nn import functional
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.errors import UserError
@@ -44,7 +44,9 @@ def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
 
 def _confusion(prediction: Tensor, mask: Tensor) -> Tensor:
     """(classes, classes), int64: pixels by their class in the mask, and by that in the answer."""
-    return multiclass_confusion_matrix(prediction.argmax(-1), mask.long(), prediction.shape[-1], ignore_index=VOID, validate_args=False)
+    classes, known = prediction.shape[-1], mask != VOID
+    cells = mask[known].long() * classes + prediction.argmax(-1)[known]
+    return torch.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 
 def _entropy(prediction: Tensor, batch: Batch) -> Tensor:

@@ -22,6 +22,7 @@ from stillhouse.contracts.data import Batches, Data, Metrics
 from stillhouse.contracts.output import Feature, Layout, Output
 from stillhouse.contracts.parts import Question, Table, Workload
 from stillhouse.contracts.settings import Settings
+from stillhouse.training import files
 
 from .network import Network, NetworkSettings
 
@@ -49,7 +50,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     label = torch.arange(rows) % rings
     radius = 1 + label + settings.noise * torch.randn(rows, generator=rng)
     angle = 2 * math.pi * torch.rand(rows, generator=rng)
-    table = pa.table({"x": (radius * angle.cos()).numpy(), "y": (radius * angle.sin()).numpy(), "ring": label.numpy()})
+    table = files.table({"x": radius * angle.cos(), "y": radius * angle.sin(), "ring": label})
     held_out = int(rows * settings.held_out)
     prepared.mkdir(parents=True, exist_ok=True)
     for split, (start, length) in {
@@ -96,9 +97,8 @@ def score(pairs: Iterable[tuple[Output, Points]]) -> Metrics:
 
 
 def _read(path: Path) -> Points:
-    table = pq.read_table(path)
-    points = torch.stack([torch.tensor(table[name].to_numpy()) for name in ("x", "y")], dim=1)
-    return points, torch.tensor(table["ring"].to_numpy())
+    columns = files.read_parquet(path)
+    return torch.stack([columns["x"], columns["y"]], dim=1), columns["ring"]
 
 
 def _batches(split: Points, size: int, *, shuffled: bool = False) -> Batches[Points]:

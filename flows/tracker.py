@@ -1,0 +1,72 @@
+"""The one process that imports MLflow, beside an execution: it is told how that ended, and what it printed is shown then."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.flows.graph import Node
+from stillhouse.record.leash import leashed
+from stillhouse.record.outbox import LOG
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+class Tracker:
+    """Records of stages that were started with its key are forwarded until `end`; if the process dies, another one does it in `close`."""
+
+    def __init__(self, folder: Path, nodes: Sequence[Node]) -> None:
+        self.key = uuid.uuid4().hex
+        self._folder, self._status = folder, ""
+        plan = folder / ".work" / "plan.json"
+        plan.write_text(json.dumps([dataclasses.asdict(node) for node in nodes]))
+        self._words = (self.key, "--plan", str(plan))
+        (folder / LOG).unlink(missing_ok=True)
+        self._process = self._start("serve", *self._words, "--owner", str(os.getpid()))
+
+    def end(self, status: Status) -> None:
+        """Tells it how the execution ended, and waits for nothing. What is told first counts."""
+        if self._status:
+            return
+        self._status = status
+        assert self._process.stdin is not None
+        with suppress(OSError), self._process.stdin as said:  # it may have died
+            said.write(f"{status}\n".encode())
+
+    def close(self) -> None:
+        """Waits until MLflow knows everything, or is known to be away."""
+        if self._process.wait():
+            self._start("finish", *self._words, "--status", self._status).wait()
+        for line in (self._folder / LOG).read_text(errors="replace").splitlines():
+            print(line, file=sys.stderr if line.startswith("warning") else sys.stdout)
+
+    def _start(self, *words: str) -> subprocess.Popen[bytes]:
+        """A Ctrl-C in the terminal does not reach it, but it ends with this process."""
+        command = leashed([sys.executable, "-W", "ignore", "-m", "stillhouse.tracking", *words])
+        with (self._folder / LOG).open("ab") as log:
+            return subprocess.Popen(command, cwd=self._folder, stdin=subprocess.PIPE, stdout=log, stderr=log, process_group=0)
+
+
+@contextmanager
+def tracked(folder: Path, nodes: Sequence[Node]) -> Iterator[Tracker]:
+    """Opens an execution in MLflow for all stages that are started inside, and closes it."""
+    tracker = Tracker(folder, nodes)
+    os.environ["STILLHOUSE_EXECUTION"] = tracker.key
+    try:
+        yield tracker
+    except UserError:
+        tracker.end("FAILED")
+        raise
+    finally:
+        tracker.end("KILLED")
+        del os.environ["STILLHOUSE_EXECUTION"]
+        tracker.close()

@@ -1,0 +1,70 @@
+"""What MLflow is to be told: records wait as files in `.work/outbox` until the one process that imports MLflow forwards them.
+
+A stage writes a file and goes on. Under `stillhouse run` the flow has started that process; a plain `dvc repro` has none, so its first
+stage starts one, which ends with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from stillhouse.record import run_record
+from stillhouse.record.run_record import Closing, RunRecord
+
+FOLDER = Path(".work/outbox")
+LOG = Path(".work/tracker.log")
+"""What the forwarding process prints: students that were registered, verdicts of the gate, warnings."""
+_LOCK = Path(".work/outbox.lock")
+
+
+def leave(root: Path, record: RunRecord | Closing) -> None:
+    """Leaves a record in the outbox of the project in `root`."""
+    run_record.write(record, root / FOLDER / f"{_name(record)}.json")
+
+
+def waiting(root: Path) -> list[Path]:
+    """The files of all records that wait, oldest first."""
+    found = []
+    for path in (root / FOLDER).glob("*.json"):
+        with suppress(FileNotFoundError):  # it has just been forwarded
+            found.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(found)]
+
+
+def _name(record: RunRecord | Closing) -> str:
+    if isinstance(record, Closing):
+        return f"execution-{record.key}"
+    return f"{record.stage}-{record.tags['dvc.fingerprint']}-{record.id[:8]}"
+
+
+@contextmanager
+def forwarding(root: Path) -> Iterator[bool]:
+    """Says to all others that this process forwards what comes; yields False, and says nothing, if another one does already."""
+    path = root / _LOCK
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def make_sure(root: Path, owner: str) -> None:
+    """Starts a process that forwards what waits and what comes until the process `owner` (an `identity`) ends, if there is none.
+
+    It holds nothing of the caller's, neither terminal nor pipe, so that nobody who waits for the caller's output waits for it.
+    """
+    with forwarding(root) as nobody:
+        pass
+    if not nobody:
+        return
+    command = [sys.executable, "-W", "ignore", "-m", "stillhouse.tracking", "follow", owner]
+    with (root / LOG).open("ab") as log:
+        subprocess.Popen(command, cwd=root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
