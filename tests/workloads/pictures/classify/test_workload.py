@@ -21,8 +21,8 @@ from stillhouse.stages.prepare import prepare
 from stillhouse.stages.search import search
 from stillhouse.stages.teach import teach
 from stillhouse.workloads.pictures.classify import WORKLOAD
+from stillhouse.workloads.pictures.classify.families.transformer import TOKENS
 from stillhouse.workloads.pictures.classify.sample import Batch
-from stillhouse.workloads.pictures.classify.transformer import TOKENS
 from tests.space.cutting import random_architecture
 from tests.workloads.pictures.classify.families import FAMILIES, SIZES, builder
 from tests.workloads.pictures.classify.raws import DIGITS
