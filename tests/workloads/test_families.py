@@ -21,7 +21,7 @@ from tests.space.cutting import random_architecture
 from tests.workloads.untrained import TEACHERS, WORKLOADS, teacher
 
 FAMILIES = [(workload, family) for workload in WORKLOADS for family in registry.family_modules(workload)]
-every_family = pytest.mark.parametrize(("workload", "family"), FAMILIES, ids="-".join)
+every_family = pytest.mark.parametrize(("workload", "family"), FAMILIES, ids=["-".join(pair) for pair in FAMILIES])
 
 
 @cache
@@ -54,8 +54,9 @@ def answer(workload: str, model: nn.Module) -> Tensor:
     return prediction
 
 
-def test_every_workload_has_a_teacher_to_try_its_families_on() -> None:
-    assert {registry.module("workloads", name) for name in WORKLOADS} == {found.module for found in registry.known("workloads").values()}
+def test_every_workload_of_the_library_has_a_teacher_to_try_its_families_on() -> None:
+    ours = {name for name, found in registry.known("workloads").items() if found.module.startswith("stillhouse.")}
+    assert {registry.module("workloads", name) for name in WORKLOADS} == {registry.module("workloads", name) for name in ours}
 
 
 @every_family
@@ -63,7 +64,6 @@ def test_the_same_settings_and_seed_are_the_same_network(workload: str, family: 
     first, second = (network(workload, family) for _ in range(2))
     assert first.state_dict().keys() == second.state_dict().keys()
     assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
-    assert answer(workload, first).isfinite().all()
 
 
 @every_family
@@ -71,12 +71,12 @@ def test_what_is_cut_out_answers_and_costs_what_is_masked(workload: str, family:
     """In single precision and with the weights of the beginning; a family's own tests hold it to 1e-10."""
     model = network(workload, family)
     groups, rng = groups_of(model), torch.Generator().manual_seed(0)
-    for _ in range(2 if groups else 0):
-        architecture = random_architecture(groups, rng)
-        static = network(workload, family, architecture)
-        static.load_state_dict(extract(model, architecture))
-        with masked(model, hard_masks(groups, architecture, torch.ones(1))):
-            wanted = answer(workload, model)
-        torch.testing.assert_close(answer(workload, static), wanted, rtol=1e-3, atol=1e-4)
-        counted = cost.evaluate(cost.parameters(model), cost.counts_of(groups, architecture))
-        assert float(counted) == sum(value.numel() for value in static.parameters())
+    architecture = random_architecture(groups, rng)
+    static = network(workload, family, architecture)
+    static.load_state_dict(extract(model, architecture))
+    with masked(model, hard_masks(groups, architecture, torch.ones(1))):
+        wanted = answer(workload, model)
+    assert wanted.isfinite().all()
+    torch.testing.assert_close(answer(workload, static), wanted, rtol=1e-3, atol=1e-4)
+    counted = cost.evaluate(cost.parameters(model), cost.counts_of(groups, architecture))
+    assert float(counted) == sum(value.numel() for value in static.parameters())
