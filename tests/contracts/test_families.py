@@ -66,6 +66,7 @@ def test_the_name_chooses_settings_and_network(make: Make) -> None:
     found = make({"workloads/cups/families/mug.py": FAMILY.format("mug"), "families/cups/glass.py": FAMILY.format("glass")})
     settings = read(found, {"family": "glass", "glass_size": 3})
     assert found.model(settings, {"classes": 2}, None).weight.shape == (2, 3)
+    assert found.model(read(found, {"family": "mug", "mug_size": 4}), {"classes": 2}, None).weight.shape == (2, 4)
     with pytest.raises(ValidationError, match="Unable to extract tag using discriminator 'family'"):
         read(found, {})
     with pytest.raises(ValidationError, match="'glass', 'mug'"):
