@@ -11,8 +11,8 @@ from torch import nn
 from benchmarks import _knowledge_graph, _methods
 from stillhouse.contracts.output import Output
 from stillhouse.workloads.graphs.knowledge import WORKLOAD
+from stillhouse.workloads.graphs.knowledge.families.isdea import Isdea, IsdeaSettings
 from stillhouse.workloads.graphs.knowledge.graph import Batch
-from stillhouse.workloads.graphs.knowledge.isdea import Isdea, IsdeaSettings
 
 name = "fd2"
 expected_seconds = 900

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stillhouse.workloads.graphs.knowledge.families.isdea import Convolution, Isdea, Mix, Perceptron
 from stillhouse.workloads.graphs.knowledge.graph import Batch, hide_pairs
-from stillhouse.workloads.graphs.knowledge.isdea import Convolution, Isdea, Mix, Perceptron
 
 Edges = tuple[Tensor, Tensor, Tensor]
 

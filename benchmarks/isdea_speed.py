@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from benchmarks.isdea_literal import literal_scores
 from stillhouse.contracts.output import Output
+from stillhouse.workloads.graphs.knowledge.families.isdea import Isdea, IsdeaSettings
+from stillhouse.workloads.graphs.knowledge.families.isdea_plus import IsdeaPlus, IsdeaPlusSettings
 from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph
-from stillhouse.workloads.graphs.knowledge.isdea import Isdea, IsdeaSettings
-from stillhouse.workloads.graphs.knowledge.isdea_plus import IsdeaPlus, IsdeaPlusSettings
 from stillhouse.workloads.graphs.knowledge.prepare import Numbering
 from stillhouse.workloads.graphs.knowledge.ranking import loss
 from stillhouse.workloads.graphs.knowledge.read import read

@@ -2,32 +2,28 @@
 
 A part is a module that holds a record under a fixed name (`LOSS`, `SEARCH`, `EVALUATION`, `WORKLOAD`). The folder is the list: a file
 `parts/losses/mine.py` is the loss `mine`. A package names its parts as entry points of the group `stillhouse.losses` and so on, with the
-module as their value. Nothing is imported before it is asked for.
+module as their value. Nothing is imported before it is asked for; a workload imports its model families itself.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
-import pkgutil
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
-from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
+from stillhouse.contracts import discovery
+from stillhouse.contracts.discovery import Found
 from stillhouse.contracts.errors import UserError
+from stillhouse.record import code
 
 if TYPE_CHECKING:
     from stillhouse.contracts.parts import Evaluation, Loss, Search, Workload
 
 VERBS = ("prepare", "teach", "search", "distill", "evaluate", "compare")
 Kind = Literal["workloads", "searches", "losses", "evaluations"]
-PARTS = "parts"
-"""The folder of a project, and the package as which it is imported."""
 _WORDS: dict[Kind, tuple[str, str]] = {
     "workloads": ("workload", "WORKLOAD"),
     "searches": ("search method", "SEARCH"),
@@ -36,14 +32,6 @@ _WORDS: dict[Kind, tuple[str, str]] = {
 }
 _FORMER = {"knowledge_graph": "knowledge", "temporal_graph": "temporal"}
 """Names that workloads had once: they stand in users' files and in models' folders."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """A part that may be imported: its module, and in words where it comes from."""
-
-    module: str
-    origin: str
 
 
 def workload(name: str) -> Workload[Any]:
@@ -78,24 +66,33 @@ def verb(name: str) -> ModuleType:
 
 
 def known(kind: Kind) -> dict[str, Found]:
-    """All parts of a kind by name, none of them imported.
+    """All parts of a kind by name, none of them imported. Raises UserError if two have one name."""
+    return discovery.unique(kind, _all(kind))
 
-    Raises UserError if two have one name: which of them made a result must never depend on an order.
-    """
-    found: dict[str, Found] = {}
-    for name, part in _all(kind):
-        if name in found:
-            raise UserError(f"two {kind} are named {name!r}: {found[name].origin} and {part.origin}; rename one of them")
-        found[name] = part
-    return dict(sorted(found.items()))
+
+def found(kind: Kind, name: str) -> Found:
+    """Where a part is. Raises UserError, listing what exists, at an unknown name."""
+    parts, name = known(kind), _FORMER.get(name, name)
+    if name not in parts:
+        raise UserError(f"unknown {_WORDS[kind][0]} {name!r}; there are {', '.join(parts) or 'none'}")
+    return parts[name]
 
 
 def module(kind: Kind, name: str) -> str:
     """The name of the module of a part."""
-    parts, name = known(kind), _FORMER.get(name, name)
-    if name not in parts:
-        raise UserError(f"unknown {_WORDS[kind][0]} {name!r}; there are {', '.join(parts) or 'none'}")
-    return parts[name].module
+    return found(kind, name).module
+
+
+def families(workload: str) -> dict[str, Found]:
+    """The model families of a workload by name, none of them imported."""
+    dotted, name = module("workloads", workload), _FORMER.get(workload, workload)
+    file = code.source(dotted)
+    return discovery.families(name, dotted, file) if file else {}
+
+
+def family_modules(workload: str) -> dict[str, str]:
+    """The names of their modules: a workload finds its families by looking into folders, so that no import leads to them."""
+    return {name: family.module for name, family in families(workload).items()}
 
 
 def _part(kind: Kind, name: str) -> Any:
@@ -109,18 +106,8 @@ def _part(kind: Kind, name: str) -> Any:
 def _all(kind: Kind) -> Iterator[tuple[str, Found]]:
     for name, dotted in _library(kind):
         yield name, Found(dotted, "one of this library")
-    for name, dotted in _own(kind):
-        yield name, Found(dotted, f"{PARTS}/{kind}/{name}")
-    yield from _installed(kind, tuple(sys.path))
-
-
-@cache
-def _installed(kind: Kind, path: tuple[str, ...]) -> tuple[tuple[str, Found], ...]:
-    """Those of installed packages. To look for them takes hundredths of a second, and every part that is named asks."""
-    entries = importlib.metadata.entry_points(group=f"stillhouse.{kind}")
-    return tuple(
-        (entry.name, Found(entry.module, f"{entry.value} of {entry.dist.name if entry.dist else 'a package'}")) for entry in entries
-    )
+    yield from discovery.own(kind)
+    yield from discovery.installed(kind)
 
 
 @cache
@@ -129,23 +116,7 @@ def _library(kind: Kind) -> tuple[tuple[str, str], ...]:
     package = f"stillhouse.{kind}"
     folder = Path(__file__).parent / kind
     if kind != "workloads":
-        return tuple((name, f"{package}.{name}") for name in _names(folder))
-    families = [name for name in _names(folder) if (folder / name / "_shared").is_dir()]
-    alone = tuple((name, f"{package}.{name}") for name in _names(folder) if name not in families)
-    return (*alone, *((name, f"{package}.{family}.{name}") for family in families for name in _names(folder / family)))
-
-
-def _own(kind: Kind) -> Iterator[tuple[str, str]]:
-    """Those of the project, whose folder is where Python looks first; of a model that was packed with its parts, likewise."""
-    for name in sorted({name for place in _own_folders() for name in _names(place / kind)}):
-        yield name, f"{PARTS}.{kind}.{name}"
-
-
-def _own_folders() -> list[Path]:
-    # Not imported: a package's own code must not run before its fingerprint is taken.
-    spec = PathFinder.find_spec(PARTS, sys.path)
-    return [Path(place) for place in spec.submodule_search_locations or ()] if spec else []
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(info.name for info in pkgutil.iter_modules([str(folder)]) if not info.name.startswith("_"))
+        return tuple((name, f"{package}.{name}") for name in discovery.names(folder))
+    families = [name for name in discovery.names(folder) if (folder / name / "_shared").is_dir()]
+    alone = tuple((name, f"{package}.{name}") for name in discovery.names(folder) if name not in families)
+    return (*alone, *((name, f"{package}.{family}.{name}") for family in families for name in discovery.names(folder / family)))

@@ -102,7 +102,7 @@ def reachable(verb: str, block: dict[str, Any]) -> set[str]:
     """Every file of ours that a verb or one of its parts imports, as DVC knows it; those of no more than a docstring left out."""
     roots = [f"stillhouse.stages.{verb}"]
     if "workload" in block:
-        roots.append(registry.module("workloads", block["workload"]))
+        roots += [registry.module("workloads", block["workload"]), *registry.family_modules(block["workload"]).values()]
     if verb == "search":
         roots.append(registry.module("searches", block["search"]["method"]))
     if verb == "distill":

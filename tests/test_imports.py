@@ -109,6 +109,18 @@ def _own(file: Path) -> list[str]:
     return [f"workloads.{'.'.join(steps[1:3])}", f"workloads.{steps[1]}._shared"] if family else [f"workloads.{steps[1]}"]
 
 
+def test_a_model_family_imports_no_other():
+    """What two of them share lies beside their folder."""
+    wrong = {}
+    for file in (file for file in FILES if file.parent.name == "families"):
+        own = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        if found := [
+            name for name in modules(file) if ".families." in name and name.startswith("stillhouse.workloads") and not within(name, own)
+        ]:
+            wrong[str(file.relative_to(ROOT))] = found
+    assert wrong == {}
+
+
 def test_every_folder_has_its_place_in_the_order():
     assert {step(file) for file in FILES} == set(MAY)
 

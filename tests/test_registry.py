@@ -60,6 +60,16 @@ def test_former_names_of_workloads_are_read():
     assert registry.workload("knowledge_graph") is registry.workload("knowledge")
 
 
+def test_the_model_families_of_a_workload_are_named_without_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    own(tmp_path, monkeypatch, "families/queue/mine.py", "raise SystemExit")
+    modules = registry.family_modules("queue")
+    assert modules["neural"] == "stillhouse.workloads.queue.families.neural"
+    assert modules["mine"] == "parts.families.queue.mine"
+    assert "mine" not in registry.family_modules("classify")
+    assert registry.family_modules("temporal_graph") == registry.family_modules("temporal")
+    assert "evolvegcn_h" in registry.family_modules("temporal")
+
+
 def own(folder: Path, monkeypatch: pytest.MonkeyPatch, path: str, text: str) -> None:
     """A file among the parts of a project in `folder`."""
     file = folder / "parts" / path

@@ -80,12 +80,22 @@ class Entries:
         entry = _mapping(_mapping(self.values.get(owner)).get(name))
         block = _mapping(entry.get(verb))
         yield registry.module("workloads", str(entry.get("workload")))
+        if verb != "prepare":
+            yield from self._families(entry)
         if verb == "search":
             yield registry.module("searches", str(block.get("method")))
         if verb == "distill":
             losses = block.get("losses")
             for item in losses if isinstance(losses, list) else []:
                 yield registry.module("losses", str(_mapping(item).get("loss")))
+
+    def _families(self, entry: Mapping[Any, Any]) -> Iterator[str]:
+        """The model families that a teacher's or student's entry can lead to: a block that names none may mean any."""
+        known = registry.family_modules(str(entry.get("workload")))
+        teacher = _mapping(_mapping(self.values.get("teachers")).get(entry["teacher"])) if "teacher" in entry else entry
+        blocks = [_mapping(teacher.get("teach")).get("model"), _mapping(entry.get("search")).get("model")]
+        for name in [_mapping(block).get("family") for block in (blocks[:1] if blocks[1] is None else blocks)]:
+            yield from [known[name]] if name in known else known.values()
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse import registry
+from stillhouse.contracts.discovery import PARTS
 from stillhouse.record import code
 from stillhouse.runner.entries import Entries
 
@@ -79,7 +80,7 @@ def _role(path: str, raw: str | None) -> str:
 
 
 def _is_code(path: str) -> bool:
-    return Path(path).parts[0] in ("stillhouse", "stages", registry.PARTS)
+    return Path(path).parts[0] in ("stillhouse", "stages", PARTS)
 
 
 def _environment(reached: Mapping[str, Path]) -> dict[str, str]:

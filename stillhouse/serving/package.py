@@ -9,7 +9,7 @@ import importlib.metadata
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +19,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stillhouse import registry
+from stillhouse.contracts.discovery import PARTS, Found
 from stillhouse.contracts.errors import UserError
 from stillhouse.record import code
 from stillhouse.serving.model import Model
+from stillhouse.training import checkpoint
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -62,7 +64,8 @@ def save(folder: Path, destination: Path, model_id: str | None = None) -> None:
     model = Model(folder)
     example = model.example()
     answer = pa.concat_tables(model.answer(example))
-    with _code(model.table.workload) as folders, warnings.catch_warnings():
+    parts = _parts(model.table.workload, folder)
+    with _code(parts) as folders, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of MLflow's own modules; nobody here can act on them
         import mlflow
 
@@ -74,7 +77,10 @@ def save(folder: Path, destination: Path, model_id: str | None = None) -> None:
             code_paths=[str(folder) for folder in folders],
             signature=_signature(example.schema, answer.schema),
             input_example=example.to_pandas(),
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
+            pip_requirements=[
+                *(f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS),
+                *sorted({part.requirement for part in parts if part.requirement}),
+            ],
         )
 
 
@@ -92,10 +98,21 @@ def unpack(package: Path) -> Path:
     return package / str(data)
 
 
+def _parts(workload: str, folder: Path) -> list[Found]:
+    """The workload of a model and its families; of those in installed packages only the one that the model is of."""
+    family = checkpoint.read_record(folder)["model"].get("family")
+    families = registry.families(workload).items()
+    return [registry.found("workloads", workload), *(part for name, part in families if name == family or not part.requirement)]
+
+
 @contextmanager
-def _code(workload: str) -> Iterator[list[Path]]:
-    """The packages `stillhouse` and `parts` with no more than a model of this workload needs, in a temporary folder."""
-    files = code.reach([LOADER, registry.module("workloads", workload)])
+def _code(parts: Iterable[Found]) -> Iterator[list[Path]]:
+    """The packages `stillhouse` and `parts` with no more than a model of these parts needs, in a temporary folder.
+
+    What is installed is not packed but required, with its version.
+    """
+    reached = code.reach([LOADER, *(part.module for part in parts)])
+    files = {name: file for name, file in reached.items() if name.partition(".")[0] in (code.LIBRARY, PARTS)}
     with tempfile.TemporaryDirectory() as place:
         for name, file in files.items():
             steps = name.split(".")

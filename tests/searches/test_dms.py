@@ -11,6 +11,9 @@ from stillhouse.searches import dms
 from stillhouse.training.fit import FitSettings
 from tests.searches import toy
 
+TOY = {"structure_learning_rate": 0.01}
+"""Settings for the toy problems of the family's tests."""
+
 FIT = FitSettings(epochs=20, learning_rate=0.02)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import torch
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.parts import Problem, Trial
+from stillhouse.contracts.parts import Problem, Search, Trial
+from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
 from tests.searches import toy
 
@@ -23,8 +26,15 @@ every_search = pytest.mark.parametrize("name", NAMES)
 def trials(name: str, problem: Problem[Any], seed: int = 0) -> list[Trial]:
     torch.manual_seed(seed)
     method = registry.search(name)
-    settings = method.settings.model_validate(toy.SETTINGS[name])
-    return list(method.run(problem, settings, torch.Generator().manual_seed(seed)))
+    return list(method.run(problem, settings_of(name, method), torch.Generator().manual_seed(seed)))
+
+
+def settings_of(name: str, method: Search) -> Settings:
+    """The defaults, with a training that suits the toy problems; a method's own test may say in `TOY` what else does."""
+    training = {"fit": toy.TRAINING} if "fit" in method.settings.model_fields else {}
+    found = find_spec(f"tests.searches.test_{name}")
+    own = importlib.import_module(found.name).TOY if found else {}
+    return method.settings.model_validate(training | own)
 
 
 @every_search

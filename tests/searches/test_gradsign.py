@@ -9,6 +9,9 @@ from stillhouse.searches._rank import weight_gradients
 from stillhouse.searches.gradsign import score
 from tests.searches import toy
 
+TOY = {"candidates": 5, "finalists": 3, "band": 0.1}
+"""Settings for the toy problems of the family's tests."""
+
 
 def samples(count: int) -> list[Any]:
     """Batches of one."""

@@ -12,6 +12,9 @@ from stillhouse.searches import random
 from stillhouse.training.fit import FitSettings
 from tests.searches import toy
 
+TOY = {"draws": 6, "band": 0.1}
+"""Settings for the toy problems of the family's tests."""
+
 
 def run(problem: Problem[Any], seed: int = 0, **settings: Any) -> list[Trial]:
     torch.manual_seed(seed)

@@ -10,6 +10,9 @@ from stillhouse.searches import uniform
 from stillhouse.training.fit import FitSettings
 from tests.searches import toy
 
+TOY = {"fit": None}
+"""Settings for the toy problems of the family's tests."""
+
 
 def run(problem: Problem[Any], **settings: Any) -> list[Trial]:
     return list(uniform.run(problem, uniform.UniformSettings(**settings), torch.Generator()))

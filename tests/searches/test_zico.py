@@ -11,6 +11,9 @@ from stillhouse.searches._rank import weight_gradients
 from stillhouse.searches.zico import score, steadiness
 from tests.searches import toy
 
+TOY = {"candidates": 5, "finalists": 3, "band": 0.1}
+"""Settings for the toy problems of the family's tests."""
+
 
 def naive(gradients: list[list[float]]) -> float:
     """Weight by weight: (batches, weights) -> log of the sum of mean / standard deviation of the absolute values."""

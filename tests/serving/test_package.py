@@ -90,7 +90,8 @@ def test_lists_of_structs_have_a_signature():
 
 def test_the_requirements_name_every_package_that_the_code_imports():
     asked = [name for name in registry.known("workloads") if registry.workload(name).table]
-    files = code.reach([package.LOADER, *(registry.module("workloads", name) for name in asked)]).values()
+    families = [module for name in asked for module in registry.family_modules(name).values()]
+    files = code.reach([package.LOADER, *families, *(registry.module("workloads", name) for name in asked)]).values()
     found = set()
     for file in files:
         for node in ast.walk(ast.parse(file.read_text())):

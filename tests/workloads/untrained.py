@@ -1,10 +1,9 @@
-"""A teacher of every workload as `teach` writes it, but untrained: those of params.yaml, and small ones where it has none."""
+"""A teacher of every workload as `teach` writes it, but untrained: those of params.yaml and of docs/examples."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import torch
 from pydantic import TypeAdapter
@@ -14,18 +13,9 @@ from stillhouse import registry
 from stillhouse.training import checkpoint
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"stem": "small", "width": 4, "blocks": [1, 1]}
-OTHERS: dict[str, Any] = {
-    "segment": {"raw": "data/raw/scenes.json", "model": {**SMALL, "dilated": 1, "head": 4}},
-    "detect": {
-        "raw": "data/raw/scene-boxes.json",
-        "model": {"family": "fcos", "backbone": SMALL, "pyramid": {"width": 4, "lowest": 1, "highest": 3}},
-    },
-}
-TEACHERS = YAML(typ="safe").load(ROOT / "params.yaml")["teachers"] | {
-    name: {"workload": name, "raw": block["raw"], "prepare": {}, "teach": {"model": block["model"], "data": {}}}
-    for name, block in OTHERS.items()
-}
+FILES = [ROOT / "params.yaml", *sorted(ROOT.glob("docs/examples/*.yaml"))]
+TEACHERS = {(file.stem, name): block for file in FILES for name, block in YAML(typ="safe").load(file)["teachers"].items()}
+"""The first one of a workload is taken."""
 WORKLOADS = sorted({block["workload"] for block in TEACHERS.values()})
 
 

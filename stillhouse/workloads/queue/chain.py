@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -13,7 +11,7 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Blueprint
 from stillhouse.workloads.queue.batch import QueueOutput
 from stillhouse.workloads.queue.gradients import GradientSettings, Infinity, steady_state
-from stillhouse.workloads.queue.walk import Transitions, all_others, births, deaths
+from stillhouse.workloads.queue.walk import Transitions, all_others, births
 
 LEAST = 1e-30
 """Probabilities below it are told as it, and carry no gradient."""
@@ -27,27 +25,6 @@ class ChainSettings(Settings):
     penalty: float | None = Field(None, gt=0)
     """Weight of the Frobenius norm of all rates that the prior does not expect, in units of the mean training load.
     None leaves such transitions out, or, where a family has them anyway, leaves them unpenalised."""
-
-
-class StructuredSettings(ChainSettings):
-    """Up to `jobs` jobs leave at once, at a rate for each number, times the busy servers. `servers` 1 and `jobs` 1 are M/M/1/K,
-    `servers` m is M/M/m/m+r, `jobs` d is multiple service."""
-
-    family: Literal["structured"] = "structured"
-    servers: int = Field(1, gt=0)
-    jobs: int = Field(1, gt=0)
-    reach: int | None = Field(None, gt=0)
-    """With a penalty, the other transitions over at most so many states are free as well; None takes all there are."""
-
-
-class TriangularSettings(ChainSettings):
-    """Every transition downward has a rate of its own; upward by more than one only with a penalty."""
-
-    family: Literal["triangular"] = "triangular"
-    reach: int | None = Field(None, gt=0)
-    """How far a transition may lead, in states; None takes all there are."""
-    start: float = Field(0.01, gt=0)
-    """Where the rates of jumps over more than one state begin, in units of the mean training load."""
 
 
 class Chain(nn.Module):
@@ -78,24 +55,6 @@ class Chain(nn.Module):
         load = load.double()
         others, penalty, features = self.prior(load)
         return torch.cat((load.unsqueeze(-1).expand(-1, self.states - 1), others), 1), penalty, features
-
-
-class Structured(nn.Module):
-    """One rate for each number of jobs that leave at once."""
-
-    servers: Tensor
-    jobs: Tensor
-
-    def __init__(self, settings: StructuredSettings, known: Transitions) -> None:
-        super().__init__()
-        self.logarithm = nn.Parameter(torch.zeros(settings.jobs))
-        self.register_buffer("servers", known.source.clamp(max=settings.servers).double(), persistent=False)
-        self.register_buffer("jobs", known.source - known.target - 1, persistent=False)
-
-    def forward(self, load: Tensor) -> tuple[Tensor, Tensor, dict[str, Feature]]:
-        """The same rates for every load."""
-        rates = self.logarithm.double().exp()[self.jobs] * self.servers
-        return rates.expand(len(load), -1), load.new_zeros(()), {}
 
 
 class Free(nn.Module):
@@ -130,23 +89,10 @@ def penalty(rates: Tensor, weight: float | None) -> Tensor:
     return rates.new_zeros(()) if weight is None or not rates.numel() else weight * rates.norm()
 
 
-def structured(settings: StructuredSettings, states: int) -> Chain:
-    """M/M/1/K, M/M/m/m+r or multiple service."""
-    known = deaths(states, settings.jobs)
-    return _with_others(settings, Structured(settings, known), known)
-
-
-def triangular(settings: TriangularSettings, states: int) -> Chain:
-    """Every transition downward, and with a penalty every transition upward."""
-    known = deaths(states, settings.reach or states)
-    start = torch.full((len(known.source),), settings.start).masked_fill(known.source - known.target == 1, 1.0)
-    return _with_others(settings, Free(start, None), known)
-
-
-def _with_others(settings: StructuredSettings | TriangularSettings, prior: nn.Module, known: Transitions) -> Chain:
+def with_others(settings: ChainSettings, prior: nn.Module, known: Transitions, reach: int | None) -> Chain:
     """With a penalty, all transitions that the prior does not expect are there too, and rare to begin with."""
     if settings.penalty is None:
         return Chain(settings, prior, known)
-    extra = all_others(births(known.states) + known, settings.reach)
+    extra = all_others(births(known.states) + known, reach)
     others = Free(torch.full((len(extra.source),), _RARE), settings.penalty)
     return Chain(settings, Together(prior, others), known + extra)

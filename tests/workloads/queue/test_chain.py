@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from stillhouse.workloads.queue.black_box import BlackBox, BlackBoxSettings
-from stillhouse.workloads.queue.chain import Chain, StructuredSettings, TriangularSettings, structured, triangular
+from stillhouse.workloads.queue.chain import Chain
+from stillhouse.workloads.queue.families.black_box import BlackBox, BlackBoxSettings
+from stillhouse.workloads.queue.families.structured import StructuredSettings, structured
+from stillhouse.workloads.queue.families.triangular import TriangularSettings, triangular
 from stillhouse.workloads.queue.gradients import Exact, Unrolled
 from stillhouse.workloads.queue.solve import Solver
 from stillhouse.workloads.queue.walk import Transitions

@@ -11,10 +11,10 @@ from torch import nn
 from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
 from stillhouse.space.cost import counts_of, evaluate, macs, parameters, total
 from stillhouse.training.precision import mixed
-from stillhouse.workloads.queue.black_box import BlackBox, BlackBoxSettings
-from stillhouse.workloads.queue.chain import StructuredSettings, structured
+from stillhouse.workloads.queue.families.black_box import BlackBox, BlackBoxSettings
+from stillhouse.workloads.queue.families.neural import NeuralSettings, neural
+from stillhouse.workloads.queue.families.structured import StructuredSettings, structured
 from stillhouse.workloads.queue.gradients import Exact, Infinity
-from stillhouse.workloads.queue.neural import NeuralSettings, neural
 
 SETTINGS = NeuralSettings(width=6, hidden=5, depth=3, reach=3, gradient=Exact(), penalty=1.0)
 LOADS = torch.tensor([0.7, 1.0, 2.5], dtype=torch.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -60,7 +60,7 @@ class Network(nn.Module):
     def forward(self, batch: Batch) -> Output:
         """Values (nodes, outputs) in units of the target, or logits (windows, classes)."""
         anchor = self._anchor(batch)
-        states = self.body(batch, batch.history if anchor is None else _framed(batch.history, anchor))
+        states = self.body(batch, batch.history if anchor is None else _with_anchor(batch.history, anchor))
         state = next(reversed(states.values()))
         if self.classes:
             state = _window_mean(state, batch)
@@ -78,7 +78,16 @@ class Network(nn.Module):
         return batch.last if self.settings.anchor == "last" else batch.history[..., : self.outputs].mean(1)
 
 
-def _framed(history: Tensor, anchor: Tensor) -> Tensor:
+def framed(body: Callable[[Any, Blueprint, int], Body]) -> Callable[[Any, Mapping[str, int], Architecture | None], Network]:
+    """Builds the network of a family from its body alone, for windows of the sizes that `load` gives."""
+
+    def build(settings: FamilySettings, sizes: Mapping[str, int], architecture: Architecture | None) -> Network:
+        return Network(settings, sizes, lambda blueprint, channels: body(settings, blueprint, channels), architecture)
+
+    return build
+
+
+def _with_anchor(history: Tensor, anchor: Tensor) -> Tensor:
     """(nodes, steps, channels + outputs): the first channels, which are the targets', less the anchor, and the anchor itself."""
     outputs, level = anchor.shape[1], anchor[:, None].expand(-1, history.shape[1], -1)
     return torch.cat((history[..., :outputs] - level, history[..., outputs:], level), -1)

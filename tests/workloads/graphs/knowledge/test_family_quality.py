@@ -12,7 +12,7 @@ from stillhouse.contracts.data import Metrics
 from stillhouse.training.fit import FitSettings, fit
 from stillhouse.training.score import score
 from stillhouse.workloads.graphs.knowledge import WORKLOAD
-from stillhouse.workloads.graphs.knowledge.isdea import Isdea, IsdeaSettings
+from stillhouse.workloads.graphs.knowledge.families.isdea import Isdea, IsdeaSettings
 from stillhouse.workloads.graphs.knowledge.prepare import PrepareSettings
 from stillhouse.workloads.graphs.knowledge.sample import DataSettings
 

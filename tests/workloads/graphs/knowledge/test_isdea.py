@@ -12,8 +12,8 @@ from benchmarks.isdea_literal import literal_scores
 from stillhouse.contracts.output import Output
 from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
 from stillhouse.space.cost import counts_of, evaluate, macs, parameters, total
+from stillhouse.workloads.graphs.knowledge.families.isdea import Isdea, IsdeaSettings
 from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph, asked_pairs
-from stillhouse.workloads.graphs.knowledge.isdea import Isdea, IsdeaSettings
 from stillhouse.workloads.graphs.knowledge.rows import rows_of
 from tests.workloads.graphs.knowledge.graphs import graph_of, random_graph, randomised, scores, self_triples, some_triples, worst_difference
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from stillhouse.contracts.output import Output
 from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
 from stillhouse.space.cost import counts_of, evaluate, macs, parameters, total
+from stillhouse.workloads.graphs.knowledge.families.isdea_marked import IsdeaMarked, IsdeaMarkedSettings
 from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph
-from stillhouse.workloads.graphs.knowledge.isdea_marked import IsdeaMarked, IsdeaMarkedSettings
 from stillhouse.workloads.graphs.knowledge.marked_index import hops, index_of
 from stillhouse.workloads.graphs.knowledge.marked_region import Conditions, Region
 

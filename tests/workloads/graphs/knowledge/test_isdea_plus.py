@@ -13,9 +13,9 @@ from stillhouse.contracts.output import Output
 from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
 from stillhouse.space.cost import counts_of, evaluate, macs, parameters, total
 from stillhouse.workloads.graphs.knowledge.distances import distances
+from stillhouse.workloads.graphs.knowledge.families.isdea import Isdea, IsdeaSettings
+from stillhouse.workloads.graphs.knowledge.families.isdea_plus import Branch, IsdeaPlus, IsdeaPlusSettings
 from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph, asked_pairs, hide_pairs
-from stillhouse.workloads.graphs.knowledge.isdea import Isdea, IsdeaSettings
-from stillhouse.workloads.graphs.knowledge.isdea_plus import Branch, IsdeaPlus, IsdeaPlusSettings
 from tests.workloads.graphs.knowledge.graphs import (
     graph_of,
     random_graph,

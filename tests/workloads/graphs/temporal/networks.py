@@ -14,9 +14,9 @@ from stillhouse.space.blueprint import Architecture
 from stillhouse.workloads.graphs.temporal import WORKLOAD
 from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.convolution import Gine
+from stillhouse.workloads.graphs.temporal.families.time_then_graph import TimeThenGraph, TimeThenGraphSettings
 from stillhouse.workloads.graphs.temporal.network import ACTIVATIONS, FamilySettings, Network
 from stillhouse.workloads.graphs.temporal.sequence import Attention, Encoder, Recurrent, Series
-from stillhouse.workloads.graphs.temporal.time_then_graph import TimeThenGraph, TimeThenGraphSettings
 from tests.workloads.graphs.temporal.graphs import random_batch
 from tests.workloads.graphs.temporal.peers import gru_weights, naive_gru
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from stillhouse.space.blueprint import Blueprint
 from stillhouse.workloads.graphs.temporal.batch import Batch
-from stillhouse.workloads.graphs.temporal.dcrnn import Dcrnn, DcrnnSettings
 from stillhouse.workloads.graphs.temporal.evolvegcn import EvolveGcn, EvolveGcnSettings
-from stillhouse.workloads.graphs.temporal.gcrn import Gcrn, GcrnSettings
-from stillhouse.workloads.graphs.temporal.graph_then_time import GraphThenTime, GraphThenTimeSettings
+from stillhouse.workloads.graphs.temporal.families.dcrnn import Dcrnn, DcrnnSettings
+from stillhouse.workloads.graphs.temporal.families.gcrn import Gcrn, GcrnSettings
+from stillhouse.workloads.graphs.temporal.families.graph_then_time import GraphThenTime, GraphThenTimeSettings
 from stillhouse.workloads.graphs.temporal.network import Body, FamilySettings
 
 CHANNELS = 3

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stillhouse.space.cost import macs, total
 from stillhouse.workloads.graphs.temporal.batch import Batch
-from stillhouse.workloads.graphs.temporal.dcrnn import Dcrnn, DcrnnSettings
+from stillhouse.workloads.graphs.temporal.families.dcrnn import Dcrnn, DcrnnSettings
 from tests.workloads.graphs.temporal.graphs import dense, random_batch
 from tests.workloads.graphs.temporal.peers import CHANNELS, body_of, difference, read_out
 

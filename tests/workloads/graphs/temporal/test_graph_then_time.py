@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stillhouse.space.cost import macs, total
 from stillhouse.workloads.graphs.temporal.batch import Batch
-from stillhouse.workloads.graphs.temporal.graph_then_time import GraphThenTime, GraphThenTimeSettings
+from stillhouse.workloads.graphs.temporal.families.graph_then_time import GraphThenTime, GraphThenTimeSettings
 from stillhouse.workloads.graphs.temporal.network import ACTIVATIONS
 from tests.workloads.graphs.temporal.graphs import dense, random_batch
 from tests.workloads.graphs.temporal.peers import CHANNELS, body_of, difference, gru_weights, naive_gru, naive_neighbourhood, read_out

@@ -13,8 +13,8 @@ from torch.nn.functional import softplus
 from stillhouse.contracts.errors import UserError
 from stillhouse.space.cost import macs, total
 from stillhouse.workloads.graphs.temporal.batch import Batch
+from stillhouse.workloads.graphs.temporal.families.time_then_graph import TimeThenGraph, TimeThenGraphSettings
 from stillhouse.workloads.graphs.temporal.network import Network
-from stillhouse.workloads.graphs.temporal.time_then_graph import TimeThenGraph, TimeThenGraphSettings
 from tests.workloads.graphs.temporal.graphs import as_dynamic, joined, permuted, random_batch, shuffled
 from tests.workloads.graphs.temporal.networks import (
     CHANNELS,

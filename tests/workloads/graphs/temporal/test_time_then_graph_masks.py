@@ -11,7 +11,7 @@ from torch import Tensor
 from stillhouse.space.blueprint import Architecture, extract, full, groups_of, hard_masks, masked
 from stillhouse.space.cost import counts_of, evaluate, macs, parameters, total
 from stillhouse.workloads.graphs.temporal.batch import Batch
-from stillhouse.workloads.graphs.temporal.time_then_graph import TimeThenGraphSettings
+from stillhouse.workloads.graphs.temporal.families.time_then_graph import TimeThenGraphSettings
 from tests.space.cutting import random_architecture
 from tests.workloads.graphs.temporal.networks import CONVOLUTIONS, JOINS, KINDS, SOME, network_of, settings_of, sizes_of, some_batch
 from tests.workloads.graphs.temporal.peers import difference

@@ -21,8 +21,8 @@ from stillhouse.stages.prepare import prepare
 from stillhouse.stages.search import search
 from stillhouse.stages.teach import teach
 from stillhouse.workloads.pictures.classify import WORKLOAD
+from stillhouse.workloads.pictures.classify.families.transformer import TOKENS
 from stillhouse.workloads.pictures.classify.sample import Batch
-from stillhouse.workloads.pictures.classify.transformer import TOKENS
 from tests.space.cutting import random_architecture
 from tests.workloads.pictures.classify.families import FAMILIES, SIZES, builder
 from tests.workloads.pictures.classify.raws import DIGITS
@@ -190,7 +190,7 @@ def test_a_transformer_names_its_states_even_where_layers_are_missing() -> None:
 
 def test_wrong_settings_are_refused() -> None:
     build = TypeAdapter(WORKLOAD.model_settings).validate_python
-    with pytest.raises(ValidationError, match="'resnet', 'mobilenet', 'transformer'"):
+    with pytest.raises(ValidationError, match="'mobilenet', 'resnet', 'transformer'"):
         build({"family": "lstm"})
     with pytest.raises(ValidationError, match="width should be a multiple of heads: got 10 and 3"):
         build({"family": "transformer", "width": 10, "heads": 3})

@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from stillhouse.workloads.pictures.detect.answer import Answer
 from stillhouse.workloads.pictures.detect.boxes import generalised_overlap
 from stillhouse.workloads.pictures.detect.cells import Cells, cells_of
-from stillhouse.workloads.pictures.detect.fcos import Pointed, PointShape, assign, centreness
+from stillhouse.workloads.pictures.detect.families.fcos import Pointed, PointShape, assign, centreness
 from stillhouse.workloads.pictures.detect.focal import focal
 from tests.workloads.pictures.detect.test_boxes import random_boxes
 

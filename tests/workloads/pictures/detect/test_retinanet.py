@@ -14,8 +14,8 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.workloads.pictures.detect.answer import Answer
 from stillhouse.workloads.pictures.detect.boxes import from_offsets, generalised_overlap, offsets, overlap
 from stillhouse.workloads.pictures.detect.cells import cells_of
+from stillhouse.workloads.pictures.detect.families.retinanet import BACKGROUND, NEITHER, Anchored, AnchorShape, match
 from stillhouse.workloads.pictures.detect.focal import focal
-from stillhouse.workloads.pictures.detect.retinanet import BACKGROUND, NEITHER, Anchored, AnchorShape, match
 from tests.workloads.pictures.detect.families import FAMILIES, builder
 from tests.workloads.pictures.detect.test_boxes import random_boxes
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from stillhouse.contracts.families import Family
 from stillhouse.contracts.output import IMAGE, Feature, Output
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, fixed
 from stillhouse.workloads.pictures._shared.convolution import convolution, image_norm
@@ -91,3 +92,6 @@ class PSPNet(nn.Module):
 def resized(value: Tensor, like: Tensor) -> Tensor:
     """Bilinearly to the height and width of `like`, corners not aligned."""
     return interpolate(value, size=like.shape[2:], mode="bilinear", align_corners=False)
+
+
+FAMILY = Family(PSPNetSettings, PSPNet)

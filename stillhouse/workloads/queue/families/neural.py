@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -9,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from stillhouse.contracts.families import Family
 from stillhouse.contracts.output import Feature, Layout
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, fixed
 from stillhouse.workloads.queue.chain import Chain, ChainSettings, penalty
@@ -112,3 +114,11 @@ def neural(settings: NeuralSettings, states: int, architecture: Architecture | N
     """The full network, or the static one of an architecture."""
     blueprint, permitted = Blueprint(architecture), deaths(states, settings.reach)
     return Chain(settings, Rates(settings, permitted, blueprint), permitted, blueprint)
+
+
+def build(settings: NeuralSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> Chain:
+    """The chain of as many states as the data have."""
+    return neural(settings, sizes["states"], architecture)
+
+
+FAMILY = Family(NeuralSettings, build)

@@ -18,6 +18,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from stillhouse.contracts.families import Family
 from stillhouse.contracts.output import NODES, Feature, Output
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, declare, fixed
@@ -162,3 +163,6 @@ def _sums_by_relation(graph: Graph, weights: Tensor, kinds: Tensor) -> Tensor:
     among = kinds[column] == relation
     cells = weights.new_zeros(graph.nodes * len(kinds))
     return cells.index_add(0, (target * len(kinds) + column)[among], weights[among]).view(graph.nodes, len(kinds))
+
+
+FAMILY = Family(IsdeaPlusSettings, lambda settings, sizes, architecture: IsdeaPlus(settings, architecture))

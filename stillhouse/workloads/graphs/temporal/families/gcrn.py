@@ -18,10 +18,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Blueprint, fixed
 from stillhouse.workloads.graphs.temporal.adjacency import Adjacency, Aggregate, Edges, inverse
 from stillhouse.workloads.graphs.temporal.batch import Batch
-from stillhouse.workloads.graphs.temporal.network import Body, FamilySettings
+from stillhouse.workloads.graphs.temporal.network import Body, FamilySettings, framed
 from stillhouse.workloads.graphs.temporal.recurrent import Onto
 
 
@@ -78,3 +79,6 @@ def scaled_laplacian(batch: Batch) -> Adjacency:
     edges = Edges.of(batch).without_loops()
     outgoing, incoming = (inverse(edges.degree(end)).sqrt() for end in (edges.source, edges.target))
     return Adjacency(replace(edges, weight=-edges.weight * outgoing[edges.source] * incoming[edges.target]))
+
+
+FAMILY = Family(GcrnSettings, framed(Gcrn))

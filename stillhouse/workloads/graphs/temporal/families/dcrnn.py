@@ -15,10 +15,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Blueprint, fixed
 from stillhouse.workloads.graphs.temporal.adjacency import Adjacency, Aggregate, Edges, inverse
 from stillhouse.workloads.graphs.temporal.batch import Batch
-from stillhouse.workloads.graphs.temporal.network import Body, FamilySettings
+from stillhouse.workloads.graphs.temporal.network import Body, FamilySettings, framed
 from stillhouse.workloads.graphs.temporal.recurrent import Onto
 
 
@@ -74,3 +75,6 @@ def both_directions(batch: Batch) -> Adjacency:
     source = torch.cat((edges.target, edges.source)) + step + shift
     target = torch.cat((edges.source, edges.target)) + step + shift
     return Adjacency(Edges(source, target, weight, 2 * edges.nodes, tuple(2 * bound for bound in edges.bounds)))
+
+
+FAMILY = Family(DcrnnSettings, framed(Dcrnn))

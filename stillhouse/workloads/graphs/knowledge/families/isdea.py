@@ -19,6 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stillhouse.contracts.families import Family
 from stillhouse.contracts.output import NODES, Feature, Output
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, declare, fixed
@@ -216,3 +217,6 @@ class Isdea(nn.Module):
         total = self.totals[1](state, level.gather, share)
         own, other = self.mixes[1](state[level.find_codes(asked)], total[asked // level.relations], level.relations)
         return own + other
+
+
+FAMILY = Family(IsdeaSettings, lambda settings, sizes, architecture: Isdea(settings, architecture))

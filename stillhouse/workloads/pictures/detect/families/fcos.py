@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from stillhouse.contracts.families import Family
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint
 from stillhouse.workloads.pictures.detect.answer import Answer, at, class_loss, precise
@@ -137,3 +138,6 @@ def fcos(settings: FcosSettings, sizes: Mapping[str, int], architecture: Archite
         return FcosHead(blueprint, inside, strides, shape=settings.head, classes=sizes["classes"], rule=rule)
 
     return Detector(Blueprint(architecture), settings, sizes, head)
+
+
+FAMILY = Family(FcosSettings, fcos)

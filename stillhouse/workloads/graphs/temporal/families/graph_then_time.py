@@ -14,10 +14,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Blueprint, fixed
 from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.graph_convolution import GraphSum, Neighbourhood
-from stillhouse.workloads.graphs.temporal.network import ACTIVATIONS, Body, FamilySettings
+from stillhouse.workloads.graphs.temporal.network import ACTIVATIONS, Body, FamilySettings, framed
 from stillhouse.workloads.graphs.temporal.recurrent import gru
 
 
@@ -62,3 +63,6 @@ class GraphThenTime(Body):
             state = self.activate(layer(state, around))
         _, last = self.sequence(state)
         return {"graph": state[-1], "sequence": last[0]}
+
+
+FAMILY = Family(GraphThenTimeSettings, framed(GraphThenTime))

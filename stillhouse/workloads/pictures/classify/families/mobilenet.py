@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
+from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture, Blueprint, fixed
 from stillhouse.workloads.pictures._shared.convolution import convolution, image_norm
 from stillhouse.workloads.pictures._shared.mobilenet import MobileNet, MobileNetShape
@@ -28,3 +29,6 @@ def mobilenet(settings: MobileNetSettings, sizes: Mapping[str, int], architectur
     last, axis = next(reversed(backbone.channels.values())), blueprint.width("head", settings.head)
     head = nn.Sequential(blueprint.gate(last, 1), convolution(last, axis), image_norm(axis), backbone.activation())
     return Convolutional(blueprint, backbone, head, axis, sizes["classes"])
+
+
+FAMILY = Family(MobileNetSettings, mobilenet)

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
+from stillhouse.contracts.families import Family
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint
 from stillhouse.workloads.pictures.detect.answer import Answer, at, class_loss, precise
@@ -130,3 +131,6 @@ def retinanet(settings: RetinaNetSettings, sizes: Mapping[str, int], architectur
         return RetinaHead(blueprint, inside, strides, shape=settings.head, classes=sizes["classes"], rule=rule)
 
     return Detector(Blueprint(architecture), settings, sizes, head)
+
+
+FAMILY = Family(RetinaNetSettings, retinanet)

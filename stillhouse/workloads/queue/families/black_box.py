@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
+from stillhouse.contracts.families import Family
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Blueprint, fixed
 from stillhouse.workloads.queue.batch import QueueOutput
@@ -38,3 +40,11 @@ class BlackBox(nn.Module):
         for index, (gate, layer) in enumerate(zip(self.gates, self.layers, strict=True)):
             value = layer(gate(torch.tanh(value) if index else value))
         return QueueOutput(log_softmax(value.double(), -1), "classes")
+
+
+def build(settings: BlackBoxSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> BlackBox:
+    """For as many states as the data have."""
+    return BlackBox(settings, sizes["states"], architecture)
+
+
+FAMILY = Family(BlackBoxSettings, build)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import nn
 
+from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture, Blueprint, fixed
 from stillhouse.workloads.pictures._shared.resnet import ResNet, ResNetShape
 from stillhouse.workloads.pictures.classify.convolutional import Convolutional
@@ -23,3 +24,6 @@ def resnet(settings: ResNetSettings, sizes: Mapping[str, int], architecture: Arc
     blueprint = Blueprint(architecture)
     backbone = ResNet(blueprint, settings, fixed(sizes["channels"]))
     return Convolutional(blueprint, backbone, nn.Identity(), next(reversed(backbone.channels.values())), sizes["classes"])
+
+
+FAMILY = Family(ResNetSettings, resnet)

@@ -27,6 +27,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from stillhouse.contracts.families import Family
 from stillhouse.contracts.output import NODES, Feature, Output
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, declare, fixed
@@ -225,3 +226,6 @@ class IsdeaMarked(nn.Module):
         for layer in self.layers.values():
             state = layer(state, region, vectors, label)
         return state.index_select(0, region.candidate)
+
+
+FAMILY = Family(IsdeaMarkedSettings, lambda settings, sizes, architecture: IsdeaMarked(settings, architecture))

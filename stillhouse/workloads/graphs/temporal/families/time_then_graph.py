@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.space.blueprint import Axis, Blueprint, fixed
+from stillhouse.contracts.families import Family
+from stillhouse.space.blueprint import Architecture, Axis, Blueprint, fixed
 from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.convolution import Gine, Weighted, normalised
-from stillhouse.workloads.graphs.temporal.network import ACTIVATIONS, Body, FamilySettings
+from stillhouse.workloads.graphs.temporal.network import ACTIVATIONS, Body, FamilySettings, Network
 from stillhouse.workloads.graphs.temporal.sequence import ENCODERS
 
 
@@ -122,3 +123,11 @@ class TimeThenGraph(Body):
         if self.settings.convolution == "gcn":
             return softplus(self.weigh(state)).squeeze(-1)
         return state.sum(-1) / self.settings.width
+
+
+def build(settings: TimeThenGraphSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> Network:
+    """The network for windows of the sizes that `load` gives."""
+    return Network(settings, sizes, lambda blueprint, channels: TimeThenGraph(settings, sizes, blueprint, channels), architecture)
+
+
+FAMILY = Family(TimeThenGraphSettings, build)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.families import Family
 from stillhouse.contracts.output import Feature, Layout, Output
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, declare, fixed
@@ -109,3 +110,6 @@ def _check(settings: TransformerSettings, sizes: Mapping[str, int]) -> None:
     if sizes["height"] % settings.patch or sizes["width"] % settings.patch:
         wanted = f"wanted pictures whose sides are multiples of the patch of {settings.patch} pixels"
         raise UserError(f"{wanted} - got {sizes['height']} by {sizes['width']}")
+
+
+FAMILY = Family(TransformerSettings, Transformer)

@@ -1,0 +1,1 @@
+"""One model family a file, each a FAMILY at its foot."""

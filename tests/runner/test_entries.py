@@ -1,0 +1,38 @@
+"""Which modules a stage is made of: of a workload's model families those that its blocks can lead to, and no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stillhouse.runner.entries import Entries
+
+FAMILIES = "stillhouse.workloads.pictures.classify.families."
+
+
+def families(verb: str, name: str, teach: Any, search: Any = None) -> set[str]:
+    """Those among the roots of a stage."""
+    student = {"teacher": "big", "workload": "classify", "search": {"method": "uniform", **({"model": search} if search else {})}}
+    teacher = {"workload": "classify", "teach": {"model": teach}}
+    roots = Entries({"teachers": {"big": teacher}, "students": {"small": student}}).roots(verb, name)
+    return {root.removeprefix(FAMILIES) for root in roots if ".families." in root}
+
+
+@pytest.mark.parametrize(("verb", "name"), [("teach", "big"), ("search", "small"), ("distill", "small"), ("evaluate", "small")])
+def test_the_family_that_is_named_and_no_other(verb: str, name: str):
+    assert families(verb, name, {"family": "resnet"}) == {"resnet"}
+
+
+def test_data_are_prepared_without_a_model():
+    assert families("prepare", "big", {"family": "resnet"}) == set()
+
+
+def test_a_student_may_be_of_another_family_than_its_teacher():
+    assert families("distill", "small", {"family": "resnet"}, {"family": "mobilenet"}) == {"resnet", "mobilenet"}
+    assert families("teach", "big", {"family": "resnet"}, {"family": "mobilenet"}) == {"resnet"}
+
+
+def test_where_none_is_named_it_may_be_any():
+    assert families("teach", "big", {}) == {"resnet", "mobilenet", "transformer"}
+    assert families("teach", "big", None) == {"resnet", "mobilenet", "transformer"}

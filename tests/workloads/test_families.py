@@ -1,0 +1,82 @@
+"""What every model family owes its workload, the project's own and installed ones included."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+
+from stillhouse import registry
+from stillhouse.contracts.errors import UserError
+from stillhouse.space import cost
+from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
+from tests.space.cutting import random_architecture
+from tests.workloads.untrained import TEACHERS, WORKLOADS, teacher
+
+FAMILIES = [(workload, family) for workload in WORKLOADS for family in registry.family_modules(workload)]
+every_family = pytest.mark.parametrize(("workload", "family"), FAMILIES, ids=["-".join(pair) for pair in FAMILIES])
+
+
+@cache
+def made(workload: str) -> SimpleNamespace:
+    """The workload on the data of its first teacher, with one batch."""
+    found = teacher(workload, Path(mkdtemp()))
+    data = found.workload.load(found.data, found.prepared)
+    batch = next(iter(data.valid.draw(torch.Generator().manual_seed(0))))
+    return SimpleNamespace(part=found.workload, sizes=data.sizes, batch=batch)
+
+
+def network(workload: str, family: str, architecture: Architecture | None = None) -> nn.Module:
+    """With the settings of a teacher of this family, or else with its defaults."""
+    blocks = [block["teach"]["model"] for block in TEACHERS.values() if block["workload"] == workload]
+    chosen: dict[str, Any] = next((block for block in blocks if block.get("family") == family), {"family": family})
+    here = made(workload)
+    settings = TypeAdapter(here.part.model_settings).validate_python(chosen)
+    torch.manual_seed(0)
+    try:
+        model: nn.Module = here.part.model(settings, here.sizes, architecture).eval()
+    except UserError as refused:
+        pytest.skip(f"its defaults are not for these data: {refused}")
+    return model
+
+
+def answer(workload: str, model: nn.Module) -> Tensor:
+    here = made(workload)
+    with torch.no_grad():
+        prediction: Tensor = here.part.apply(model, here.batch).prediction.double()
+    return prediction
+
+
+def test_every_workload_of_the_library_has_a_teacher_to_try_its_families_on() -> None:
+    ours = {name for name, found in registry.known("workloads").items() if found.module.startswith("stillhouse.")}
+    assert {registry.module("workloads", name) for name in WORKLOADS} == {registry.module("workloads", name) for name in ours}
+
+
+@every_family
+def test_the_same_settings_and_seed_are_the_same_network(workload: str, family: str) -> None:
+    first, second = (network(workload, family) for _ in range(2))
+    assert first.state_dict().keys() == second.state_dict().keys()
+    assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
+
+
+@every_family
+def test_what_is_cut_out_answers_and_costs_what_is_masked(workload: str, family: str) -> None:
+    """In single precision and with the weights of the beginning; a family's own tests hold it to 1e-10."""
+    model = network(workload, family)
+    groups, rng = groups_of(model), torch.Generator().manual_seed(0)
+    architecture = random_architecture(groups, rng)
+    static = network(workload, family, architecture)
+    static.load_state_dict(extract(model, architecture))
+    with masked(model, hard_masks(groups, architecture, torch.ones(1))):
+        wanted = answer(workload, model)
+    assert wanted.isfinite().all()
+    torch.testing.assert_close(answer(workload, static), wanted, rtol=1e-3, atol=1e-4)
+    counted = cost.evaluate(cost.parameters(model), cost.counts_of(groups, architecture))
+    assert float(counted) == sum(value.numel() for value in static.parameters())
