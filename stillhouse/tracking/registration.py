@@ -49,7 +49,7 @@ def forget(client: MlflowClient, record: RunRecord, run: str) -> None:
     name = record.stage.partition("@")[2]
     for version in client.search_model_versions(f"name = '{name}'"):
         if version.tags.get("gate.run") == run:
-            _dethrone(client, version)
+            _withdraw_champion(client, version)
         if version.tags.get("registered.by") == run:
             client.delete_model_version(name, version.version)
 
@@ -168,7 +168,7 @@ def _champion(client: MlflowClient, name: str) -> Champion | None:
     return Champion(str(aliases[CHAMPION]), tags.get("test.metric", ""), float(quality) if quality else None, tags.get("test.data", ""))
 
 
-def _dethrone(client: MlflowClient, version: ModelVersion) -> None:
+def _withdraw_champion(client: MlflowClient, version: ModelVersion) -> None:
     """Forgets what an evaluation said of a version, and gives the alias back if it had taken it."""
     before = version.tags.get("gate.before")
     if before is not None and str(client.get_registered_model(version.name).aliases.get(CHAMPION)) == str(version.version):

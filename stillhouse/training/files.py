@@ -56,7 +56,7 @@ def table(columns: Mapping[str, Any]) -> pa.Table:
 def read_parquet(path: Path) -> dict[str, Tensor | list[Any]]:
     """Columns by name, in the order of the file: numbers as tensors (lists of numbers as matrices), all else as lists."""
     table = parquet.read_table(path)
-    return {name: _plain(table.column(name).combine_chunks()) for name in table.column_names}
+    return {name: _tensor_or_list(table.column(name).combine_chunks()) for name in table.column_names}
 
 
 def _arrow(column: Any) -> pa.Array:
@@ -66,7 +66,7 @@ def _arrow(column: Any) -> pa.Array:
     return pa.array(values)
 
 
-def _plain(array: pa.Array) -> Tensor | list[Any]:
+def _tensor_or_list(array: pa.Array) -> Tensor | list[Any]:
     kind = array.type
     if pa.types.is_fixed_size_list(kind) and _is_number(kind.value_type):
         return torch.from_numpy(array.flatten().to_numpy().copy()).reshape(len(array), kind.list_size)

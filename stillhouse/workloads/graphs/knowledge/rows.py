@@ -53,7 +53,7 @@ class Level:
         """Number of touched pairs."""
         return len(self.codes)
 
-    def find(self, node: Tensor, relation: Tensor) -> Tensor:
+    def row_of(self, node: Tensor, relation: Tensor) -> Tensor:
         """The row of each (node, relation)."""
         code = node * self.relations + relation
         if not self.touched:
@@ -61,9 +61,9 @@ class Level:
         place = torch.searchsorted(self.codes, code).clamp(max=self.touched - 1)
         return torch.where(self.codes[place] == code, place, self.touched + node)
 
-    def find_codes(self, codes: Tensor) -> Tensor:
+    def row_of_code(self, codes: Tensor) -> Tensor:
         """The row of each code."""
-        return self.find(codes // self.relations, codes % self.relations)
+        return self.row_of(codes // self.relations, codes % self.relations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,19 +157,19 @@ def _step(before: Level, edges: _Edges, joined: Joined) -> Step:
     reached, touched, pair = joined.from_touched(before)
     direct, direct_of_edge = torch.unique(edges.code, return_inverse=True)
     after = Level.of(torch.unique(torch.cat((reached, before.codes, direct))), before.nodes, before.relations)
-    lifted = torch.cat((before.find_codes(after.codes), before.touched + torch.arange(before.nodes, device=pair.device)))
+    lifted = torch.cat((before.row_of_code(after.codes), before.touched + torch.arange(before.nodes, device=pair.device)))
     row, old, new = torch.arange(len(lifted), device=pair.device), len(before.node), len(direct)
-    direct_row, triple = after.find_codes(direct), torch.arange(len(edges.code), device=pair.device) % (len(edges.code) // 2)
+    direct_row, triple = after.row_of_code(direct), torch.arange(len(edges.code), device=pair.device) % (len(edges.code) // 2)
     placed = lifted.index_copy(0, direct_row, old + torch.arange(new, device=pair.device))
     return Step(
         before=before,
         after=after,
         lift=Sums.of(row, lifted, (len(row), old)),
         lift_direct=Sums.of(torch.arange(new, device=pair.device), lifted[direct_row], (new, old)),
-        own=Sums.of(direct_of_edge, before.find(edges.source, edges.relation), (new, old), triple),
+        own=Sums.of(direct_of_edge, before.row_of(edges.source, edges.relation), (new, old), triple),
         own_nodes=Sums.of(direct_of_edge, edges.source, (new, before.nodes), triple),
         place=Sums.of(row, placed, (len(row), old + new)),
-        other=_other(before, after, (after.find_codes(reached), touched, pair), direct_row),
+        other=_other(before, after, (after.row_of_code(reached), touched, pair), direct_row),
     )
 
 
@@ -178,7 +178,7 @@ def _other(before: Level, after: Level, reached: tuple[Tensor, Tensor, Tensor], 
     row, touched = torch.arange(len(after.node), device=direct.device), torch.arange(before.touched, device=direct.device)
     parts = (  # row, column within its table, width of the table, label
         (row, after.node, before.nodes, torch.zeros_like(row)),
-        (after.find_codes(before.codes), touched, before.touched, torch.zeros_like(touched)),
+        (after.row_of_code(before.codes), touched, before.touched, torch.zeros_like(touched)),
         (*reached[:2], before.touched, reached[2] + 1),
         (direct, torch.arange(len(direct), device=direct.device), len(direct), torch.zeros_like(direct)),
     )

@@ -30,8 +30,8 @@ def model(settings: ModelSettings, sizes: Mapping[str, int], architecture: Archi
 
 def apply(network: nn.Module, batch: Batch) -> Output:
     """The network sees normalised pixels."""
-    answer: Output = network(batch.pixels())
-    return answer
+    output: Output = network(batch.pixels())
+    return output
 
 
 WORKLOAD = Workload(
