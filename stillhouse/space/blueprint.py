@@ -55,7 +55,7 @@ class Architecture:
         return {name: len(indices) for name, indices in self.kept.items()}
 
     def to_json(self) -> str:
-        """One group a line, sorted by name."""
+        """One group per line, sorted by name."""
         return json.dumps({name: list(self.kept[name]) for name in sorted(self.kept)}, indent=1)
 
     @staticmethod
@@ -239,7 +239,7 @@ def groups_of(model: nn.Module) -> tuple[Group, ...]:
 
 @contextmanager
 def masked(model: nn.Module, masks: Mapping[str, Tensor]) -> Iterator[nn.Module]:
-    """Runs the network under masks (group name -> vector in [0, 1], one entry an element) for the time of the block."""
+    """Runs the network under masks (group name -> vector in [0, 1], one entry per element) for the time of the block."""
     current = blueprint_of(model).masks
     current.update(masks)
     try:

@@ -1,9 +1,9 @@
 """Which of the N x 2R states (node i as seen by relation k) must be computed, and the sparse sums between them.
 
 All states start equal, so after t layers the state of (i, k) can differ from that of (i, k') only if an edge of k or of
-k' ends within t - 1 hops of i. The pairs with such an edge are *touched* and get a row each; one further row a node, its
+k' ends within t - 1 hops of i. The pairs with such an edge are *touched* and get a row each; one further row per node, its
 *rest* row, stands for all relations that have none. That is exact, and for 288 relations it leaves 1, 6 and 18 % of the
-states after layers 1, 2 and 3 (DB2WD). Rows hold for every subgraph too, so they are built once a graph; a batch that
+states after layers 1, 2 and 3 (DB2WD). Rows hold for every subgraph too, so they are built once per graph; a batch that
 hides edges only changes the weights of the sums.
 """
 
@@ -39,7 +39,7 @@ class Level:
 
     @staticmethod
     def of(codes: Tensor, nodes: int, relations: int) -> Level:
-        """Of sorted codes, over 2R `relations`."""
+        """The rows for sorted codes, over 2R `relations`."""
         touched, every = codes // relations, torch.arange(nodes, device=codes.device)
         node, row = torch.cat((touched, every)), torch.arange(len(codes) + nodes, device=codes.device)
         rest = relations - torch.bincount(touched, minlength=nodes)

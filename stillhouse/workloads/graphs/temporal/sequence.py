@@ -18,7 +18,7 @@ class Encoder(nn.Module):
     """What all of them have."""
 
     axis: Axis
-    """Of the states that come out."""
+    """The axis of the states that come out."""
 
 
 class Recurrent(Encoder):

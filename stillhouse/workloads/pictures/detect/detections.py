@@ -11,7 +11,7 @@ from stillhouse.workloads.pictures.detect.boxes import overlap
 from stillhouse.workloads.pictures.detect.output import DetectorOutput
 
 LEAST = 0.05
-"""Of a score that is looked at."""
+"""The least score that is looked at."""
 CANDIDATES = 400
 """Pairs of place and class that are compared with each other, the highest scores of a picture."""
 SAME = 0.5
@@ -33,7 +33,7 @@ class Detections:
 
 
 def detections(output: DetectorOutput) -> Detections:
-    """At most MOST objects a picture, cut at the picture's edges."""
+    """At most MOST objects per picture, cut at the picture's edges."""
     score = output.interpretation.score(output)
     classes = score.shape[2]
     best, place = score.flatten(1).topk(min(CANDIDATES, score[0].numel()))

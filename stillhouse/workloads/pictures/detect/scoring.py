@@ -37,7 +37,7 @@ def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
     """`map` is the mean over classes and over overlaps of 0.5, 0.55, ..., 0.95 of average precision, `map_50` that at 0.5 alone.
 
     `ap_<class>` is a class's own mean over overlaps; a class without a box in the split has none and does not count. At most 100
-    objects a picture; a box around a crowd is neither right nor wrong.
+    objects per picture; a box around a crowd is neither right nor wrong.
     """
     names: tuple[str, ...] = ()
     truth: list[Entry] = []
