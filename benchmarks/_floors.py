@@ -13,7 +13,7 @@ from stillhouse.workloads.graphs.temporal import WORKLOAD
 from stillhouse.workloads.graphs.temporal.batch import Batch
 
 PENALTIES = (0.0, 1e-2, 1e-1, 1.0, 10.0, 100.0)
-Rule = Callable[[Batch], Tensor]
+Predictor = Callable[[Batch], Tensor]
 
 
 def last_value(data: Data[Batch]) -> Metrics:
@@ -49,7 +49,7 @@ def linear(data: Data[Batch]) -> Metrics:
     return _scored(data.test, best)
 
 
-def _per_node(data: Data[Batch], penalty: float) -> Rule:
+def _per_node(data: Data[Batch], penalty: float) -> Predictor:
     windows = list(data.train.draw(torch.Generator().manual_seed(0)))
     nodes = int((windows[0].window == 0).sum())
     inputs = torch.cat([_differences(batch).view(batch.windows, nodes, -1) for batch in windows]).transpose(0, 1)
@@ -95,12 +95,12 @@ def _target(batch: Batch) -> Tensor:
     return batch.target[batch.asked][:, 0].double()
 
 
-def _scored(split: Batches[Batch] | None, rule: Rule) -> Metrics:
+def _scored(split: Batches[Batch] | None, rule: Predictor) -> Metrics:
     assert split is not None
     return WORKLOAD.score(_answers(split, rule))
 
 
-def _answers(split: Batches[Batch], rule: Rule) -> Iterator[tuple[Output, Batch]]:
+def _answers(split: Batches[Batch], rule: Predictor) -> Iterator[tuple[Output, Batch]]:
     for batch in split.draw(torch.Generator().manual_seed(0)):
         yield Output(rule(batch), "values"), batch
 

@@ -1,4 +1,4 @@
-"""The `teach` blocks of the knowledge-graph benchmarks, one a method; what is not said here is the settings' default.
+"""The `teach` blocks of the knowledge-graph benchmarks, one per method; what is not said here is the settings' default.
 
 All of them are trained on the same kind of targets. A true triple whose end has no other edge is left out: hiding it
 isolates a true tail and never a false one, which is a sign that no test query gives. The last false tail has no edges,

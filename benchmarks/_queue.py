@@ -40,7 +40,7 @@ GRADIENTS: dict[str, dict[str, Any]] = {
     "dc_bptt_128": {"method": "dc_bptt", "ticks": 128},
 }
 DROPPED = 2
-"""Of twenty seeds the best and the worst two, by error on the test, which is the published convention."""
+"""The best and the worst two of twenty seeds, by error on the test, are left out, which is the published convention."""
 _T_975 = {16: 2.131, 20: 2.093}
 """Student's t at 97.5 percent, by the number of values."""
 

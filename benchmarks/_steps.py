@@ -63,7 +63,7 @@ def ratio(values: list[float], reference: list[float]) -> float:
 
 
 def _seconds(step: Step, device: torch.device) -> float:
-    """Of the processor on a CPU, whose neighbours disturb it less than the clock."""
+    """Seconds of a step: of the processor on a CPU, whose neighbours disturb it less than the clock."""
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     _finish(device)
     started = clock()

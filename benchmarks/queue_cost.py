@@ -25,7 +25,7 @@ name = "queue_cost"
 expected_seconds = 1000
 SIZES = (20, 200, 2000, 20000)
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.1)
-"""Of the stopping probability at which the variance becomes infinite."""
+"""Shares of the stopping probability at which the variance becomes infinite."""
 settings = {"seeds": 3, "threads": 1, "load": 13.0, "rate": 25.0, "scattered": 3, "draws": 100_000, "variance_seeds": 20}
 METHODS: dict[str, Any] = {
     "infinity": Infinity(),

@@ -54,7 +54,7 @@ def _flow(names: Sequence[str], forced: Sequence[str], jobs: int, serving: Servi
     serving.wait()
     with get_client(sync_client=True) as client:
         if serving.own:
-            states.bury(client)
+            states.close_open_runs(client)
         run = pipeline.execute.with_options(task_runner=pipeline.threads(jobs))
         state: State[Any] = run(list(names), list(forced), return_state=True)
         states.settle(client, state.state_details.flow_run_id)

@@ -26,7 +26,7 @@ from rich.console import Console
 from stillhouse.flows import graph, slots
 from stillhouse.flows.graph import Node
 from stillhouse.flows.progress import Board
-from stillhouse.flows.stage import Outcome, Stopped, reproduce
+from stillhouse.flows.stage import Outcome, Stopped, run_due_stage
 from stillhouse.flows.turns import Turns
 
 
@@ -54,7 +54,7 @@ class Execution:
                 if self.stop.is_set():
                     raise Stopped
                 self.board.set(node.name, "running")
-                outcome = reproduce(node, self.folder, self.extra | device, self.stop)
+                outcome = run_due_stage(node, self.folder, self.extra | device, self.stop)
             except Stopped:
                 self.board.set(node.name, "stopped")
                 return Cancelled(message=f"{node.name} was interrupted")

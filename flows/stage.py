@@ -31,7 +31,7 @@ class Stopped(Exception):
     """The execution was interrupted while the stage was running."""
 
 
-def reproduce(node: Node, folder: Path, extra: Mapping[str, str], stop: Event) -> Outcome:
+def run_due_stage(node: Node, folder: Path, extra: Mapping[str, str], stop: Event) -> Outcome:
     """Runs the stage if DVC finds it due; what it prints goes to `.work/<stage>/log.txt`. `extra` joins the environment.
 
     Raises:

@@ -19,7 +19,7 @@ PATIENCE = 15.0
 """Seconds that the server is given to write down the last states."""
 
 
-def bury(client: SyncPrefectClient) -> None:
+def close_open_runs(client: SyncPrefectClient) -> None:
     """Closes every open run of a server that nobody else uses: their process was killed."""
     end: State[None] = Crashed(message="its process was killed")
     for task_run in client.read_task_runs(task_run_filter=TaskRunFilter.model_validate(OPEN)):

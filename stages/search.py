@@ -62,7 +62,7 @@ def search(
     return {f"found_{name}": value for name, value in best.metrics.items()} | facts
 
 
-def _record(settings: SearchSettings, teacher: Path) -> checkpoint.Record:
+def _record(settings: SearchSettings, teacher: Path) -> checkpoint.ModelDescription:
     """What builds the full network: the teacher's record, but for the model if the student has one of its own."""
     record = checkpoint.read_record(teacher)
     return record if settings.model is None else record | {"model": settings.model.model_dump(mode="json")}

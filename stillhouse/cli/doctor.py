@@ -24,7 +24,7 @@ PATIENCE = 120.0
 
 
 def main(folder: Path) -> int:
-    """Prints one line a check; returns the exit code, 1 if there is a problem."""
+    """Prints one line per check; returns the exit code, 1 if there is a problem."""
     console = Console()
     with ThreadPoolExecutor() as pool:
         answers = {name: pool.submit(_answer, check, folder) for name, check in CHECKS.items()}

@@ -117,7 +117,7 @@ class Workload(Generic[Batch]):
     """Metrics over a whole split; the first key is the one to beat."""
     higher_is_better: bool = True
     agreement: Callable[[Output, Output], Tensor] | None = None
-    """How alike two models answer one batch, a number a row; None compares predictions (`stillhouse/training/score.py`)."""
+    """How alike two models answer one batch, one number per row; None compares predictions (`stillhouse/training/score.py`)."""
     table: Table[Batch] | None = None
     """How its models answer tables; without it they are for the verbs alone."""
 

@@ -27,7 +27,7 @@ def backward(folder: Path, what: str) -> Tree:
         UserError: `what` names nothing.
     """
     links = read(folder)
-    thing, context = subject.find(folder, links, what)
+    thing, context = subject.resolve(folder, links, what)
     return Backward(folder, links).tree(thing, context)
 
 
@@ -40,7 +40,7 @@ def forward(folder: Path, what: str) -> Tree:
         UserError: `what` names nothing.
     """
     links = read(folder)
-    thing, _ = subject.find(folder, links, what)
+    thing, _ = subject.resolve(folder, links, what)
     return Forward(links).tree(thing)
 
 

@@ -9,7 +9,7 @@ from stillhouse.lineage.walk import Tree
 
 Thing = tuple[str, str]
 WIDTH, HEIGHT, GAP_ACROSS, GAP_DOWN, MARGIN = 250, 52, 60, 16, 20
-"""Of a box, and between boxes, in pixels."""
+"""Size of a box, gaps between boxes and the margin around them, in pixels."""
 STYLE = """
 text { font: 12px sans-serif; fill: #222 } .small { font-size: 10px; fill: #666 }
 rect { fill: #f4f6f8; stroke: #8795a1 } .asked { fill: #fff3c4 } .missing { fill: #fde8e8; stroke: #c53030; stroke-dasharray: 4 3 }

@@ -21,7 +21,7 @@ from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
 
 PLACE = Path(".work/reproduce")
-FORGOTTEN = ("STILLHOUSE_EXECUTION", "STILLHOUSE_FLOW_RUN", "PREFECT__FLOW_RUN_ID", "DVC_ROOT", "DVC_STAGE")
+_INHERITED_VARIABLES = ("STILLHOUSE_EXECUTION", "STILLHOUSE_FLOW_RUN", "PREFECT__FLOW_RUN_ID", "DVC_ROOT", "DVC_STAGE")
 """What a process of another execution may have left in the environment."""
 
 
@@ -95,7 +95,7 @@ def run(project: Path, tree: Tree) -> None:
 def _repro(project: Path, stage: str) -> None:
     """A stage with all that it needs; neither the tracker nor a cache of the house hears of it. Raises UserError if one fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    kept = {name: value for name, value in os.environ.items() if name not in FORGOTTEN}
+    kept = {name: value for name, value in os.environ.items() if name not in _INHERITED_VARIABLES}
     environment = kept | {"PATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{project / 'mlflow.db'}"}
     command = leashed([sys.executable, "-m", "dvc", "repro", "--no-run-cache", stage])
     process = subprocess.Popen(command, cwd=project, env=environment, stdin=subprocess.DEVNULL, process_group=0)

@@ -15,7 +15,7 @@ Subject = tuple[Thing, frozenset[Link]]
 """A thing, and the runs that it belongs together with."""
 
 
-def find(folder: Path, links: Links, what: str) -> Subject:
+def resolve(folder: Path, links: Links, what: str) -> Subject:
     """The thing that `what` names.
 
     Raises:

@@ -84,7 +84,7 @@ def predictions(student: Output, teacher: Output) -> tuple[Tensor, Tensor]:
             f"the student predicts {student.meaning} {tuple(ours.shape)} and the teacher {teacher.meaning} {tuple(theirs.shape)}; "
             "to compare them, both must be equal in meaning and shape"
         )
-    return _precise(ours), _precise(theirs).detach()
+    return _upcast(ours), _upcast(theirs).detach()
 
 
 def _features(pair: Pair, student: Output, teacher: Output) -> tuple[Feature, Feature]:
@@ -123,12 +123,12 @@ def _arranged(feature: Feature) -> Tensor:
     axes = [axis for axis in (layout.batch, layout.channel, *layout.positions) if axis is not None]
     if sorted(axes) != list(range(value.dim())):
         raise UserError(f"a feature {_shape(feature)} must have each axis named once in its layout, and that is {layout}")
-    value = _precise(value).permute(axes)
+    value = _upcast(value).permute(axes)
     value = value if layout.batch is not None else value.unsqueeze(0)
     return value if layout.positions else value.unsqueeze(-1)
 
 
-def _precise(value: Tensor) -> Tensor:
+def _upcast(value: Tensor) -> Tensor:
     return value.to(torch.promote_types(value.dtype, torch.float32))
 
 

@@ -61,7 +61,7 @@ class Pearson(nn.Module):
 def _refuse_single_samples(pairs: list[tuple[Tensor, Tensor]]) -> None:
     for ours, _ in pairs:
         if ours.shape[0] * ours.shape[2] < 2:
-            raise UserError(f"a correlation wants at least two samples a channel, got (batch, channel, positions) = {tuple(ours.shape)}")
+            raise UserError(f"a correlation wants at least two samples per channel, got (batch, channel, positions) = {tuple(ours.shape)}")
 
 
 LOSS = Loss(settings=PearsonSettings, make=Pearson)

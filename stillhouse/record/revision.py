@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 PATCH_BYTES = 1_000_000
 """A larger patch is not kept: it would be data, and those belong to DVC."""
 FILE_BYTES = 50_000_000
-"""Of changed files that are larger in all, no patch is even tried."""
+"""Changed files that are larger than this together are too large for even a try at a patch."""
 LISTED = 1_000
 """Untracked files that are named."""
 

@@ -110,6 +110,6 @@ def _lineage(folder: Path, students: list[str]) -> dict[str, str]:
         links = lineage.read(folder)
         for student in students:
             with suppress(UserError):
-                thing, context = subject.find(folder, links, student)
+                thing, context = subject.resolve(folder, links, student)
                 pictures[student] = picture.svg(lineage.Backward(folder, links).tree(thing, context), "inputs")
     return pictures

@@ -1,6 +1,6 @@
 """Differentiable model scaling: weights and structure trained together until the network fits (arXiv 2405.07194).
 
-The structure is one number a group, the share that is pruned, turned into soft masks by a differentiable top-k; the
+The structure is one number per group, the share that is pruned, turned into soft masks by a differentiable top-k; the
 cost is pressed under a target that falls from the full network's to the budget over most of the search.
 
 Where paper and release differ or leave a gap: ranks are half-integers (none is lost while nothing is pruned), depth is

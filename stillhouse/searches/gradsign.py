@@ -25,7 +25,7 @@ class GradSignSettings(RankSettings):
 
 
 def score(problem: Problem[Any], model: nn.Module, batches: list[Any]) -> float:
-    """Of a fresh network; higher promises that the samples have a common optimum."""
+    """The score of a fresh network; higher promises that the samples have a common optimum."""
     model.eval()
     total: list[Tensor] = []
     for batch in batches:

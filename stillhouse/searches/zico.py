@@ -26,7 +26,7 @@ class ZicoSettings(RankSettings):
 
 
 def score(problem: Problem[Any], model: nn.Module, batches: list[Any]) -> float:
-    """Of a fresh network; higher promises faster training."""
+    """The score of a fresh network; higher promises faster training."""
     model.train()
     by_batch = [weight_gradients(problem, model, batch) for batch in batches]
     return sum(steadiness(torch.stack(gradients)) for gradients in zip(*by_batch, strict=True))

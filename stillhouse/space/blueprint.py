@@ -17,7 +17,7 @@ Under hard 0/1 masks the full network equals the extracted static one (different
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -26,6 +26,8 @@ import torch
 from torch import Tensor, nn
 
 Layer = TypeVar("Layer", bound=nn.Module)
+RENAMED = {"asked": "query_key", "told": "value"}
+"""Last part of the name of a group in older files -> what it is called now."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,23 @@ class Architecture:
         return {name: len(indices) for name, indices in self.kept.items()}
 
     def to_json(self) -> str:
-        """One group a line, sorted by name."""
+        """One group per line, sorted by name."""
         return json.dumps({name: list(self.kept[name]) for name in sorted(self.kept)}, indent=1)
 
     @staticmethod
     def from_json(text: str) -> Architecture:
         """The inverse of `to_json`."""
-        return Architecture({name: tuple(indices) for name, indices in json.loads(text).items()})
+        return Architecture.from_kept(json.loads(text))
+
+    @staticmethod
+    def from_kept(kept: Mapping[str, Sequence[int]]) -> Architecture:
+        """From the kept indices as a file holds them; groups that were renamed since get the name they have now."""
+        return Architecture({_current_name(name): tuple(indices) for name, indices in kept.items()})
+
+
+def _current_name(group: str) -> str:
+    owner, dot, kind = group.rpartition(".")
+    return owner + dot + RENAMED.get(kind, kind) if dot else group
 
 
 def full(groups: tuple[Group, ...]) -> Architecture:
@@ -227,7 +239,7 @@ def groups_of(model: nn.Module) -> tuple[Group, ...]:
 
 @contextmanager
 def masked(model: nn.Module, masks: Mapping[str, Tensor]) -> Iterator[nn.Module]:
-    """Runs the network under masks (group name -> vector in [0, 1], one entry an element) for the time of the block."""
+    """Runs the network under masks (group name -> vector in [0, 1], one entry per element) for the time of the block."""
     current = blueprint_of(model).masks
     current.update(masks)
     try:

@@ -1,4 +1,4 @@
-"""The differentiable top-k: one learnable number a group says how many of its elements stay (arXiv 2405.07194, section 3).
+"""The differentiable top-k: one learnable number per group says how many of its elements stay (arXiv 2405.07194, section 3).
 
 An element's mask is sigmoid(sharpness * (rank - ratio)), where its rank among its group by importance lies in (0, 1):
 so one scalar, the share that is pruned, moves the threshold through the elements, whatever the scale of the importance.
@@ -92,7 +92,7 @@ class Structure(nn.Module):
         self.register_buffer("applied", torch.ones_like(self.importance), persistent=False)
 
     def forward(self) -> tuple[Masks, Masks]:
-        """Masks to run the network under, and the counts of its cost; call it once a forward pass of the network.
+        """Masks to run the network under, and the counts of its cost; call it once per forward pass of the network.
 
         Group name -> (size,) for a mask and for the count of a depth group, a scalar for the count of a width group.
         Counts are exact integers whose gradient is that of the soft masks. The two answers are separate nodes of the

@@ -50,7 +50,7 @@ class Result:
 
     @classmethod
     def of(cls, report: Any, data: str) -> Result:
-        """Of a report.json. Raises KeyError if it is an old one, which lacks something."""
+        """The result that a report.json tells. Raises KeyError if it is an old one, which lacks something."""
         metric, search = report["metric"], report["search"]
         student, teacher, unit = report["student"], report["teacher"], search["unit"]
         cost = student[unit] / teacher[unit]

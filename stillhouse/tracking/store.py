@@ -89,7 +89,7 @@ class Store:
                     return str(run.info.run_id)
         return None
 
-    def end_dead(self) -> None:
+    def close_dead_runs(self) -> None:
         """Runs that a dead process of this host left open are set to KILLED."""
         for run in self._find("attributes.status = 'RUNNING'"):
             owner = run.data.tags.get("stillhouse.owner")
@@ -172,5 +172,5 @@ def opened(root: Path) -> Iterator[Store]:
             # A server has its own place for artifacts; a database in a file has them beside it.
             place = (root.resolve() / "mlartifacts").as_uri() if client.tracking_uri.startswith("sqlite:") else None
             store = Store(client, found.experiment_id if found else client.create_experiment(EXPERIMENT, place), root)
-            store.end_dead()
+            store.close_dead_runs()
             yield store

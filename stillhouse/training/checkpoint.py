@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from stillhouse.contracts.parts import Workload
 from stillhouse.space.blueprint import Architecture
 
-Record = dict[str, Any]
+ModelDescription = dict[str, Any]
+"""What `model.json` holds: enough to build the network again, and what its maker wants remembered."""
 
 
-def write_model(folder: Path, state: Mapping[str, Tensor], record: Record) -> None:
+def write_model(folder: Path, state: Mapping[str, Tensor], record: ModelDescription) -> None:
     """Writes a model folder; a reader sees the whole of it or nothing."""
     fresh = folder.with_name(folder.name + ".partial")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -35,9 +36,9 @@ def write_model(folder: Path, state: Mapping[str, Tensor], record: Record) -> No
     os.replace(fresh, folder)
 
 
-def read_record(folder: Path) -> Record:
+def read_record(folder: Path) -> ModelDescription:
     """What `write_model` was given as `record`."""
-    record: Record = json.loads((folder / "model.json").read_text())
+    record: ModelDescription = json.loads((folder / "model.json").read_text())
     return record
 
 
@@ -46,7 +47,7 @@ def read_state(folder: Path) -> dict[str, Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def build(workload: Workload[Any], record: Record, architecture: Architecture | None) -> nn.Module:
+def build(workload: Workload[Any], record: ModelDescription, architecture: Architecture | None) -> nn.Module:
     """A new network with the settings of a record; `architecture` None gives the full one."""
     settings = TypeAdapter(workload.model_settings).validate_python(record["model"])
     return workload.model(settings, record["sizes"], architecture)
@@ -63,10 +64,10 @@ def read_untrained(workload: Workload[Any], folder: Path) -> nn.Module:
     """The network of a model folder, freshly initialised."""
     record = read_record(folder)
     kept = record["architecture"]
-    return build(workload, record, None if kept is None else Architecture({name: tuple(ids) for name, ids in kept.items()}))
+    return build(workload, record, None if kept is None else Architecture.from_kept(kept))
 
 
-def write_state(folder: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, rng: torch.Generator, facts: Record) -> None:
+def write_state(folder: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, rng: torch.Generator, facts: ModelDescription) -> None:
     """Everything a training needs to go on from the end of an epoch as if it had not been interrupted."""
     state = {f"model.{name}": tensor for name, tensor in modules.state_dict().items()}
     packed = optimizer.state_dict()
@@ -76,7 +77,7 @@ def write_state(folder: Path, modules: nn.Module, optimizer: torch.optim.Optimiz
     write_model(folder, state, facts | {"groups": packed["param_groups"]})
 
 
-def read_training_state(folder: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, rng: torch.Generator) -> Record:
+def read_training_state(folder: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, rng: torch.Generator) -> ModelDescription:
     """Puts a state written by `write_state` back; returns its facts."""
     state, facts = read_state(folder), read_record(folder)
     modules.load_state_dict({name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")})

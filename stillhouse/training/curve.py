@@ -29,7 +29,7 @@ class Curve:
                 file.write(json.dumps(record) + "\n")
 
     def write(self, path: Path) -> None:
-        """One row an epoch, one column a metric."""
+        """One row per epoch, one column per metric."""
         rows = [self._rows[epoch] for epoch in sorted(self._rows)]
         columns = list(dict.fromkeys(name for row in rows for name in row if name not in ("epochs", "seconds")))
         with path.open("w", newline="") as file:

@@ -57,7 +57,7 @@ def read_parquet(path: Path) -> dict[str, Tensor | list[Any]]:
     """Columns by name, in the order of the file: numbers as tensors (lists of numbers as matrices), all else as lists."""
     with parquet.ParquetFile(path) as file:  # `read_table` imports what reads whole folders, and pandas with it
         table = file.read()
-    return {name: _plain(table.column(name).combine_chunks()) for name in table.column_names}
+    return {name: _tensor_or_list(table.column(name).combine_chunks()) for name in table.column_names}
 
 
 def _arrow(column: Any) -> pa.Array:
@@ -75,7 +75,7 @@ def _numbers(values: np.ndarray[Any, Any]) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
-def _plain(array: pa.Array) -> Tensor | list[Any]:
+def _tensor_or_list(array: pa.Array) -> Tensor | list[Any]:
     kind = array.type
     if pa.types.is_fixed_size_list(kind) and _is_number(kind.value_type):
         return _tensor(array.flatten()).reshape(len(array), kind.list_size)

@@ -11,7 +11,7 @@ import torch
 
 @dataclass(frozen=True)
 class Latency:
-    """Of one call: the median and half the interquartile range, both in milliseconds, over a number of rounds."""
+    """The time of one call: the median and half the interquartile range, both in milliseconds, over a number of rounds."""
 
     median: float
     spread: float

@@ -39,7 +39,7 @@ def first_batch(batches: Batches[Any], device: torch.device) -> Any:
 
 
 def agreement(first: Output, second: Output) -> Tensor:
-    """How alike two models answer one batch, one number a row in [0, 1] (values: in [-1, 1]).
+    """How alike two models answer one batch, one number per row in [0, 1] (values: in [-1, 1]).
 
     Classes and candidates: whether the best answer is the same. Values: the correlation over the whole batch.
     """

@@ -31,7 +31,7 @@ def node(name: str, **wishes: Any) -> Node:
 
 
 def run(project: Any, name: str, stop: Event | None = None, **wishes: Any) -> str:
-    return stage.reproduce(node(name, **wishes), project.folder, {"EXTRA": "1"}, stop or Event())
+    return stage.run_due_stage(node(name, **wishes), project.folder, {"EXTRA": "1"}, stop or Event())
 
 
 def recorded(project: Any, name: str) -> bool:

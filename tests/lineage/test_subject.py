@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 
 
 def find(project, what: str) -> tuple[str, str]:
-    return subject.find(project.folder, lineage.read(project.folder), what)[0]
+    return subject.resolve(project.folder, lineage.read(project.folder), what)[0]
 
 
 def locked(project, stage: str, path: str) -> tuple[str, str]:
@@ -66,16 +66,16 @@ def test_runs_and_hashes_by_their_beginning(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     all_of_them = [made("abcdef1", "distill@x", "0123456789", 1), made("abcdef2", "distill@x", "0123450000", 2)]
     links = Links(all_of_them, frozenset(), {"e" * 32: frozenset({"abcdef1", "abcdef2"})})
-    assert subject.find(tmp_path, links, "abcdef1")[0] == ("data/x/student", "0123456789")
-    assert subject.find(tmp_path, links, "0123456")[0] == ("data/x/student", "0123456789")
-    assert subject.find(tmp_path, links, "x")[0] == ("data/x/student", "0123450000"), "the latest, if dvc.lock has none in place"
+    assert subject.resolve(tmp_path, links, "abcdef1")[0] == ("data/x/student", "0123456789")
+    assert subject.resolve(tmp_path, links, "0123456")[0] == ("data/x/student", "0123456789")
+    assert subject.resolve(tmp_path, links, "x")[0] == ("data/x/student", "0123450000"), "the latest, if dvc.lock has none in place"
     for what, sentence in [
         ("abcdef", "the beginning of 2 runs"),
         ("012345", "the beginning of 2 hashes"),
         ("eeeeee", "is an execution; name"),
     ]:
         with pytest.raises(UserError, match=sentence):
-            subject.find(tmp_path, links, what)
+            subject.resolve(tmp_path, links, what)
 
 
 def test_a_registered_model_is_asked_for(tmp_path: Path, monkeypatch):
@@ -83,4 +83,4 @@ def test_a_registered_model_is_asked_for(tmp_path: Path, monkeypatch):
     links = Links([link], frozenset(), {"e" * 32: frozenset({"abcdef1"})})
     answer = {"path": "data/x/student", "md5": "0123456789", "run": "abcdef1"}
     monkeypatch.setattr(history, "ask", lambda folder, *words: {("version", "models:/x/3"): answer}[words])
-    assert subject.find(tmp_path, links, "models:/x/3") == (("data/x/student", "0123456789"), {link})
+    assert subject.resolve(tmp_path, links, "models:/x/3") == (("data/x/student", "0123456789"), {link})

@@ -71,7 +71,7 @@ class Free(nn.Module):
         return rates.expand(len(load), -1), penalty(rates, self.weight), {}
 
 
-class Together(nn.Module):
+class CombinedPrior(nn.Module):
     """The transitions of two priors, one after the other."""
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
@@ -95,4 +95,4 @@ def with_others(settings: ChainSettings, prior: nn.Module, known: Transitions, r
         return Chain(settings, prior, known)
     extra = all_others(births(known.states) + known, reach)
     others = Free(torch.full((len(extra.source),), _RARE), settings.penalty)
-    return Chain(settings, Together(prior, others), known + extra)
+    return Chain(settings, CombinedPrior(prior, others), known + extra)

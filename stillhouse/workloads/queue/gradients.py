@@ -24,11 +24,11 @@ from stillhouse.workloads.queue.walk import Transitions, Walk, require_rates
 _LEAST_STOP = 5e-4
 """Below it a sum of thousands of terms costs more than a solve."""
 Pull = Callable[[Tensor], Tensor]
-"""From a loss's gradient by the answer, (loads, states), to its gradient by the rates, (loads, transitions)."""
+"""From a loss's gradient with respect to the distribution, (loads, states), to that with respect to the rates, (loads, transitions)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class Distribution:
     """A distribution over states for each load, (loads, states), and how gradients pass through it."""
 
     distribution: Tensor
@@ -40,7 +40,7 @@ class Exact(Settings):
 
     method: Literal["exact"] = "exact"
 
-    def answer(self, walk: Walk) -> Answer:
+    def solve(self, walk: Walk) -> Distribution:
         """The steady state."""
         return _steady(walk, lambda solver, steady, value: solver.future(steady, value))
 
@@ -57,7 +57,7 @@ class Infinity(Settings):
     forward: Literal["solve", "iterate"] = "solve"
     """How the steady state itself is found; a chain of many thousand scattered transitions can only be followed."""
 
-    def answer(self, walk: Walk) -> Answer:
+    def solve(self, walk: Walk) -> Distribution:
         """The steady state; the number of terms is drawn from torch's global generator for each load."""
 
         def future(solver: Solver, steady: Tensor, value: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class Truncated(Settings):
     method: Literal["truncated"] = "truncated"
     terms: int = Field(16, gt=0)
 
-    def answer(self, walk: Walk) -> Answer:
+    def solve(self, walk: Walk) -> Distribution:
         """The steady state."""
         ones = walk.rates.new_ones(len(walk.rates))
         return _steady(walk, lambda solver, steady, value: stopped_sum(walk, value, 0 * ones, self.terms * ones))
@@ -85,14 +85,14 @@ class Truncated(Settings):
 class Unrolled(Settings):
     """DC-BPTT: the mean over all starts of the walk after `ticks`, and ordinary back-propagation through these ticks.
 
-    Where the walk has not mixed by then the answer itself is wrong. (Mean rows of P^ticks are made here by `ticks`
+    Where the walk has not mixed by then the distribution itself is wrong. (Mean rows of P^ticks are made here by `ticks`
     products with a vector; the published form squares the matrix, with the same result.)
     """
 
     method: Literal["dc_bptt"] = "dc_bptt"
     ticks: int = Field(16, gt=0)
 
-    def answer(self, walk: Walk) -> Answer:
+    def solve(self, walk: Walk) -> Distribution:
         """The distribution after so many ticks from a uniform one."""
         passed = [walk.rates.new_full((len(walk.rates), walk.states), 1 / walk.states)]
         for _ in range(self.ticks):
@@ -105,7 +105,7 @@ class Unrolled(Settings):
                 gradient = walk.expect(gradient)
             return total
 
-        return Answer(passed[-1], pull)
+        return Distribution(passed[-1], pull)
 
 
 GradientSettings = Annotated[Infinity | Exact | Truncated | Unrolled, Field(discriminator="method")]
@@ -122,9 +122,9 @@ def steady_state(rates: Tensor, transitions: Transitions, settings: Any, *, dens
 class _SteadyState(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, rates: Tensor, transitions: Transitions, settings: Any, dense: bool | None) -> Tensor:
-        answer = settings.answer(Walk(transitions, rates.detach(), dense))
-        context.pull = answer.pull
-        distribution: Tensor = answer.distribution
+        solved = settings.solve(Walk(transitions, rates.detach(), dense))
+        context.pull = solved.pull
+        distribution: Tensor = solved.distribution
         return distribution
 
     @staticmethod
@@ -133,7 +133,7 @@ class _SteadyState(torch.autograd.Function):
         return context.pull(gradient), None, None, None
 
 
-def _steady(walk: Walk, future: Callable[[Solver, Tensor, Tensor], Tensor], *, iterate: bool = False) -> Answer:
+def _steady(walk: Walk, future: Callable[[Solver, Tensor, Tensor], Tensor], *, iterate: bool = False) -> Distribution:
     """The steady state, with gradients through a sum over the future that `future` makes of a centred gradient."""
     solver = Solver(walk)
     steady = followed(walk) if iterate else solver.stationary()
@@ -143,7 +143,7 @@ def _steady(walk: Walk, future: Callable[[Solver, Tensor, Tensor], Tensor], *, i
         centred = gradient - (steady * gradient).sum(-1, keepdim=True)
         return walk.gradient(steady, future(solver, steady, centred))
 
-    return Answer(steady, pull)
+    return Distribution(steady, pull)
 
 
 def stopping_probability(wanted: float | None, modulus: Tensor) -> Tensor:

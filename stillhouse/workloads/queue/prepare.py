@@ -26,7 +26,7 @@ class PrepareSettings(Settings):
     light: float | None = Field(None, gt=0)
     """The heaviest load that is trained on; heavier ones are the test. None leaves it to the raw data."""
     valid_share: float = Field(0.2, ge=0, lt=1)
-    """Of the samples under light loads; 0 validates on the training samples, as published."""
+    """The share of the samples under light loads; 0 validates on the training samples, as published."""
 
     @model_validator(mode="after")
     def _distinct(self) -> PrepareSettings:

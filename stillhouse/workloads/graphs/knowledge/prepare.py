@@ -44,7 +44,7 @@ class Numbering:
 
     @staticmethod
     def of(*parts: Triples) -> Numbering:
-        """Of all names in some triples."""
+        """Numbers all names in some triples."""
         heads, relations, tails = zip(*(triple for part in parts for triple in part), strict=True)
         return Numbering(tuple(sorted({*heads, *tails})), tuple(sorted(set(relations))))
 

@@ -113,7 +113,7 @@ def _unzipped(raw: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def parse(text: bytes, place: str) -> Triples:
-    """The triples of a text, one a line. Raises UserError with `place` and line at the first line that is none."""
+    """The triples of a text, one per line. Raises UserError with `place` and line at the first line that is none."""
     try:
         lines = text.decode("utf-8").splitlines()
     except UnicodeDecodeError as error:

@@ -1,9 +1,9 @@
 """Which of the N x 2R states (node i as seen by relation k) must be computed, and the sparse sums between them.
 
 All states start equal, so after t layers the state of (i, k) can differ from that of (i, k') only if an edge of k or of
-k' ends within t - 1 hops of i. The pairs with such an edge are *touched* and get a row each; one further row a node, its
+k' ends within t - 1 hops of i. The pairs with such an edge are *touched* and get a row each; one further row per node, its
 *rest* row, stands for all relations that have none. That is exact, and for 288 relations it leaves 1, 6 and 18 % of the
-states after layers 1, 2 and 3 (DB2WD). Rows hold for every subgraph too, so they are built once a graph; a batch that
+states after layers 1, 2 and 3 (DB2WD). Rows hold for every subgraph too, so they are built once per graph; a batch that
 hides edges only changes the weights of the sums.
 """
 
@@ -39,7 +39,7 @@ class Level:
 
     @staticmethod
     def of(codes: Tensor, nodes: int, relations: int) -> Level:
-        """Of sorted codes, over 2R `relations`."""
+        """The rows for sorted codes, over 2R `relations`."""
         touched, every = codes // relations, torch.arange(nodes, device=codes.device)
         node, row = torch.cat((touched, every)), torch.arange(len(codes) + nodes, device=codes.device)
         rest = relations - torch.bincount(touched, minlength=nodes)
@@ -53,7 +53,7 @@ class Level:
         """Number of touched pairs."""
         return len(self.codes)
 
-    def find(self, node: Tensor, relation: Tensor) -> Tensor:
+    def row_of(self, node: Tensor, relation: Tensor) -> Tensor:
         """The row of each (node, relation)."""
         code = node * self.relations + relation
         if not self.touched:
@@ -61,9 +61,9 @@ class Level:
         place = torch.searchsorted(self.codes, code).clamp(max=self.touched - 1)
         return torch.where(self.codes[place] == code, place, self.touched + node)
 
-    def find_codes(self, codes: Tensor) -> Tensor:
+    def row_of_code(self, codes: Tensor) -> Tensor:
         """The row of each code."""
-        return self.find(codes // self.relations, codes % self.relations)
+        return self.row_of(codes // self.relations, codes % self.relations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,19 +157,19 @@ def _step(before: Level, edges: _Edges, joined: Joined) -> Step:
     reached, touched, pair = joined.from_touched(before)
     direct, direct_of_edge = torch.unique(edges.code, return_inverse=True)
     after = Level.of(torch.unique(torch.cat((reached, before.codes, direct))), before.nodes, before.relations)
-    lifted = torch.cat((before.find_codes(after.codes), before.touched + torch.arange(before.nodes, device=pair.device)))
+    lifted = torch.cat((before.row_of_code(after.codes), before.touched + torch.arange(before.nodes, device=pair.device)))
     row, old, new = torch.arange(len(lifted), device=pair.device), len(before.node), len(direct)
-    direct_row, triple = after.find_codes(direct), torch.arange(len(edges.code), device=pair.device) % (len(edges.code) // 2)
+    direct_row, triple = after.row_of_code(direct), torch.arange(len(edges.code), device=pair.device) % (len(edges.code) // 2)
     placed = lifted.index_copy(0, direct_row, old + torch.arange(new, device=pair.device))
     return Step(
         before=before,
         after=after,
         lift=Sums.of(row, lifted, (len(row), old)),
         lift_direct=Sums.of(torch.arange(new, device=pair.device), lifted[direct_row], (new, old)),
-        own=Sums.of(direct_of_edge, before.find(edges.source, edges.relation), (new, old), triple),
+        own=Sums.of(direct_of_edge, before.row_of(edges.source, edges.relation), (new, old), triple),
         own_nodes=Sums.of(direct_of_edge, edges.source, (new, before.nodes), triple),
         place=Sums.of(row, placed, (len(row), old + new)),
-        other=_other(before, after, (after.find_codes(reached), touched, pair), direct_row),
+        other=_other(before, after, (after.row_of_code(reached), touched, pair), direct_row),
     )
 
 
@@ -178,7 +178,7 @@ def _other(before: Level, after: Level, reached: tuple[Tensor, Tensor, Tensor], 
     row, touched = torch.arange(len(after.node), device=direct.device), torch.arange(before.touched, device=direct.device)
     parts = (  # row, column within its table, width of the table, label
         (row, after.node, before.nodes, torch.zeros_like(row)),
-        (after.find_codes(before.codes), touched, before.touched, torch.zeros_like(touched)),
+        (after.row_of_code(before.codes), touched, before.touched, torch.zeros_like(touched)),
         (*reached[:2], before.touched, reached[2] + 1),
         (direct, torch.arange(len(direct), device=direct.device), len(direct), torch.zeros_like(direct)),
     )

@@ -44,7 +44,7 @@ class Batch:
 
     @property
     def steps(self) -> int:
-        """Of a window."""
+        """The number of steps of a window."""
         return self.history.shape[1]
 
     @property

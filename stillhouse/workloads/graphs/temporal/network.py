@@ -31,7 +31,7 @@ class Body(nn.Module):
     """What a family fills in: from the histories of nodes and edges to a state of each node."""
 
     axis: Axis
-    """Of the last state."""
+    """The axis of the last state."""
 
     def forward(self, batch: Batch, history: Tensor) -> dict[str, Tensor]:
         """(nodes, steps, channels) -> named states (nodes, channels), the one to be read out last."""

@@ -79,7 +79,7 @@ def assemble(features: Tensor, channels: Sequence[str], events: Events, *, stati
     again, first = _repeated(events)
     if len(again):
         got = f"{_named(events, again[0])} is {events.where(int(first[0]))} too"
-        raise UserError(f"{events.where(int(again[0]))} - wanted each edge once a step - {got}")
+        raise UserError(f"{events.where(int(again[0]))} - wanted each edge once per step - {got}")
     events = events.take(torch.argsort(_key(events)))
     return Panel(
         features=features,

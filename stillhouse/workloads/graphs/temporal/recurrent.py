@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from stillhouse.space.blueprint import declare, fixed
 
 
-class Onto(nn.Linear):
+class RecurrentLinear(nn.Linear):
     """A linear map without bias whose result is added to a value."""
 
     def __init__(self, inside: int, outside: int) -> None:

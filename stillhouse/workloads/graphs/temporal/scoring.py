@@ -22,7 +22,7 @@ def loss(output: Output, batch: Batch) -> Tensor:
 
 
 def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
-    """Of classes `accuracy`; of values the metrics of `errors`."""
+    """`accuracy` for classes, the metrics of `errors` for values."""
     answers = list(answers)
     if answers[0][0].meaning == "classes":
         right = torch.cat([output.prediction.argmax(-1) == batch.target for output, batch in answers])

@@ -18,7 +18,7 @@ class Encoder(nn.Module):
     """What all of them have."""
 
     axis: Axis
-    """Of the states that come out."""
+    """The axis of the states that come out."""
 
 
 class Recurrent(Encoder):
@@ -56,24 +56,24 @@ class Attention(Encoder):
 
     def __init__(self, blueprint: Blueprint, name: str, channels: int, width: int, steps: int) -> None:
         super().__init__()
-        self.axis, asked = blueprint.width(name, width), blueprint.width(f"{name}.asked", width)
+        self.axis, query_key = blueprint.width(name, width), blueprint.width(f"{name}.query_key", width)
         self.scale = 1 / math.sqrt(width)  # of the full network, so that a cut changes no score
         self.first = blueprint.linear(fixed(channels), self.axis)
         self.place = blueprint.embedding(steps, self.axis)
-        self.gate, self.gate_asked = blueprint.gate(self.axis), blueprint.gate(asked)
-        self.query, self.key = blueprint.linear(self.axis, asked), blueprint.linear(self.axis, asked)
+        self.gate, self.gate_query_key = blueprint.gate(self.axis), blueprint.gate(query_key)
+        self.query, self.key = blueprint.linear(self.axis, query_key), blueprint.linear(self.axis, query_key)
         self.value = blueprint.linear(self.axis, self.axis)
-        declare(self, {}, (asked + self.axis,))
+        declare(self, {}, (query_key + self.axis,))
 
     def forward(self, history: Tensor) -> Tensor:
         """(rows, steps, channels) -> (rows, width)"""
         state = self.gate(torch.tanh(self.first(history) + self.place.weight[-history.shape[1] :]))
-        query = self.gate_asked(self.query(state[:, -1:]))
+        query = self.gate_query_key(self.query(state[:, -1:]))
         share = torch.softmax(query @ self.key(state).mT * self.scale, -1)
         return (share @ self.value(state)).squeeze(1) + state[:, -1]
 
     def rows(self, history: Tensor) -> int:
-        """Scores, each a product over the asked channels, and shares of values."""
+        """Scores, each a product over the query/key channels, and shares of values."""
         return history.shape[0] * history.shape[1]
 
 

@@ -48,10 +48,10 @@ class Merge(nn.Module):
 class Mix(nn.Module):
     """softmax(q k^T * scale) v; costs the products of queries with keys and of shares with values."""
 
-    def __init__(self, heads: Axis, asked: Axis, told: Axis, scale: float) -> None:
+    def __init__(self, heads: Axis, query_key: Axis, value: Axis, scale: float) -> None:
         super().__init__()
         self.scale = scale
-        declare(self, {}, (heads, asked + told))
+        declare(self, {}, (heads, query_key + value))
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """(batch, heads, positions, dimensions)"""
@@ -63,7 +63,7 @@ class Mix(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention. Groups: `name.heads`, `name.asked` (queries and keys) and `name.told` (values), the latter two for all heads.
+    """Self-attention. Groups: `name.heads`, `name.query_key` (queries and keys) and `name.value` (values), the latter two for all heads.
 
     Each product has each mask once, where the paper has masks at both of its factors: what is cut is the same, and a soft mask
     is the factor that it says. The scale is that of the full network, so that a cut changes no score.
@@ -72,13 +72,14 @@ class Attention(nn.Module):
     def __init__(self, blueprint: Blueprint, name: str, trunk: Axis, heads: int, dimensions: int) -> None:
         super().__init__()
         kept = blueprint.width(f"{name}.heads", heads, sharpness=4)
-        asked, told = blueprint.width(f"{name}.asked", dimensions), blueprint.width(f"{name}.told", dimensions)
-        self.query, self.key, self.value = Split(kept, asked, trunk), Split(kept, asked, trunk), Split(kept, told, trunk)
-        self.mix = Mix(kept, asked, told, 1 / math.sqrt(dimensions))
-        self.merge = Merge(kept, told, trunk)
-        self.gate_heads, self.gate_asked, self.gate_told = blueprint.gate(kept, 1), blueprint.gate(asked), blueprint.gate(told)
+        query_key, value = blueprint.width(f"{name}.query_key", dimensions), blueprint.width(f"{name}.value", dimensions)
+        self.query, self.key, self.value = Split(kept, query_key, trunk), Split(kept, query_key, trunk), Split(kept, value, trunk)
+        self.mix = Mix(kept, query_key, value, 1 / math.sqrt(dimensions))
+        self.merge = Merge(kept, value, trunk)
+        self.gate_heads = blueprint.gate(kept, 1)
+        self.gate_query_key, self.gate_value = blueprint.gate(query_key), blueprint.gate(value)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(batch, positions, channels), the same in and out; masks are in `tokens` already."""
-        mixed = self.mix(self.gate_asked(self.query(tokens)), self.key(tokens), self.value(tokens))
-        return self.merge(self.gate_heads(self.gate_told(mixed)))
+        mixed = self.mix(self.gate_query_key(self.query(tokens)), self.key(tokens), self.value(tokens))
+        return self.merge(self.gate_heads(self.gate_value(mixed)))

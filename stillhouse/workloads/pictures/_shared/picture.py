@@ -11,8 +11,8 @@ from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
 
-_PLAIN = {"1": 1, "L": 1, "P": 3, "RGB": 3, "RGBA": 3, "CMYK": 3, "YCbCr": 3}
-"""Pillow's modes of eight bits a channel, and the channels that are kept of them."""
+_CHANNELS_OF_MODE = {"1": 1, "L": 1, "P": 3, "RGB": 3, "RGBA": 3, "CMYK": 3, "YCbCr": 3}
+"""Pillow's modes of eight bits per channel, and the channels that are kept of them."""
 
 
 def opened(place: str, content: bytes) -> Image.Image:
@@ -25,15 +25,15 @@ def opened(place: str, content: bytes) -> Image.Image:
     return picture
 
 
-def plain(place: str, picture: Image.Image, channels: Literal[1, 3] | None = None) -> Image.Image:
-    """In grey, or in red, green and blue; None leaves it to the picture. Raises UserError if it has not eight bits a channel."""
-    if picture.mode not in _PLAIN:
-        raise UserError(f"{place} - wanted a picture of eight bits a channel, one of {sorted(_PLAIN)} - got {picture.mode}")
-    return picture.convert("L" if (channels or _PLAIN[picture.mode]) == 1 else "RGB")
+def to_channels(place: str, picture: Image.Image, channels: Literal[1, 3] | None = None) -> Image.Image:
+    """In grey, or in red, green and blue; None leaves it to the picture. Raises UserError if it has not eight bits per channel."""
+    if picture.mode not in _CHANNELS_OF_MODE:
+        raise UserError(f"{place} - wanted a picture of eight bits per channel, one of {sorted(_CHANNELS_OF_MODE)} - got {picture.mode}")
+    return picture.convert("L" if (channels or _CHANNELS_OF_MODE[picture.mode]) == 1 else "RGB")
 
 
 def pixels(picture: Image.Image) -> np.ndarray:
-    """(channel, height, width), uint8, of a plain picture."""
+    """(channel, height, width), uint8, of a picture from `to_channels`."""
     array = np.asarray(picture, dtype=np.uint8)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from PIL import Image
 
 from stillhouse.contracts.files import read_json
-from stillhouse.workloads.pictures._shared.picture import opened, plain
+from stillhouse.workloads.pictures._shared.picture import opened, to_channels
 
 _CODED = (b"\x89PNG", b"\xff\xd8\xff")
 """How PNG and JPEG files begin."""
@@ -42,7 +42,7 @@ def row_picture(row: int, content: bytes, facts: Mapping[str, Any]) -> Image.Ima
     if len(content) == math.prod(shape) and not content.startswith(_CODED):
         array = np.frombuffer(content, dtype=np.uint8).reshape(shape)
         return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
-    return plain(f"row {row}", opened(f"row {row}", content), facts["channels"])
+    return to_channels(f"row {row}", opened(f"row {row}", content), facts["channels"])
 
 
 def coded(picture: Image.Image) -> bytes:

@@ -14,7 +14,7 @@ from stillhouse.workloads.pictures._shared.convolution import convolution, image
 from stillhouse.workloads.pictures._shared.residual import Builders, Stage, StageShape, full_count
 
 EXPANSION = 4
-"""Of a bottleneck's output beside its inner width."""
+"""How many times its inner width a bottleneck's output is wide."""
 
 
 class ResNetShape(Settings):
@@ -24,9 +24,9 @@ class ResNetShape(Settings):
     stem: Literal["small", "large"] = "large"
     """`large` sees seven by seven pixels and halves the size twice (ImageNet), `small` sees three by three and keeps it (CIFAR)."""
     width: int = Field(64, gt=0)
-    """Of the stem and inside the first stage; it doubles from stage to stage."""
+    """Width of the stem and inside the first stage; it doubles from stage to stage."""
     blocks: tuple[int, ...] = Field((3, 4, 6, 3), min_length=1)
-    """Of each stage."""
+    """Number of blocks of each stage."""
     dilated: int = Field(0, ge=0)
     """How many of the last stages keep the size and spread their kernels instead of halving it (arXiv 1511.07122)."""
 
@@ -139,7 +139,7 @@ class ResNet(nn.Module):
 
 
 def _builders(blueprint: Blueprint, shape: ResNetShape, index: int) -> Builders:
-    """Of stage `index`: the kernel of the entry that would have the stride sees what the stage before has left."""
+    """Builds the blocks of stage `index`: the kernel of the entry that would have the stride sees what the stage before has left."""
     make = Basic if shape.block == "basic" else Bottleneck
     before, dilation = shape.dilation(max(index - 1, 0)), shape.dilation(index)
 

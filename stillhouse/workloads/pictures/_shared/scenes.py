@@ -35,9 +35,9 @@ class Scenes:
     mask: np.ndarray
     """(scenes, height, width), uint8: 0 for the ground, a digit plus 1 for its ink."""
     boxes: list[np.ndarray]
-    """Of each scene (digits, 4), float32: xmin, ymin, xmax, ymax in pixels around the ink, the last two just behind it."""
+    """For each scene (digits, 4), float32: xmin, ymin, xmax, ymax in pixels around the ink, the last two just behind it."""
     labels: list[np.ndarray]
-    """Of each scene (digits,), int64: the digits."""
+    """For each scene (digits,), int64: the digits."""
 
 
 class _Counts(Settings):

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from stillhouse.workloads.pictures._shared.picture import opened, pixels, plain, same_shape
+from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Form:
 
 def decode(place: str, content: bytes, form: Form) -> np.ndarray:
     """(channel, height, width), uint8. Raises UserError, beginning with `place`, at what is no picture of eight bits."""
-    return pixels(fitted(plain(place, opened(place, content), form.channels), form.size))
+    return pixels(fitted(to_channels(place, opened(place, content), form.channels), form.size))
 
 
 def fitted(picture: Image.Image, size: int | None) -> Image.Image:

@@ -1,6 +1,6 @@
 """Raw pictures of several forms, read into one.
 
-- A folder of folders, one a class, of .png, .jpg and .jpeg files; or of folders train, val (or valid) and test of such.
+- A folder of folders, one per class, of .png, .jpg and .jpeg files; or of folders train, val (or valid) and test of such.
 - A Parquet table: image (the bytes of a coded picture), label (numbers from 0) and, if there is one, split (train, val
   or valid, test).
 - JSON that points to the digits of an installed package: lines of pixels and, last, the class.

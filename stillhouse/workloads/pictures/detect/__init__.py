@@ -15,8 +15,8 @@ from stillhouse.workloads.pictures.detect.table import TABLE
 
 def apply(network: nn.Module, batch: Batch) -> Output:
     """The network sees normalised pixels."""
-    answer: Output = network(batch.pixels())
-    return answer
+    output: Output = network(batch.pixels())
+    return output
 
 
 FAMILIES = families.of("detect", __name__)

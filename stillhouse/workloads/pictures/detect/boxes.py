@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 LARGEST = math.log(1000)
-"""Of a side beside what it is measured in, so that no exponential grows beyond all bounds."""
+"""The largest logarithm of a side over what it is measured in, so that no exponential grows beyond all bounds."""
 
 
 def area(boxes: Tensor) -> Tensor:

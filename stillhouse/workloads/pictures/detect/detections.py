@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stillhouse.workloads.pictures.detect.answer import Answer
 from stillhouse.workloads.pictures.detect.boxes import overlap
+from stillhouse.workloads.pictures.detect.output import DetectorOutput
 
 LEAST = 0.05
-"""Of a score that is looked at."""
+"""The least score that is looked at."""
 CANDIDATES = 400
 """Pairs of place and class that are compared with each other, the highest scores of a picture."""
 SAME = 0.5
@@ -32,16 +32,16 @@ class Detections:
     """(batch, objects)"""
 
 
-def detections(answer: Answer) -> Detections:
-    """At most MOST objects a picture, cut at the picture's edges."""
-    score = answer.rule.score(answer)
+def detections(output: DetectorOutput) -> Detections:
+    """At most MOST objects per picture, cut at the picture's edges."""
+    score = output.interpretation.score(output)
     classes = score.shape[2]
     best, place = score.flatten(1).topk(min(CANDIDATES, score[0].numel()))
     busiest = max(1, int((best >= LEAST).sum(1).max()))
     best, place = best[:, :busiest], place[:, :busiest]
     label = place % classes
-    height, width = answer.extent
-    boxes = answer.rule.boxes(answer, place // classes)
+    height, width = output.extent
+    boxes = output.interpretation.boxes(output, place // classes)
     boxes = boxes.minimum(boxes.new_tensor([width, height, width, height])).clamp(min=0)
     kept = kept_objects(boxes, label) & (best >= LEAST)
     kept, order = kept.sort(dim=1, descending=True, stable=True)

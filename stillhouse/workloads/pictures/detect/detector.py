@@ -12,8 +12,8 @@ from stillhouse.contracts.output import IMAGE, Feature
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Axis, Blueprint, fixed
 from stillhouse.workloads.pictures._shared.resnet import ResNet, ResNetShape
-from stillhouse.workloads.pictures.detect.answer import Answer
 from stillhouse.workloads.pictures.detect.head import HeadShape
+from stillhouse.workloads.pictures.detect.output import DetectorOutput
 from stillhouse.workloads.pictures.detect.pyramid import Pyramid, PyramidShape, depths
 
 
@@ -41,9 +41,9 @@ class Detector(nn.Module):
         self.head = make_head(blueprint, self.pyramid.axis, self.pyramid.strides)
         self.blueprint = blueprint
 
-    def forward(self, image: Tensor) -> Answer:
+    def forward(self, image: Tensor) -> DetectorOutput:
         """(batch, channel, height, width)"""
         levels = self.pyramid(self.backbone(image))
-        answer: Answer = self.head(levels)
+        output: DetectorOutput = self.head(levels)
         height, width = image.shape[2:]
-        return replace(answer, extent=(height, width), features={name: Feature(value, IMAGE) for name, value in levels.items()})
+        return replace(output, extent=(height, width), features={name: Feature(value, IMAGE) for name, value in levels.items()})

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 WEIGHT = 0.25
-"""Of what is there; what is not there has the rest."""
+"""The weight of what is there; what is not there has the rest."""
 POWER = 2.0
 
 

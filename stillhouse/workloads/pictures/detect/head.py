@@ -17,7 +17,7 @@ PRIOR = 0.01
 
 
 class HeadShape(Settings):
-    """Of both towers, the one for classes and the one for boxes."""
+    """The shape of both towers, the one for classes and the one for boxes."""
 
     width: int = Field(256, gt=0)
     layers: int = Field(4, gt=0)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.workloads.pictures._shared.picture import opened, pixels, plain, same_shape
+from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 from stillhouse.workloads.pictures._shared.splits import Split
 
 
@@ -80,7 +80,7 @@ def _formed(item: Item, form: Form) -> tuple[np.ndarray, np.ndarray]:
     """(channel, height, width), and the boxes in its pixels, cut at its edges."""
     content = item.content()
     picture = opened(item.place, content) if isinstance(content, bytes) else Image.fromarray(content)
-    picture, scale = plain(item.place, picture, form.channels), np.ones(2)
+    picture, scale = to_channels(item.place, picture, form.channels), np.ones(2)
     width, height = picture.size
     boxes = item.boxes.astype(np.float32).reshape(-1, 4)
     if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():

@@ -31,9 +31,9 @@ class PrepareSettings(Settings):
     channels: Literal[1, 3] | None = None
     """1 makes them grey, 3 coloured; None keeps them, and then all must be alike."""
     valid_share: float = Field(0.1, gt=0, lt=1)
-    """Of the training pictures, drawn by the seed, where the raw data have no validation split."""
+    """The share of the training pictures, drawn by the seed, where the raw data have no validation split."""
     test_share: float = Field(0.2, gt=0, lt=1)
-    """Of the training pictures, before that, where the raw data have no test split."""
+    """The share of the training pictures taken before that, where the raw data have no test split."""
 
 
 def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Generator) -> Metrics:

@@ -19,7 +19,7 @@ class PyramidShape(Settings):
     """Level l has a cell for 2^l by 2^l pixels; those above the backbone's last map are made from the level below."""
 
     width: int = Field(256, gt=0)
-    """Of the maps that are added, and of each level."""
+    """Channels of the maps that are added, and of each level."""
     lowest: int = Field(3, ge=0)
     highest: int = Field(7, ge=0)
 

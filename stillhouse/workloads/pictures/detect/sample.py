@@ -47,7 +47,7 @@ class Batch:
     unit: Tensor
     """(2, channel): mean and standard deviation of the training pictures, in [0, 1]."""
     names: tuple[str, ...]
-    """Of the classes."""
+    """The names of the classes."""
 
     def pixels(self) -> Tensor:
         """(batch, channel, height, width), with mean 0 and deviation 1 over the training pictures."""

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
-from stillhouse.workloads.pictures.detect.answer import Answer
 from stillhouse.workloads.pictures.detect.boxes import overlap
 from stillhouse.workloads.pictures.detect.detections import MOST, Detections, detections
+from stillhouse.workloads.pictures.detect.output import DetectorOutput
 from stillhouse.workloads.pictures.detect.sample import Batch
 
 SURE = 0.3
@@ -29,15 +29,15 @@ Entry = dict[str, Any]
 
 def loss(output: Output, batch: Batch) -> Tensor:
     """That of the family; boxes around a crowd are left out, as if there were none."""
-    answer = _answer(output)
-    return answer.rule.loss(answer, batch.boxes, batch.taught())
+    detected = _of_detector(output)
+    return detected.interpretation.loss(detected, batch.boxes, batch.taught())
 
 
 def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
     """`map` is the mean over classes and over overlaps of 0.5, 0.55, ..., 0.95 of average precision, `map_50` that at 0.5 alone.
 
     `ap_<class>` is a class's own mean over overlaps; a class without a box in the split has none and does not count. At most 100
-    objects a picture; a box around a crowd is neither right nor wrong.
+    objects per picture; a box around a crowd is neither right nor wrong.
     """
     names: tuple[str, ...] = ()
     truth: list[Entry] = []
@@ -46,14 +46,14 @@ def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
     for output, batch in answers:
         names = batch.names
         truth += _truth(batch, pictures)
-        found += _found(detections(_answer(output)), pictures)
+        found += _found(detections(_of_detector(output)), pictures)
         pictures += len(batch.image)
     return _metrics(_precision(names, pictures, truth, found), names)
 
 
-def _answer(output: Output) -> Answer:
-    if not isinstance(output, Answer):
-        raise TypeError(f"wanted the answer of a detector, got {type(output).__name__}")
+def _of_detector(output: Output) -> DetectorOutput:
+    if not isinstance(output, DetectorOutput):
+        raise TypeError(f"wanted the output of a detector, got {type(output).__name__}")
     return output
 
 
@@ -112,7 +112,7 @@ def agreement(first: Output, second: Output) -> Tensor:
     """How alike two detectors find the objects of each picture, (batch,) in [0, 1]: the share of their sure objects of which the
     other one has a like; 1 where neither has any.
     """
-    ours, theirs = detections(_answer(first)), detections(_answer(second))
+    ours, theirs = detections(_of_detector(first)), detections(_of_detector(second))
     sure, other = (objects.score >= SURE for objects in (ours, theirs))
     alike = (overlap(ours.boxes, theirs.boxes) >= ALIKE) & (ours.label[:, :, None] == theirs.label[:, None])
     alike &= sure[:, :, None] & other[:, None]

@@ -17,10 +17,10 @@ from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Question, Table
 from stillhouse.workloads.pictures._shared.picture import pixels
 from stillhouse.workloads.pictures._shared.picture_table import example, keep, row_picture
-from stillhouse.workloads.pictures.detect.answer import Answer
 from stillhouse.workloads.pictures.detect.boxes import area
 from stillhouse.workloads.pictures.detect.detections import detections
 from stillhouse.workloads.pictures.detect.item import fitted
+from stillhouse.workloads.pictures.detect.output import DetectorOutput
 from stillhouse.workloads.pictures.detect.sample import Batch
 
 ROWS = 32
@@ -48,7 +48,7 @@ def ask(context: Path, table: pa.Table) -> Question[Batch]:
     names = pa.array(facts["names"], pa.string())
 
     def columns(output: Output, batch: Batch) -> Mapping[str, Any]:
-        assert isinstance(output, Answer)
+        assert isinstance(output, DetectorOutput)
         assert isinstance(batch, Asked)
         found = detections(output)
         label = found.label.cpu()

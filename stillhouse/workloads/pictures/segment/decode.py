@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.workloads.pictures._shared.picture import opened, pixels, plain, same_shape
+from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 
 Coded = tuple[str, bytes]
 """A place in words, for errors, and what is found there."""
@@ -30,7 +30,7 @@ class Form:
 
 def decode(image: Coded, mask: Coded, form: Form) -> tuple[np.ndarray, np.ndarray]:
     """(channel, height, width) and (height, width), uint8. Raises UserError, beginning with the place, at what is no such pair."""
-    picture, numbers = plain(image[0], opened(*image), form.channels), opened(*mask)
+    picture, numbers = to_channels(image[0], opened(*image), form.channels), opened(*mask)
     if numbers.mode not in _NUMBERED:
         wanted = "wanted a mask of one number of eight bits a pixel (in grey or with a palette)"
         raise UserError(f"{mask[0]} - {wanted} - got the mode {numbers.mode}")

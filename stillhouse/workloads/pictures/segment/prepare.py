@@ -36,9 +36,9 @@ class PrepareSettings(Settings):
     Frames of a video are nearly alike: hold out a whole one, or the validation is of pictures that were trained on.
     """
     valid_share: float = Field(0.1, gt=0, lt=1)
-    """Of the training pictures, drawn by the seed, where there is no other validation split."""
+    """The share of the training pictures, drawn by the seed, where there is no other validation split."""
     test_share: float = Field(0.2, gt=0, lt=1)
-    """Of the training pictures, before that, where the raw data have no test split."""
+    """The share of the training pictures taken before that, where the raw data have no test split."""
 
     @field_validator("size")
     @classmethod

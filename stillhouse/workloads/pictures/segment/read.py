@@ -48,7 +48,7 @@ class Source:
 
 
 class _Facts(BaseModel):
-    """Of all that a table may say of itself, what is used."""
+    """What is used of all that a table may say of itself."""
 
     classes: tuple[str, ...] = ()
     ignore_index: int | None = None

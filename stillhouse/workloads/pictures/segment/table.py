@@ -62,7 +62,7 @@ def restored(mask: np.ndarray, size: tuple[int, int]) -> Image.Image:
 
 
 def _shares(mask: Image.Image, classes: int) -> list[float]:
-    """Of the pixels that have a class."""
+    """The share of each class among the pixels that have one."""
     counts = mask.histogram()[:classes]
     return [count / max(1, sum(counts)) for count in counts]
 

@@ -99,7 +99,11 @@ REFUSED = [
     (DYNAMIC, put(*INDEX, "10", [[0, 1], [2]]), r"edge_index\.10\[1\] - wanted a row of 2 numbers - got \[2\]"),
     (DYNAMIC, put(*INDEX, "10", [[0, 1], [2, 0.5]]), r"edge_index\.10\[1\] - wanted whole numbers - got \[2\.0, 0\.5\]"),
     (DYNAMIC, put(*INDEX, "10", [[0, 1], [2, 3]]), r"edge_index\.10\[1\] - wanted a target of 0 to 2 - got 3"),
-    (DYNAMIC, put(*INDEX, "10", [[0, 1], [0, 1]]), r"edge_index\.10\[1\] - wanted each edge once a step - .* is .*edge_index\.10\[0\] too"),
+    (
+        DYNAMIC,
+        put(*INDEX, "10", [[0, 1], [0, 1]]),
+        r"edge_index\.10\[1\] - wanted each edge once per step - .* is .*edge_index\.10\[0\] too",
+    ),
     (DYNAMIC, put(*WEIGHT, "10", [1, -2]), r"edge_index\.10\[1\] - wanted a finite weight of at least 0 - got -2"),
     (DYNAMIC, put(*WEIGHT, "10", [1, "x"]), r"edge_weight\.10\[1\], number 1 - wanted a finite number - got 'x'"),
     (DYNAMIC, put(*WEIGHT, "10", [1]), r"edge_weight\.10 - wanted 2 weights, as many as edges - got 1"),

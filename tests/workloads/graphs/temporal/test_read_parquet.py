@@ -106,7 +106,7 @@ REFUSED_EDGES = [
     ({"target": [4, 31]}, r"row 1 - wanted as target a node of the series - got 31"),
     ({"step": [8, 9]}, r"row 1 - wanted a step of the graph, as in the series - got 9"),
     ({"weight": [1.0, -1.0]}, r"row 1 - wanted a finite weight of at least 0 - got -1"),
-    ({"source": [30, 30], "target": [4, 4], "step": [8, 8]}, r"row 1 - wanted each edge once a step - .* is .*row 0 too"),
+    ({"source": [30, 30], "target": [4, 4], "step": [8, 8]}, r"row 1 - wanted each edge once per step - .* is .*row 0 too"),
 ]
 
 

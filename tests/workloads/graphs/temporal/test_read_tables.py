@@ -69,7 +69,7 @@ def test_neighbours_are_edges_into_a_node(tmp_path: Path, content: str) -> None:
 def test_repeated_and_undirected_edges(tmp_path: Path) -> None:
     content = "from,to,cost\n0,1,2\n0,1,2\n1,0,2\n1,2,3\n"
     with pytest.raises(
-        UserError, match=r"edges\.csv:3 - wanted each edge once a step - the edge from node 0 to node 1 .* is .*edges\.csv:2 too"
+        UserError, match=r"edges\.csv:3 - wanted each edge once per step - the edge from node 0 to node 1 .* is .*edges\.csv:2 too"
     ):
         made(tmp_path, SERIES, content)
     assert edges(made(tmp_path, SERIES, content, repeated="once")) == [(0, 0, 1, 2.0), (0, 1, 0, 2.0), (0, 1, 2, 3.0)]
@@ -117,7 +117,7 @@ REFUSED_EDGES = [
     ("3\na 1\nb\nb 0\n30 1\nq\n", "e.gal", r"e\.gal:6 - wanted the name of a node of the series - got 'q'"),
     ("3\na 0\nb 0\nb 0\n", "e.gal", r"e\.gal - wanted each of the 3 nodes once - got 3 of which 2 differ"),
     ("3\na 0\nb 0\n", "e.gal", r"e\.gal - wanted each of the 3 nodes once - got 2 of which 2 differ"),
-    ("3\na 2\nb b\nb 0\n30 0\n", "e.gal", r"e\.gal:3 - wanted each edge once a step"),
+    ("3\na 2\nb b\nb 0\n30 0\n", "e.gal", r"e\.gal:3 - wanted each edge once per step"),
 ]
 
 

@@ -45,8 +45,8 @@ def test_heads_and_dimensions_can_be_cut() -> None:
     assert {group.name: (group.size, group.sharpness) for group in groups} == {
         "trunk": (6, 1),
         "attention.heads": (3, 4),
-        "attention.asked": (4, 1),
-        "attention.told": (4, 1),
+        "attention.query_key": (4, 1),
+        "attention.value": (4, 1),
     }
     rng = torch.Generator().manual_seed(0)
     for _ in range(10):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.workloads.pictures._shared.picture import opened, pixels, plain, unit
+from stillhouse.workloads.pictures._shared.picture import opened, pixels, to_channels, unit
 
 RNG = np.random.default_rng(0)
 COLOUR, GREY = RNG.integers(0, 256, (5, 4, 3), dtype=np.uint8), RNG.integers(0, 256, (5, 4), dtype=np.uint8)
@@ -22,17 +22,17 @@ def coded(picture: Image.Image) -> bytes:
 
 
 def test_a_picture_is_what_was_coded() -> None:
-    assert np.array_equal(pixels(plain("x", opened("x", coded(Image.fromarray(COLOUR))))), COLOUR.transpose(2, 0, 1))
-    assert np.array_equal(pixels(plain("x", opened("x", coded(Image.fromarray(GREY))))), GREY[None])
-    assert np.array_equal(pixels(plain("x", Image.fromarray(GREY), 3)), np.stack([GREY] * 3))
-    assert pixels(plain("x", Image.fromarray(COLOUR), 1)).shape == (1, 5, 4)
+    assert np.array_equal(pixels(to_channels("x", opened("x", coded(Image.fromarray(COLOUR))))), COLOUR.transpose(2, 0, 1))
+    assert np.array_equal(pixels(to_channels("x", opened("x", coded(Image.fromarray(GREY))))), GREY[None])
+    assert np.array_equal(pixels(to_channels("x", Image.fromarray(GREY), 3)), np.stack([GREY] * 3))
+    assert pixels(to_channels("x", Image.fromarray(COLOUR), 1)).shape == (1, 5, 4)
 
 
 def test_what_is_no_picture_of_eight_bits_is_refused() -> None:
     with pytest.raises(UserError, match=r"there - wanted a picture \(PNG or JPEG\) - cannot identify"):
         opened("there", b"text")
-    with pytest.raises(UserError, match=r"there - wanted a picture of eight bits a channel, one of .* - got I;16"):
-        plain("there", Image.fromarray(GREY.astype(np.uint16)))
+    with pytest.raises(UserError, match=r"there - wanted a picture of eight bits per channel, one of .* - got I;16"):
+        to_channels("there", Image.fromarray(GREY.astype(np.uint16)))
 
 
 def test_the_unit_is_mean_and_deviation_of_each_channel() -> None:

@@ -127,7 +127,7 @@ def test_what_is_no_picture_is_refused_by_its_place(tmp_path: Path) -> None:
     raw = folder(tmp_path / "raw", {"ant/1.png": good, "ant/2.png": good[:60]})
     refused(tmp_path, raw, r"ant/2\.png - wanted a picture \(PNG or JPEG\) - ")
     deep = coded(np.zeros((1, 4, 4), np.uint16))
-    refused(tmp_path, table(tmp_path / "raw.parquet", [deep] * 2, [0, 0]), r"wanted a picture of eight bits a channel.*got I;16")
+    refused(tmp_path, table(tmp_path / "raw.parquet", [deep] * 2, [0, 0]), r"wanted a picture of eight bits per channel.*got I;16")
 
 
 def test_tables_that_cannot_be_read_are_refused(tmp_path: Path) -> None:

@@ -9,30 +9,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stillhouse.workloads.pictures.detect.answer import Answer
 from stillhouse.workloads.pictures.detect.boxes import overlap
 from stillhouse.workloads.pictures.detect.cells import cells_of
 from stillhouse.workloads.pictures.detect.detections import MOST, detections, kept_objects
+from stillhouse.workloads.pictures.detect.output import DetectorOutput
 from tests.workloads.pictures.detect.test_boxes import random_boxes
 
 
 @dataclass(frozen=True)
 class Told:
-    """A rule that reads scores and boxes as they are."""
+    """A interpretation that reads scores and boxes as they are."""
 
-    def loss(self, answer: Answer, boxes: Tensor, label: Tensor) -> Tensor:
+    def loss(self, output: DetectorOutput, boxes: Tensor, label: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def score(self, answer: Answer) -> Tensor:
-        return answer.prediction
+    def score(self, output: DetectorOutput) -> Tensor:
+        return output.prediction
 
-    def boxes(self, answer: Answer, place: Tensor) -> Tensor:
-        return answer.box.gather(1, place.unsqueeze(-1).expand(-1, -1, 4))
+    def boxes(self, output: DetectorOutput, place: Tensor) -> Tensor:
+        return output.box.gather(1, place.unsqueeze(-1).expand(-1, -1, 4))
 
 
-def told(score: Tensor, boxes: Tensor, extent: tuple[int, int] = (20, 20)) -> Answer:
+def told(score: Tensor, boxes: Tensor, extent: tuple[int, int] = (20, 20)) -> DetectorOutput:
     """(pictures, places, classes) and (pictures, places, 4)"""
-    return Answer(score, "values", box=boxes, cells=cells_of([(score, 1)]), extent=extent, rule=Told())
+    return DetectorOutput(score, "values", box=boxes, cells=cells_of([(score, 1)]), extent=extent, interpretation=Told())
 
 
 def naive(boxes: Tensor, label: Tensor) -> list[bool]:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from stillhouse.workloads.pictures.detect.answer import Answer
 from stillhouse.workloads.pictures.detect.boxes import generalised_overlap
 from stillhouse.workloads.pictures.detect.cells import Cells, cells_of
 from stillhouse.workloads.pictures.detect.families.fcos import Pointed, PointShape, assign, centreness
 from stillhouse.workloads.pictures.detect.focal import focal
+from stillhouse.workloads.pictures.detect.output import DetectorOutput
 from tests.workloads.pictures.detect.test_boxes import random_boxes
 
 MAPS = [(torch.zeros(1, 1, 5, 6, dtype=torch.float64), 2), (torch.zeros(1, 1, 3, 3, dtype=torch.float64), 4)]
@@ -63,15 +63,15 @@ def test_centreness_by_hand(reach: list[float], value: float) -> None:
     assert centreness(torch.tensor(reach)).item() == pytest.approx(value)
 
 
-def answer(seed: int, pictures: int = 2, classes: int = 3) -> Answer:
+def made(seed: int, pictures: int = 2, classes: int = 3) -> DetectorOutput:
     """Random numbers for the cells of three levels."""
     cells, rng = cells_of(MAPS), torch.Generator().manual_seed(seed)
     shapes = [(pictures, len(cells.stride), *rest) for rest in ((classes,), (4,), ())]
     logits, boxes, centre = (torch.randn(shape, generator=rng, dtype=torch.float64) for shape in shapes)
-    return Answer(logits, "values", box=0.3 * boxes, centre=centre, cells=cells, extent=(10, 12), rule=Pointed(SHAPE))
+    return DetectorOutput(logits, "values", box=0.3 * boxes, centre=centre, cells=cells, extent=(10, 12), interpretation=Pointed(SHAPE))
 
 
-def naive_loss(said: Answer, boxes: Tensor, label: Tensor) -> float:
+def naive_loss(said: DetectorOutput, boxes: Tensor, label: Tensor) -> float:
     classes = middle = error = weight = 0.0
     count = 0
     assert said.centre is not None
@@ -96,24 +96,24 @@ def naive_loss(said: Answer, boxes: Tensor, label: Tensor) -> float:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_loss_is_the_sum_over_single_cells(seed: int) -> None:
-    said = answer(seed)
+    said = made(seed)
     boxes = torch.stack([random_boxes(3, seed + number, 2.0) for number in (1, 2)])
     label = torch.tensor([[0, 2, 1], [1, -1, -1]])
-    assert said.rule.loss(said, boxes, label).item() == pytest.approx(naive_loss(said, boxes, label), rel=1e-10)
+    assert said.interpretation.loss(said, boxes, label).item() == pytest.approx(naive_loss(said, boxes, label), rel=1e-10)
 
 
 def test_pictures_without_boxes_are_background() -> None:
-    said = answer(0)
-    value = said.rule.loss(said, torch.zeros(2, 1, 4), torch.full((2, 1), -1))
+    said = made(0)
+    value = said.interpretation.loss(said, torch.zeros(2, 1, 4), torch.full((2, 1), -1))
     assert value.item() == pytest.approx(focal(said.prediction, torch.zeros_like(said.prediction)).sum().item(), rel=1e-12)
 
 
 def test_scores_are_geometric_means_and_boxes_lie_around_their_cells() -> None:
-    said = answer(1)
+    said = made(1)
     assert said.centre is not None
     want = (said.prediction[1, 7, 2].sigmoid() * said.centre[1, 7].sigmoid()).sqrt()
-    assert said.rule.score(said)[1, 7, 2].item() == pytest.approx(want.item())
+    assert said.interpretation.score(said)[1, 7, 2].item() == pytest.approx(want.item())
     place = torch.tensor([[0, 31], [2, 40]])
-    found = said.rule.boxes(said, place)
+    found = said.interpretation.boxes(said, place)
     x, y, reach = *said.cells.centre[40].tolist(), (8 * said.box[1, 40].exp()).tolist()
     assert found[1, 1].tolist() == pytest.approx([x - reach[0], y - reach[1], x + reach[2], y + reach[3]])

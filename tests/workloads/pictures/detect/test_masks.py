@@ -21,8 +21,8 @@ class Everything(nn.Module):
         self.model, self.blueprint = model, model.blueprint
 
     def forward(self, image: Tensor) -> Tensor:
-        answer = self.model(image)
-        parts = (answer.prediction, answer.box, *([answer.centre] if answer.centre is not None else []))
+        output = self.model(image)
+        parts = (output.prediction, output.box, *([output.centre] if output.centre is not None else []))
         return torch.cat([part.flatten(1) for part in parts], 1)
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.workloads.pictures.detect.answer import Answer
 from stillhouse.workloads.pictures.detect.boxes import from_offsets, generalised_overlap, offsets, overlap
 from stillhouse.workloads.pictures.detect.cells import cells_of
 from stillhouse.workloads.pictures.detect.families.retinanet import BACKGROUND, NEITHER, Anchored, AnchorShape, match
 from stillhouse.workloads.pictures.detect.focal import focal
+from stillhouse.workloads.pictures.detect.output import DetectorOutput
 from tests.workloads.pictures.detect.families import FAMILIES, builder
 from tests.workloads.pictures.detect.test_boxes import random_boxes
 
@@ -90,15 +90,15 @@ def test_what_is_known_well_counts_little() -> None:
     assert logit.grad.isfinite().all()
 
 
-def answer(rule: Anchored, seed: int, pictures: int = 2, classes: int = 3) -> Answer:
+def made(interpretation: Anchored, seed: int, pictures: int = 2, classes: int = 3) -> DetectorOutput:
     """Random numbers for the anchors of two levels."""
     cells, rng = cells_of(MAPS), torch.Generator().manual_seed(seed)
     logits, boxes = (torch.randn(pictures, len(cells.stride) * 4, size, generator=rng, dtype=torch.float64) for size in (classes, 4))
-    return Answer(logits, "values", box=0.3 * boxes, cells=cells, extent=(12, 16), rule=rule)
+    return DetectorOutput(logits, "values", box=0.3 * boxes, cells=cells, extent=(12, 16), interpretation=interpretation)
 
 
-def naive_loss(rule: Anchored, said: Answer, boxes: Tensor, label: Tensor) -> float:
-    anchors, total, count = rule.anchors(said.cells), 0.0, 0
+def naive_loss(interpretation: Anchored, said: DetectorOutput, boxes: Tensor, label: Tensor) -> float:
+    anchors, total, count = interpretation.anchors(said.cells), 0.0, 0
     for picture, (box, kind) in enumerate(zip(boxes, label, strict=True)):
         for place, matched in enumerate(naive_match(anchors, box, (kind >= 0).tolist())):
             if matched != NEITHER:
@@ -107,7 +107,7 @@ def naive_loss(rule: Anchored, said: Answer, boxes: Tensor, label: Tensor) -> fl
             if matched >= 0:
                 count += 1
                 offset, anchor = said.box[picture, place], anchors[place]
-                if rule.box == "giou":
+                if interpretation.box == "giou":
                     total += 1 - generalised_overlap(from_offsets(offset, anchor), box[matched]).item()
                 else:
                     errors = (offset - offsets(box[matched], anchor)).abs().tolist()
@@ -118,31 +118,31 @@ def naive_loss(rule: Anchored, said: Answer, boxes: Tensor, label: Tensor) -> fl
 @pytest.mark.parametrize("kind", ["giou", "smooth_l1"])
 @pytest.mark.parametrize("seed", range(3))
 def test_loss_is_the_sum_over_single_anchors(kind: str, seed: int) -> None:
-    rule = Anchored(SHAPE, kind)  # type: ignore[arg-type]
-    said = answer(rule, seed)
+    interpretation = Anchored(SHAPE, kind)  # type: ignore[arg-type]
+    said = made(interpretation, seed)
     boxes = torch.stack([random_boxes(3, seed + number, 2.0) for number in (1, 2)])
     label = torch.tensor([[0, 2, 1], [1, -1, -1]])
-    assert rule.loss(said, boxes, label).item() == pytest.approx(naive_loss(rule, said, boxes, label), rel=1e-10)
+    assert interpretation.loss(said, boxes, label).item() == pytest.approx(naive_loss(interpretation, said, boxes, label), rel=1e-10)
 
 
 def test_pictures_without_boxes_are_background() -> None:
-    rule = Anchored(SHAPE, "giou")
-    said = answer(rule, 0)
+    interpretation = Anchored(SHAPE, "giou")
+    said = made(interpretation, 0)
     nothing = torch.zeros(2, 1, 4), torch.full((2, 1), -1)
     want = focal(said.prediction, torch.zeros_like(said.prediction)).sum()
-    assert rule.loss(said, *nothing).item() == pytest.approx(want.item(), rel=1e-12)
+    assert interpretation.loss(said, *nothing).item() == pytest.approx(want.item(), rel=1e-12)
 
 
 def test_scores_and_boxes_are_read_place_by_place() -> None:
-    rule = Anchored(SHAPE, "giou")
-    said = answer(rule, 4)
-    assert torch.equal(rule.score(said), said.prediction.sigmoid())
+    interpretation = Anchored(SHAPE, "giou")
+    said = made(interpretation, 4)
+    assert torch.equal(interpretation.score(said), said.prediction.sigmoid())
     place = torch.tensor([[3, 0, 60], [7, 7, 1]])
-    anchors = rule.anchors(said.cells)
+    anchors = interpretation.anchors(said.cells)
     for picture, places in enumerate(place.tolist()):
         for column, where in enumerate(places):
             want = from_offsets(said.box[picture, where], anchors[where])
-            torch.testing.assert_close(rule.boxes(said, place)[picture, column], want)
+            torch.testing.assert_close(interpretation.boxes(said, place)[picture, column], want)
 
 
 def test_a_fresh_network_expects_nothing() -> None:

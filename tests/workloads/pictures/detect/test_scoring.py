@@ -34,7 +34,7 @@ def batch(pictures: list[list[Box]], crowd: list[tuple[int, int]] | None = None)
 
 
 def said(pictures: list[list[Found]]) -> Output:
-    """A detector's answer of just these objects, each a place of its own."""
+    """A detector's output of just these objects, each a place of its own."""
     most = max(1, max(len(found) for found in pictures))
     score, boxes = torch.zeros(len(pictures), most, len(NAMES)), torch.zeros(len(pictures), most, 4)
     for row, found in enumerate(pictures):
@@ -159,5 +159,5 @@ def test_agreement_is_the_share_of_sure_objects_that_both_have() -> None:
 
 
 def test_another_answer_is_refused() -> None:
-    with pytest.raises(TypeError, match="wanted the answer of a detector, got Output"):
+    with pytest.raises(TypeError, match="wanted the output of a detector, got Output"):
         WORKLOAD.loss(Output(torch.zeros(1), "values"), batch(TRUTH))

@@ -15,8 +15,8 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.training.machine import move
 from stillhouse.training.table import answers
 from stillhouse.workloads.pictures.detect import WORKLOAD
-from stillhouse.workloads.pictures.detect.answer import Answer
 from stillhouse.workloads.pictures.detect.detections import detections
+from stillhouse.workloads.pictures.detect.output import DetectorOutput
 from stillhouse.workloads.pictures.detect.prepare import PrepareSettings, prepare
 from stillhouse.workloads.pictures.detect.table import ROWS, TABLE, Asked
 from tests.workloads.pictures.detect.families import FAMILIES, builder
@@ -60,7 +60,7 @@ def test_answers_are_the_objects_of_the_prepared_pictures_on_the_given_ones(tmp_
     [batch] = data.test.draw(torch.Generator())
     with torch.no_grad():
         output = WORKLOAD.apply(model, batch)
-    assert isinstance(output, Answer)
+    assert isinstance(output, DetectorOutput)
     wanted = detections(output)
     assert (wanted.label >= 0).any(1).all()
     rows = pa.table({"image": [raw(*size) for size in SIZES]})

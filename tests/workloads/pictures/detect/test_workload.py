@@ -148,12 +148,12 @@ def test_every_family_answers_and_learns(data: Data[Batch], family: str) -> None
     batch = next(data.train.draw(torch.Generator().manual_seed(0)))
     optimizer, losses = torch.optim.Adam(model.parameters(), 1e-2), []
     for _ in range(20):
-        answer = WORKLOAD.apply(model, batch)
-        losses.append(WORKLOAD.loss(answer, batch))
+        output = WORKLOAD.apply(model, batch)
+        losses.append(WORKLOAD.loss(output, batch))
         optimizer.zero_grad()
         losses[-1].backward()
         optimizer.step()
-    assert answer.prediction.shape[::2] == (8, 10)
+    assert output.prediction.shape[::2] == (8, 10)
     assert losses[-1] < 0.8 * losses[0]
     unused = [name for name, value in model.named_parameters() if value.grad is None]
     assert unused == []
@@ -183,15 +183,15 @@ def test_every_family_can_be_taught_by_every_other(teacher: str, student: str) -
     learner = build(random_architecture(groups_of(build(None)), torch.Generator().manual_seed(2))).train()
     with torch.no_grad():
         wanted = master(image)
-    answer = learner(image)
-    assert list(answer.features) == list(wanted.features) == ["p1", "p2", "p3", "p4"]
-    assert {feature.layout for feature in answer.features.values()} == {IMAGE}
+    output = learner(image)
+    assert list(output.features) == list(wanted.features) == ["p1", "p2", "p3", "p4"]
+    assert {feature.layout for feature in output.features.values()} == {IMAGE}
     assert [tuple(feature.value.shape[2:]) for feature in wanted.features.values()] == [(12, 16), (6, 8), (3, 4), (2, 2)]
     by_index = [{"student": f"p{level}", "teacher": f"p{level - 1}"} for level in (2, 3)]
     for loss in (pearson, channel, squared):
         for pairs in (["p1", "p2", "p3"], by_index):
-            term = loss.LOSS.make(loss.LOSS.settings.model_validate({"pairs": pairs}), answer, wanted)
-            value = term(answer, wanted)
+            term = loss.LOSS.make(loss.LOSS.settings.model_validate({"pairs": pairs}), output, wanted)
+            value = term(output, wanted)
             gradients = torch.autograd.grad(value, list(learner.parameters()), retain_graph=True, allow_unused=True)
             assert any(gradient is not None and bool(gradient.any()) for gradient in gradients)
 

@@ -196,7 +196,7 @@ class Isdea(nn.Module):
         features = {}
         for index, step in enumerate(visible.rows.steps):
             state = self._layer(str(index), state, step, visible)
-            features[f"layer{index}"] = Feature(state[step.after.find_codes(asked)], NODES)
+            features[f"layer{index}"] = Feature(state[step.after.row_of_code(asked)], NODES)
         final = self._mix(state, visible.rows.steps[-1].after, asked)
         head, tail = final[place].unbind(1)
         logits, hidden = self.score(head, tail, batch)
@@ -215,7 +215,7 @@ class Isdea(nn.Module):
         own, other = self.mixes[0](state, self.totals[0](state, level.gather, share), level.relations)
         state = self.mix_gates[1](torch.relu(self.norm(own + level.spread(other), share)))
         total = self.totals[1](state, level.gather, share)
-        own, other = self.mixes[1](state[level.find_codes(asked)], total[asked // level.relations], level.relations)
+        own, other = self.mixes[1](state[level.row_of_code(asked)], total[asked // level.relations], level.relations)
         return own + other
 
 

@@ -20,7 +20,7 @@ from stillhouse.space.blueprint import Blueprint, fixed
 from stillhouse.workloads.graphs.temporal.adjacency import Adjacency, Aggregate, Edges, inverse
 from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.network import Body, FamilySettings, framed
-from stillhouse.workloads.graphs.temporal.recurrent import Onto
+from stillhouse.workloads.graphs.temporal.recurrent import RecurrentLinear
 
 
 class DcrnnSettings(FamilySettings):
@@ -39,8 +39,8 @@ class Dcrnn(Body):
         self.axis, self.width = fixed(width), width
         self.sum = Aggregate()
         self.inputs = blueprint.linear(fixed(terms * channels), fixed(3 * width))
-        self.gates = Onto(terms * width, 2 * width)
-        self.candidate = Onto(terms * width, width)
+        self.gates = RecurrentLinear(terms * width, 2 * width)
+        self.candidate = RecurrentLinear(terms * width, width)
 
     def forward(self, batch: Batch, history: Tensor) -> dict[str, Tensor]:
         """(nodes, steps, channels) -> the state (nodes, width)."""

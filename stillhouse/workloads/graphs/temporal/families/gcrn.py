@@ -23,7 +23,7 @@ from stillhouse.space.blueprint import Blueprint, fixed
 from stillhouse.workloads.graphs.temporal.adjacency import Adjacency, Aggregate, Edges, inverse
 from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.network import Body, FamilySettings, framed
-from stillhouse.workloads.graphs.temporal.recurrent import Onto
+from stillhouse.workloads.graphs.temporal.recurrent import RecurrentLinear
 
 
 class GcrnSettings(FamilySettings):
@@ -42,7 +42,7 @@ class Gcrn(Body):
         self.axis, self.width = fixed(width), width
         self.sum = Aggregate()
         self.inputs = blueprint.linear(fixed(self.terms * channels), fixed(4 * width))
-        self.hidden = Onto(self.terms * width, 4 * width)
+        self.hidden = RecurrentLinear(self.terms * width, 4 * width)
         self.peephole = nn.Parameter(torch.empty(3, width).uniform_(-1, 1) * width**-0.5)
 
     def forward(self, batch: Batch, history: Tensor) -> dict[str, Tensor]:

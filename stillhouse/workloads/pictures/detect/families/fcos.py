@@ -14,11 +14,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from stillhouse.contracts.families import Family
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint
-from stillhouse.workloads.pictures.detect.answer import Answer, at, class_loss, precise
 from stillhouse.workloads.pictures.detect.boxes import LARGEST, area, from_sides, generalised_overlap, sides
 from stillhouse.workloads.pictures.detect.cells import Cells, cells_of
 from stillhouse.workloads.pictures.detect.detector import Detector, DetectorShape
 from stillhouse.workloads.pictures.detect.head import PRIOR, HeadShape, Tower, end, rows
+from stillhouse.workloads.pictures.detect.output import DetectorOutput, at, class_loss, upcast
 
 BACKGROUND = -1
 
@@ -46,33 +46,33 @@ class Pointed:
 
     shape: PointShape
 
-    def loss(self, answer: Answer, boxes: Tensor, label: Tensor) -> Tensor:
+    def loss(self, output: DetectorOutput, boxes: Tensor, label: Tensor) -> Tensor:
         """Focal loss of all cells and the centre-ness of those that stand for a box, over the number of the latter, plus the
         GIoU error weighted by centre-ness, over the sum of that (eq. 2).
         """
-        assert answer.centre is not None
-        cells = answer.cells
+        assert output.centre is not None
+        cells = output.cells
         matched = assign(self.shape, cells, boxes.to(cells.centre), label >= 0)
         stands = matched >= 0
         count = stands.sum().clamp(min=1)
         wanted = torch.where(stands, at(label, matched), BACKGROUND)
-        classes = class_loss(precise(answer.prediction), wanted, torch.ones_like(stands))
+        classes = class_loss(upcast(output.prediction), wanted, torch.ones_like(stands))
         row, place = stands.nonzero(as_tuple=True)
         true = boxes.to(cells.centre)[row, matched[row, place]]
         nearness = centreness(sides(true, cells.centre[place]))
-        said = _decoded(precise(answer.box)[row, place], cells, place)
+        said = _decoded(upcast(output.box)[row, place], cells, place)
         error = (nearness * (1 - generalised_overlap(said, true))).sum() / nearness.sum().clamp(min=1e-6)
-        middle = binary_cross_entropy_with_logits(precise(answer.centre)[row, place], nearness, reduction="sum")
+        middle = binary_cross_entropy_with_logits(upcast(output.centre)[row, place], nearness, reduction="sum")
         return (classes + middle) / count + error
 
-    def score(self, answer: Answer) -> Tensor:
+    def score(self, output: DetectorOutput) -> Tensor:
         """(batch, cells, classes): the geometric mean of the class's probability and the centre-ness."""
-        assert answer.centre is not None
-        return (precise(answer.prediction).sigmoid() * precise(answer.centre).sigmoid().unsqueeze(-1)).sqrt()
+        assert output.centre is not None
+        return (upcast(output.prediction).sigmoid() * upcast(output.centre).sigmoid().unsqueeze(-1)).sqrt()
 
-    def boxes(self, answer: Answer, place: Tensor) -> Tensor:
+    def boxes(self, output: DetectorOutput, place: Tensor) -> Tensor:
         """(batch, chosen, 4)"""
-        return _decoded(at(precise(answer.box), place), answer.cells, place)
+        return _decoded(at(upcast(output.box), place), output.cells, place)
 
 
 def _decoded(value: Tensor, cells: Cells, place: Tensor) -> Tensor:
@@ -106,10 +106,10 @@ class FcosHead(nn.Module):
     """A tower for classes, one for boxes and centre-ness, and a factor for the boxes of each level."""
 
     def __init__(
-        self, blueprint: Blueprint, inside: Axis, strides: dict[str, int], *, shape: HeadShape, classes: int, rule: Pointed
+        self, blueprint: Blueprint, inside: Axis, strides: dict[str, int], *, shape: HeadShape, classes: int, interpretation: Pointed
     ) -> None:
         super().__init__()
-        self.strides, self.classes, self.rule = strides, classes, rule
+        self.strides, self.classes, self.interpretation = strides, classes, interpretation
         self.class_tower = Tower(blueprint, "head.class", inside, shape, strides)
         self.box_tower = Tower(blueprint, "head.box", inside, shape, strides)
         self.class_end = end(blueprint, self.class_tower.axis, classes, PRIOR)
@@ -117,7 +117,7 @@ class FcosHead(nn.Module):
         self.centre_end = end(blueprint, self.box_tower.axis, 1)
         self.factor = nn.ParameterDict({name: nn.Parameter(torch.ones(())) for name in strides})
 
-    def forward(self, levels: dict[str, Tensor]) -> Answer:
+    def forward(self, levels: dict[str, Tensor]) -> DetectorOutput:
         """Levels by name, each (batch, channel, height, width)."""
         logits, boxes, centres = [], [], []
         for name, value in levels.items():
@@ -127,15 +127,17 @@ class FcosHead(nn.Module):
             centres.append(rows(self.centre_end(state), 1).squeeze(-1))
         cells = cells_of((value, self.strides[name]) for name, value in levels.items())
         box, centre = torch.cat(boxes, 1), torch.cat(centres, 1)
-        return Answer(torch.cat(logits, 1), "values", box=box, centre=centre, cells=cells, extent=(0, 0), rule=self.rule)
+        return DetectorOutput(
+            torch.cat(logits, 1), "values", box=box, centre=centre, cells=cells, extent=(0, 0), interpretation=self.interpretation
+        )
 
 
 def fcos(settings: FcosSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> Detector:
     """For pictures of any height and width."""
-    rule = Pointed(settings.points)
+    interpretation = Pointed(settings.points)
 
     def head(blueprint: Blueprint, inside: Axis, strides: dict[str, int]) -> nn.Module:
-        return FcosHead(blueprint, inside, strides, shape=settings.head, classes=sizes["classes"], rule=rule)
+        return FcosHead(blueprint, inside, strides, shape=settings.head, classes=sizes["classes"], interpretation=interpretation)
 
     return Detector(Blueprint(architecture), settings, sizes, head)
 

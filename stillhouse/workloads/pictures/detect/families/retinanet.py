@@ -14,11 +14,11 @@ from torch.nn.functional import smooth_l1_loss
 from stillhouse.contracts.families import Family
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint
-from stillhouse.workloads.pictures.detect.answer import Answer, at, class_loss, precise
 from stillhouse.workloads.pictures.detect.boxes import from_offsets, generalised_overlap, offsets, overlap
 from stillhouse.workloads.pictures.detect.cells import Cells, cells_of
 from stillhouse.workloads.pictures.detect.detector import Detector, DetectorShape
 from stillhouse.workloads.pictures.detect.head import PRIOR, HeadShape, Tower, end, rows
+from stillhouse.workloads.pictures.detect.output import DetectorOutput, at, class_loss, upcast
 
 BACKGROUND, NEITHER = -1, -2
 POSITIVE, NEGATIVE = 0.5, 0.4
@@ -51,15 +51,15 @@ class Anchored:
     shape: AnchorShape
     box: Literal["smooth_l1", "giou"]
 
-    def loss(self, answer: Answer, boxes: Tensor, label: Tensor) -> Tensor:
+    def loss(self, output: DetectorOutput, boxes: Tensor, label: Tensor) -> Tensor:
         """Focal loss of all anchors plus the boxes' error at those that stand for one, over the number of the latter."""
-        anchors = self.anchors(answer.cells)
+        anchors = self.anchors(output.cells)
         matched = match(anchors, boxes.to(anchors), label >= 0)
         stands = matched >= 0
         wanted = torch.where(stands, at(label, matched), BACKGROUND)
-        classes = class_loss(precise(answer.prediction), wanted, matched != NEITHER)
+        classes = class_loss(upcast(output.prediction), wanted, matched != NEITHER)
         row, place = stands.nonzero(as_tuple=True)
-        error = self._error(precise(answer.box)[row, place], anchors[place], boxes.to(anchors)[row, matched[row, place]])
+        error = self._error(upcast(output.box)[row, place], anchors[place], boxes.to(anchors)[row, matched[row, place]])
         return (classes + error) / stands.sum().clamp(min=1)
 
     def _error(self, said: Tensor, anchors: Tensor, boxes: Tensor) -> Tensor:
@@ -67,13 +67,13 @@ class Anchored:
             return (1 - generalised_overlap(from_offsets(said, anchors), boxes)).sum()
         return smooth_l1_loss(said, offsets(boxes, anchors), beta=BEND, reduction="sum")
 
-    def score(self, answer: Answer) -> Tensor:
+    def score(self, output: DetectorOutput) -> Tensor:
         """(batch, anchors, classes)"""
-        return precise(answer.prediction).sigmoid()
+        return upcast(output.prediction).sigmoid()
 
-    def boxes(self, answer: Answer, place: Tensor) -> Tensor:
+    def boxes(self, output: DetectorOutput, place: Tensor) -> Tensor:
         """(batch, chosen, 4)"""
-        return from_offsets(at(precise(answer.box), place), self.anchors(answer.cells)[place])
+        return from_offsets(at(upcast(output.box), place), self.anchors(output.cells)[place])
 
     def anchors(self, cells: Cells) -> Tensor:
         """(cells * anchors of a cell, 4)"""
@@ -105,30 +105,32 @@ class RetinaHead(nn.Module):
     """A tower for classes and one for boxes, each with one more convolution."""
 
     def __init__(
-        self, blueprint: Blueprint, inside: Axis, strides: dict[str, int], *, shape: HeadShape, classes: int, rule: Anchored
+        self, blueprint: Blueprint, inside: Axis, strides: dict[str, int], *, shape: HeadShape, classes: int, interpretation: Anchored
     ) -> None:
         super().__init__()
-        self.strides, self.classes, self.rule = strides, classes, rule
-        number = len(rule.shape.sizes) * len(rule.shape.ratios)
+        self.strides, self.classes, self.interpretation = strides, classes, interpretation
+        number = len(interpretation.shape.sizes) * len(interpretation.shape.ratios)
         self.class_tower = Tower(blueprint, "head.class", inside, shape, strides)
         self.box_tower = Tower(blueprint, "head.box", inside, shape, strides)
         self.class_end = end(blueprint, self.class_tower.axis, number * classes, PRIOR)
         self.box_end = end(blueprint, self.box_tower.axis, number * 4)
 
-    def forward(self, levels: dict[str, Tensor]) -> Answer:
+    def forward(self, levels: dict[str, Tensor]) -> DetectorOutput:
         """Levels by name, each (batch, channel, height, width)."""
         logits = [rows(self.class_end(self.class_tower(value, name)), self.classes) for name, value in levels.items()]
         boxes = [rows(self.box_end(self.box_tower(value, name)), 4) for name, value in levels.items()]
         cells = cells_of((value, self.strides[name]) for name, value in levels.items())
-        return Answer(torch.cat(logits, 1), "values", box=torch.cat(boxes, 1), cells=cells, extent=(0, 0), rule=self.rule)
+        return DetectorOutput(
+            torch.cat(logits, 1), "values", box=torch.cat(boxes, 1), cells=cells, extent=(0, 0), interpretation=self.interpretation
+        )
 
 
 def retinanet(settings: RetinaNetSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> Detector:
     """For pictures of any height and width."""
-    rule = Anchored(settings.anchors, settings.box)
+    interpretation = Anchored(settings.anchors, settings.box)
 
     def head(blueprint: Blueprint, inside: Axis, strides: dict[str, int]) -> nn.Module:
-        return RetinaHead(blueprint, inside, strides, shape=settings.head, classes=sizes["classes"], rule=rule)
+        return RetinaHead(blueprint, inside, strides, shape=settings.head, classes=sizes["classes"], interpretation=interpretation)
 
     return Detector(Blueprint(architecture), settings, sizes, head)
 

@@ -1,4 +1,4 @@
-"""What a detector answers, and what its family must be able to do with it."""
+"""A detector's output, and what its family must be able to do with it."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from stillhouse.workloads.pictures.detect.cells import Cells
 from stillhouse.workloads.pictures.detect.focal import focal
 
 
-class Rule(Protocol):
+class Interpretation(Protocol):
     """What the numbers of a family mean."""
 
-    def loss(self, answer: Answer, boxes: Tensor, label: Tensor) -> Tensor:
+    def loss(self, output: DetectorOutput, boxes: Tensor, label: Tensor) -> Tensor:
         """A scalar; boxes (batch, most, 4) and their classes (batch, most), -1 where there is no box."""
 
-    def score(self, answer: Answer) -> Tensor:
+    def score(self, output: DetectorOutput) -> Tensor:
         """(batch, places, classes), in [0, 1]."""
 
-    def boxes(self, answer: Answer, place: Tensor) -> Tensor:
+    def boxes(self, output: DetectorOutput, place: Tensor) -> Tensor:
         """(batch, chosen, 4) in pixels, at some places (batch, chosen)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer(Output):
+class DetectorOutput(Output):
     """`prediction` holds a logit for each class at each place (batch, places, classes): an anchor, or the centre of a cell."""
 
     box: Tensor
-    """(batch, places, 4), as the family's rule reads it."""
+    """(batch, places, 4), as the family's interpretation reads it."""
     centre: Tensor | None = None
     """(batch, places): a logit for how near to a box's middle a place lies."""
     cells: Cells
     extent: tuple[int, int]
     """Height and width of the picture."""
-    rule: Rule
+    interpretation: Interpretation
 
 
 def class_loss(logit: Tensor, label: Tensor, taught: Tensor) -> Tensor:
@@ -52,6 +52,6 @@ def at(values: Tensor, index: Tensor) -> Tensor:
     return values[torch.arange(len(values), device=values.device)[:, None], index.clamp(min=0)]
 
 
-def precise(value: Tensor) -> Tensor:
+def upcast(value: Tensor) -> Tensor:
     """In single precision at least."""
     return value.to(torch.promote_types(value.dtype, torch.float32))
