@@ -13,10 +13,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stillhouse import registry
+from stillhouse.comparison.gate import Gate
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.parts import Workload
 from stillhouse.contracts.settings import Settings
-from stillhouse.tracking.gate import Gate
 
 
 @dataclass(frozen=True)
