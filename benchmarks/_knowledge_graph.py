@@ -61,7 +61,6 @@ def run(
 
 
 def _measured(cell: Cell, entry: Set, workload: Workload[Batch]) -> dict[str, Metrics]:
-    machine.use_workers()
     prepared = {name: _prepared(cell.folder / name, entry, name) for name in entry.lists}
     suffix = {name: f"{entry.name}-{name}" if len(entry.lists) > 1 else entry.name for name in entry.lists}
     if cell.method == "reverse_edge":

@@ -64,7 +64,6 @@ def measured(workload: Workload[Any], cell: Cell, entry: Set, *, method: Search 
 
     `method` is a search that stands in for the one that the block names.
     """
-    machine.use_workers()
     teacher, block = _teacher(workload, cell, entry), cell.settings["student"]
     found = _student(workload, cell, block, method) if block else teacher
     data = workload.load(workload.data_settings(**entry.teach["data"]), _home(cell) / "prepared", test=True)

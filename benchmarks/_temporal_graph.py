@@ -68,7 +68,6 @@ def _settings(entry: Set, model: Block) -> Block:
 
 
 def _measured(cell: Cell, entry: Set, first: int, workload: Workload[Batch]) -> Metrics:
-    machine.use_workers()
     prepared = _prepared(cell.folder / "prepared", entry)
     if cell.method in entry.floors:
         return entry.floors[cell.method](_loaded(entry, prepared, WORKLOAD))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.flows import cores
 from stillhouse.flows.graph import Node
 from stillhouse.flows.server import server
 from stillhouse.record.leash import leashed
@@ -36,7 +37,7 @@ def execute(folder: Path, names: Sequence[str], nodes: Sequence[Node], jobs: int
         checking = _start(folder, "stillhouse.stages", "check")
         with _tracked(folder, nodes) as outcome, server(folder) as own_server:
             _pass(checking)
-            outcome.append(_flow(names, jobs, own_server))
+            outcome.append(_flow(names, [node.name for node in nodes if node.forced], jobs or cores.at_once(nodes), own_server))
     return EXIT[outcome[-1]]
 
 
@@ -91,7 +92,7 @@ def _tracked(folder: Path, nodes: Sequence[Node]) -> Iterator[list[Status]]:
             print(printed.strip(), file=sys.stderr)
 
 
-def _flow(names: Sequence[str], jobs: int | None, own_server: bool) -> Status:
+def _flow(names: Sequence[str], forced: Sequence[str], jobs: int, own_server: bool) -> Status:
     from prefect import get_client
 
     from stillhouse.flows import pipeline, states
@@ -100,7 +101,7 @@ def _flow(names: Sequence[str], jobs: int | None, own_server: bool) -> Status:
         if own_server:
             states.bury(client)
         run = pipeline.execute.with_options(task_runner=pipeline.threads(jobs))
-        state: State[Any] = run(list(names), return_state=True)
+        state: State[Any] = run(list(names), list(forced), return_state=True)
         states.settle(client, state.state_details.flow_run_id)
     if state.is_completed():
         return "FINISHED"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Outside its own command line DVC's warnings (such as "a file is empty") would end up in the middle of a table.
 logging.getLogger("dvc").setLevel(logging.ERROR)
 
-State = Literal["due", "maybe", "unchanged"]
+State = Literal["due", "kept", "maybe", "unchanged"]
 
 
 class Busy(UserError):
@@ -36,7 +36,10 @@ class Busy(UserError):
 
 @dataclass(frozen=True)
 class Node:
-    """One stage. `maybe`: only something before it is due, and it is skipped if that leaves the same bytes."""
+    """One stage. `maybe`: only something before it is due, and it is skipped if that leaves the same bytes.
+
+    `kept`: due for DVC, and what it would make is known.
+    """
 
     name: str
     command: str
@@ -47,6 +50,12 @@ class Node:
     retries: int = 0
     timeout: float | None = None
     """Seconds for one try, None for no limit."""
+    forced: bool = False
+    """To be run although DVC finds nothing changed."""
+    threads: int = 1
+    """CPU threads, as params.yaml says."""
+    alone: bool = False
+    """Whether no other stage of the execution may run meanwhile."""
 
 
 def read(folder: Path) -> tuple[Node, ...]:
@@ -94,6 +103,11 @@ def select(nodes: Sequence[Node], names: Sequence[str]) -> tuple[Node, ...]:
     return tuple(node for node in nodes if node.name in wanted)
 
 
+def force(nodes: Sequence[Node], names: Sequence[str]) -> tuple[Node, ...]:
+    """The nodes, with those of some names due although DVC finds nothing changed."""
+    return tuple(replace(node, state="due", forced=True) if node.name in names else node for node in nodes)
+
+
 def _named(nodes: Sequence[Node], name: str) -> list[Node]:
     found = [node for node in nodes if name in (node.name, node.name.partition("@")[2])]
     if not found:
@@ -113,7 +127,7 @@ def _nodes(graph: networkx.DiGraph) -> Iterator[Node]:
         state, reasons = _judge(stage, upstream)
         if state != "unchanged":
             stale[stage.addressing] = stage
-        yield Node(stage.addressing, str(stage.cmd), tuple(before), state, reasons, **_wishes(stage))
+        yield Node(stage.addressing, str(stage.cmd), tuple(before), state, reasons, **_wishes(stage), threads=_threads(stage))
 
 
 def _judge(stage: Stage, stale: Sequence[Stage]) -> tuple[State, tuple[str, ...]]:
@@ -183,6 +197,11 @@ def _newest(folder: Path) -> str | None:
     return str(max(files, key=lambda path: path.stat().st_mtime).relative_to(folder)) if files else None
 
 
+def _threads(stage: Stage) -> int:
+    found = [dep.read_params().get("threads") for dep in stage.deps if hasattr(dep, "read_params")]
+    return next((value for value in found if isinstance(value, int) and value > 0), 1)
+
+
 def _wishes(stage: Stage) -> dict[str, Any]:
     """What `meta` asks of the scheduler.
 
@@ -196,6 +215,7 @@ def _wishes(stage: Stage) -> dict[str, Any]:
             "gpu": int(meta.get("gpu", 0)),
             "retries": int(meta.get("retries", 0)),
             "timeout": None if timeout is None else float(timeout),
+            "alone": meta.get("alone", False) is True,
         }
     except (TypeError, ValueError) as error:
         raise UserError(

@@ -23,24 +23,24 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
-from stillhouse.flows import cores, graph, slots
+from stillhouse.flows import graph, slots
 from stillhouse.flows.graph import Node
 from stillhouse.flows.progress import Board
 from stillhouse.flows.stage import Outcome, Stopped, reproduce
+from stillhouse.flows.turns import Turns
 
 
 def threads(jobs: int | None = None) -> Any:
-    """Room for `jobs` stages at once, as many as there are cores by default; their work is in processes of their own."""
+    """Room for `jobs` stages at once; their work is in processes of their own."""
     return ThreadPoolTaskRunner(max_workers=jobs or os.cpu_count() or 1)
 
 
 class Execution:
     """What the stages of one flow run share."""
 
-    def __init__(self, folder: Path, board: Board, stop: Event, nodes: Sequence[Node]) -> None:
-        self.threads = cores.shares(nodes)
+    def __init__(self, folder: Path, board: Board, stop: Event) -> None:
         self.folder, self.board, self.stop = folder, board, stop
-        self.devices = slots.devices()
+        self.devices, self.turns = slots.devices(), Turns()
         self.extra = {"STILLHOUSE_FLOW_RUN": str(flow_run.get_id() or "")}
 
     def run(self, node: Node) -> State[str]:
@@ -49,12 +49,12 @@ class Execution:
         Raises:
             StageFailed: Prefect then tries again, if the node has retries left.
         """
-        with slots.hold(node.gpu, self.devices, self.stop) as device:
+        with self.turns.take(node.alone, self.stop), slots.hold(node.gpu, self.devices, self.stop) as device:
             try:
                 if self.stop.is_set():
                     raise Stopped
                 self.board.set(node.name, "running")
-                outcome = reproduce(node, self.folder, self.extra | self.threads[node.name] | device, self.stop)
+                outcome = reproduce(node, self.folder, self.extra | device, self.stop)
             except Stopped:
                 self.board.set(node.name, "stopped")
                 return Cancelled(message=f"{node.name} was interrupted")
@@ -72,18 +72,19 @@ def stage(execution: Execution, node: Node) -> State[str]:
 
 
 @flow(name="stillhouse", task_runner=threads(), persist_result=False)
-def execute(names: list[str] | None = None) -> State[str]:
-    """Runs what is due of the pipeline around the working folder.
+def execute(names: list[str] | None = None, forced: list[str] | None = None) -> State[str]:
+    """Runs what is due of the pipeline around the working folder, and the stages named in `forced`.
 
     Raises:
         UserError: an unknown name, or nothing can be said about what is due.
     """
     folder = graph.root(Path.cwd())
-    nodes = [node for node in graph.select(graph.read(folder), names or []) if node.state != "unchanged"]
+    read = graph.select(graph.read(folder), names or [])
+    nodes = [node for node in graph.force(read, forced or []) if node.state != "unchanged"]
     board = Board(nodes, folder, Console())
     with interruptible() as stop:
         with board:
-            _run_all(Execution(folder, board, stop, nodes), nodes)
+            _run_all(Execution(folder, board, stop), nodes)
         board.failures()
         return _verdict(board, stopped=stop.is_set())
 

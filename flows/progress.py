@@ -18,8 +18,16 @@ from rich.text import Text
 from stillhouse.flows.graph import Node
 from stillhouse.flows.stage import log_path
 
-State = Literal["waiting", "running", "done", "restored", "unchanged", "failed", "not run", "stopped"]
-STYLES = {"running": "cyan", "done": "green", "restored": "green", "unchanged": "dim", "failed": "red", "not run": "yellow"}
+State = Literal["waiting", "running", "done", "restored", "kept", "unchanged", "failed", "not run", "stopped"]
+STYLES = {
+    "running": "cyan",
+    "done": "green",
+    "restored": "green",
+    "kept": "green",
+    "unchanged": "dim",
+    "failed": "red",
+    "not run": "yellow",
+}
 QUIET = 10.0
 """Seconds between two plain lines on the same running stage."""
 UNSAID = ("epoch", "epochs", "time", "seconds")

@@ -18,9 +18,9 @@ from stillhouse.record.leash import leashed
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 """Without the option a stage that ends while another one holds the lock for three seconds is lost."""
 
-Outcome = Literal["done", "restored", "unchanged"]
+Outcome = Literal["done", "restored", "kept", "unchanged"]
 """`restored`: DVC had a result of the same inputs in its cache; `unchanged`: the result in place is of these inputs."""
-SAID: dict[str, Outcome] = {"didn't change, skipping": "unchanged", "is cached - skipping run": "restored"}
+SAID: dict[str, Outcome] = {"didn't change, skipping": "unchanged", "is cached - skipping run": "restored", "kept: nothing that": "kept"}
 
 
 class StageFailed(Exception):
@@ -41,7 +41,7 @@ def reproduce(node: Node, folder: Path, extra: Mapping[str, str], stop: Event) -
     log, started = log_path(folder, node.name), time.time()
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    code = _run([*DVC, "repro", "--single-item", node.name], folder, extra, log, stop, node.timeout)
+    code = _run([*DVC, "repro", "--single-item", *["--force"] * node.forced, node.name], folder, extra, log, stop, node.timeout)
     # The work is complete but DVC could not write it down (a lock, a full disk for a moment): it is recorded, not done again.
     if code and _finished_since(folder, node.name, started):
         code = _run([*DVC, "commit", "--force", node.name], folder, extra, log, stop, None)

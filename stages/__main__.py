@@ -11,7 +11,8 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.record import process
 from stillhouse.record.run_record import Execution
 from stillhouse.registry import VERBS
-from stillhouse.runner.run import PARAMS, Call
+from stillhouse.runner.entries import PARAMS, Entries
+from stillhouse.runner.run import Call
 from stillhouse.runner.stage import run_stage
 
 
@@ -49,9 +50,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _check() -> None:
-    from stillhouse.runner import params
+    from stillhouse.runner import checked
 
-    params.check(PARAMS)
+    checked.check(Entries.read())
     print(f"{PARAMS}: every block is valid")
 
 

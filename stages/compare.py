@@ -44,7 +44,7 @@ def _rows(reports: dict[str, Row], names: dict[str, str]) -> list[Row]:
 
 def _student_row(name: str, teacher: str, report: Row) -> Row:
     origin = {"search": report["search"]["method"], "losses": "+".join(report["losses"]) or "none"}
-    facts = _facts(report, report["student"]) | {"agreement": report["agreement"], "budget": _budget(report["search"])}
+    facts = _facts(report, report["student"]) | {"agreement": report["agreement"]}
     return {"name": name, "kind": "student", "teacher": teacher} | origin | facts
 
 
@@ -52,7 +52,6 @@ def _facts(report: Row, own: Row) -> Row:
     metric, teacher = report["metric"], report["teacher"]
     return {
         "metric": metric,
-        "higher_is_better": report["higher_is_better"],
         "quality": own[metric],
         "kept": _kept(own[metric], teacher[metric], report["higher_is_better"]),
         "parameters": own["parameters"],
@@ -62,11 +61,6 @@ def _facts(report: Row, own: Row) -> Row:
         "latency_spread_ms": own["latency_spread_ms"],
         "metrics": own,
     }
-
-
-def _budget(search: Row) -> Row | None:
-    """What the student was allowed: a share of the teacher's costs in a unit; None of a student that had no budget."""
-    return {"unit": search["unit"], "share": search["share"]} if "share" in search else None
 
 
 def _kept(own: float, teacher: float, higher_is_better: bool) -> float | None:

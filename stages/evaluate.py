@@ -7,31 +7,62 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field
-from torch import nn
+from pydantic import model_validator
 
-from stillhouse.contracts.data import Batches, Log, Metrics
+from stillhouse.contracts.data import Log, Metrics
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
-from stillhouse.contracts.parts import Workload
+from stillhouse.contracts.parts import Evaluation, Pair, Workload
 from stillhouse.contracts.settings import Settings
-from stillhouse.space import cost
-from stillhouse.training import checkpoint, latency, machine
-from stillhouse.training.score import agreement, first_batch, passes, score
+from stillhouse.training import checkpoint, machine
+from stillhouse.training.score import first_batch
+
+USUAL = ("quality", "cost", "latency", "agreement")
+"""The evaluations that every report has, since the comparison and the gate read them; the first gives the metric to beat."""
+_MODELS = ("teacher", "student")
+_DESCRIBED = ("metric", "higher_is_better", "search", "losses", "device")
+
+
+class Chosen(Settings):
+    """One evaluation by its name, with its own settings."""
+
+    evaluation: str
+    settings: Any
 
 
 class EvaluateSettings(Settings):
-    """How often latency is measured, and how the test data are batched."""
+    """What is measured, and how the test data are batched."""
 
-    latency_repetitions: int = Field(20, gt=0)
+    evaluations: tuple[Chosen, ...] = ()
     data: Any
+
+    @model_validator(mode="after")
+    def _each_once(self) -> EvaluateSettings:
+        names = [item.evaluation for item in self.evaluations]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"should name an evaluation once; {', '.join(twice)} stands twice")
+        return self
 
 
 SETTINGS = EvaluateSettings
 
 
+def complete(block: Mapping[str, Any]) -> dict[str, Any]:
+    """A block of params.yaml with the usual evaluations that it does not name at the end; the old key for latency is read too."""
+    block = dict(block)
+    items = block.get("evaluations") or []
+    if not isinstance(items, list):
+        return block  # the settings class says what is wrong
+    if "latency_repetitions" in block:
+        items = [*items, {"evaluation": "latency", "settings": {"rounds": block.pop("latency_repetitions"), "seconds": 0}}]
+    named = [item.get("evaluation") for item in items if isinstance(item, dict)]
+    return block | {"evaluations": [*items, *({"evaluation": name} for name in USUAL if name not in named)]}
+
+
 def evaluate(
     settings: EvaluateSettings,
     workload: Workload[Any],
+    evaluations: list[Evaluation],
     *,
     prepared: Path,
     teacher: Path,
@@ -40,47 +71,44 @@ def evaluate(
     rng: torch.Generator,
     log: Log,
 ) -> Metrics:
-    """Scores both models on the same batches, interleaves their latency and writes report.json."""
+    """Runs each evaluation on the same two models and the same data; writes report.json.
+
+    Raises UserError if two evaluations give a metric of the same name.
+    """
     device = machine.device()
     data = workload.load(settings.data, prepared, test=True)
-    test, example = data.test, first_batch(data.valid, device)
-    assert test is not None
-    models = {
-        "teacher": checkpoint.read_model(workload, teacher).to(device),
-        "student": checkpoint.read_model(workload, student).to(device),
-    }
-    rows = {name: _measured(workload, model, test, example) for name, model in models.items()}
-    metric = next(iter(rows["student"]))
-    times = latency.interleaved(_calls(workload, models, first_batch(test, device)), settings.latency_repetitions, device)
-    for name, (median, spread) in times.items():
-        rows[name] |= {"latency_ms": median, "latency_spread_ms": spread}
-    alike = _agreement(workload, models, test)
-    record = checkpoint.read_record(student)
-    description = {"metric": metric, "higher_is_better": workload.higher_is_better}
-    description |= {"search": record["search"], "losses": record["losses"]}
+    assert data.test is not None
+    large, small = (checkpoint.read_model(workload, path).to(device) for path in (teacher, student))
+    pair = Pair(workload, large, small, data.test, first_batch(data.valid, device), device)
+    found: Metrics = {}
+    for item, evaluation in sorted(zip(settings.evaluations, evaluations, strict=True), key=_place):
+        found = _joined(found, evaluation.run(pair, item.settings, rng), item.evaluation)
     report.mkdir(parents=True, exist_ok=True)
-    write_json(report / "report.json", {**rows, "agreement": alike, **description})
-    log({"agreement": alike} | rows["student"])
-    return {f"{who}_{name}": value for who, row in rows.items() for name, value in row.items()} | {"agreement": alike}
+    rows = _rows(found)
+    others = {name: value for name, value in found.items() if not name.startswith(("teacher_", "student_"))}
+    write_json(report / "report.json", {**others, **rows, **_description(workload, rows, student)})
+    log(others | rows["student"])
+    return found
 
 
-def _measured(workload: Workload[Any], model: nn.Module, test: Batches[Any], example: Any) -> Metrics:
-    """Costs are those of a validation batch, on which the budget was set."""
-    return score(workload, model, test) | cost.summary(model, lambda: workload.apply(model, example))
+def _place(chosen: tuple[Chosen, Evaluation]) -> int:
+    name = chosen[0].evaluation
+    return USUAL.index(name) if name in USUAL else len(USUAL)
 
 
-def _calls(workload: Workload[Any], models: Mapping[str, nn.Module], batch: Any) -> dict[str, Any]:
-    def caller(model: nn.Module) -> Any:
-        def call() -> None:
-            with torch.no_grad():
-                workload.apply(model, batch)
-
-        return call
-
-    return {name: caller(model.eval()) for name, model in models.items()}
+def _joined(found: Metrics, new: Metrics, name: str) -> Metrics:
+    taken = {*found, *_MODELS, *_DESCRIBED} & set(new)
+    if taken:
+        raise UserError(f"the evaluation {name!r} gives {', '.join(sorted(taken))}, a name that is taken: rename the metric in its file")
+    return found | new
 
 
-def _agreement(workload: Workload[Any], models: Mapping[str, nn.Module], test: Batches[Any]) -> float:
-    both = zip(passes(workload, models["teacher"], test), passes(workload, models["student"], test), strict=True)
-    compare = workload.agreement or agreement
-    return float(torch.cat([compare(first, second) for (first, _), (second, _) in both]).mean())
+def _rows(found: Metrics) -> dict[str, Metrics]:
+    """The metrics `teacher_NAME` and `student_NAME`, by model."""
+    return {who: {name.removeprefix(f"{who}_"): value for name, value in found.items() if name.startswith(f"{who}_")} for who in _MODELS}
+
+
+def _description(workload: Workload[Any], rows: Mapping[str, Metrics], student: Path) -> dict[str, Any]:
+    record = checkpoint.read_record(student)
+    values = (next(iter(rows["student"])), workload.higher_is_better, record["search"], record["losses"], machine.device_name())
+    return dict(zip(_DESCRIBED, values, strict=True))

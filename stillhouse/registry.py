@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from stillhouse.contracts.errors import UserError
 
 if TYPE_CHECKING:
-    from stillhouse.contracts.parts import Loss, Search, Workload
+    from stillhouse.contracts.parts import Evaluation, Loss, Search, Workload
 
 VERBS = ("prepare", "teach", "search", "distill", "evaluate", "compare")
 Kind = Literal["workloads", "searches", "losses", "evaluations"]
@@ -61,6 +61,12 @@ def search(name: str) -> Search:
 def loss(name: str) -> Loss:
     """The distillation loss of that name."""
     part: Loss = _part("losses", name)
+    return part
+
+
+def evaluation(name: str) -> Evaluation:
+    """The evaluation of that name."""
+    part: Evaluation = _part("evaluations", name)
     return part
 
 

@@ -41,6 +41,7 @@ def teacher(workload: str) -> dict[str, Any]:
 
 PARAMS = {
     "seed": 1,
+    "threads": 1,
     "teachers": {"rings": teacher("toy"), "other": teacher("unrelated")},
     "students": {"half": student("rings", "uniform"), "third": student("rings", "random")},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
 import signal
@@ -41,6 +42,7 @@ WORKLOAD = replace(TOY, prepare=prepare)
 '''
 PARAMS = """\
 seed: 1
+threads: 1
 teachers:
   rings:
     workload: toy
@@ -67,7 +69,7 @@ students:
       losses: [{loss: logits, weight: 1.0}]
       data: {batch_size: 60}
       fit: {epochs: 2, learning_rate: 0.02}
-    evaluate: {latency_repetitions: 2}
+    evaluate: {evaluations: [{evaluation: latency, settings: {rounds: 2, seconds: 0}}]}
 """
 
 
@@ -181,6 +183,13 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], 
 def locked(project: Path) -> dict[str, Any]:
     path = project / "dvc.lock"
     return YAML(typ="safe").load(path)["stages"] if path.exists() else {}
+
+
+def facts(project: Path) -> dict[str, Any]:
+    """The metrics of the prepared data, without how they were made."""
+    found: dict[str, Any] = json.loads((project / "data/rings/prepared.json").read_text())
+    del found["made"]
+    return found
 
 
 def scratch(project: Path, stage: str) -> list[Path]:

@@ -19,7 +19,7 @@ from stillhouse.record import code
 from stillhouse.runner import params as settings
 
 ROOT = Path(__file__).parents[1]
-WORKLOADS, SEARCHES, LOSSES = (list(registry.known(kind)) for kind in ("workloads", "searches", "losses"))
+WORKLOADS, SEARCHES, LOSSES, EVALUATIONS = (list(registry.known(kind)) for kind in ("workloads", "searches", "losses", "evaluations"))
 
 # DVC's own use of a library that has grown older.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
@@ -37,7 +37,7 @@ def everything() -> dict[str, Any]:
         }
         for teacher, method in sorted(pairs)
     }
-    return {"seed": 1, "teachers": teachers, "students": students}
+    return {"seed": 1, "threads": 1, "teachers": teachers, "students": students}
 
 
 def resolve(folder: Path, pipeline: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def tracked(stage: Any) -> set[str]:
 def given(verb: str, name: str) -> set[str]:
     """What the runner hands to a verb: the seed and its own block; to the comparison, all students."""
     owner = "teachers" if verb in ("prepare", "teach") else "students"
-    return {"seed", f"{owner}.{name}.{verb}" if name else owner}
+    return {"seed", "threads", f"{owner}.{name}.{verb}" if name else owner}
 
 
 def reachable(verb: str, block: dict[str, Any]) -> set[str]:
@@ -107,6 +107,8 @@ def reachable(verb: str, block: dict[str, Any]) -> set[str]:
         roots.append(registry.module("searches", block["search"]["method"]))
     if verb == "distill":
         roots += [registry.module("losses", name) for name in LOSSES]
+    if verb == "evaluate":
+        roots += [registry.module("evaluations", name) for name in EVALUATIONS]
     return {str(file.resolve().relative_to(ROOT)) for file in code.reach(roots).values() if does_something(file)}
 
 
@@ -146,10 +148,11 @@ def test_the_committed_parameters_resolve_too(tmp_path, file):
     [
         ("        - stillhouse/training\n", "", "stillhouse/training/fit.py is imported and no dependency"),
         ("        - stillhouse/losses\n", "", "stillhouse/losses/logits.py is imported and no dependency"),
+        ("        - stillhouse/evaluations\n", "", "stillhouse/evaluations/latency.py is imported and no dependency"),
         ("        - stillhouse/searches\n", "", "stillhouse/searches/uniform.py is imported and no dependency"),
         ("        - data/${key}/found\n", "", "is read and no dependency"),
-        ('params: [seed, "students.${key}.distill"]', 'params: ["students.${key}.distill"]', "and is given"),
-        ('params: [seed, "students.${key}.search"]', 'params: [seed, "students.${key}"]', "and is given"),
+        ('params: [seed, threads, "students.${key}.distill"]', 'params: [threads, "students.${key}.distill"]', "and is given"),
+        ('params: [seed, threads, "students.${key}.search"]', 'params: [seed, threads, "students.${key}"]', "and is given"),
         ('outs: ["data/${key}/teacher"]', 'outs: ["data/${key}/master"]', "is written"),
         ("deps: [data/reports, ", "deps: [data/reports, data/raw, ", "data/raw is a dependency and not read"),
         ("stages evaluate ${key}", "stages teach ${key}", "cmd is"),

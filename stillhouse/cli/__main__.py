@@ -20,6 +20,7 @@ from stillhouse.cli.lineage import lineage
 from stillhouse.cli.predict import predict
 from stillhouse.cli.report import report
 from stillhouse.cli.reproduce import reproduce
+from stillhouse.cli.settle import settle
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import graph
 from stillhouse.flows.graph import Node
@@ -41,7 +42,7 @@ Jobs = Annotated[int | None, typer.Option(min=1, help="Stages at once; as many a
 def run(names: Names = None, jobs: Jobs = None) -> None:
     """Run what is due."""
     folder = _enter()
-    nodes = graph.select(graph.read(folder), names or [])
+    nodes = settle(graph.select(graph.read(folder), names or []))
     if all(node.state == "unchanged" for node in nodes):
         print(f"nothing to do: {len(nodes)} stages are up to date")
         _results(folder)
@@ -59,7 +60,7 @@ def run(names: Names = None, jobs: Jobs = None) -> None:
 @commands.command()
 def plan(names: Names = None, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Show what would run and why, and run nothing; the exit code is 3 if anything is due."""
-    nodes = graph.select(graph.read(_enter()), names or [])
+    nodes = settle(graph.select(graph.read(_enter()), names or []))
     stale = [node for node in nodes if node.state != "unchanged"]
     if as_json:
         print(json.dumps([dataclasses.asdict(node) for node in nodes], indent=1))
@@ -114,7 +115,8 @@ def _print_plan(nodes: Sequence[Node], total: int) -> None:
         more = [f"and {hidden} more"] if hidden > 0 else []
         table.add_row(node.name, node.state, "\n".join([*node.reasons[:SHOWN], *more]))
     console.print(table)
-    console.print(f"{len(nodes)} of {total} stages; maybe: runs only if a stage before it gives something new")
+    console.print(f"{len(nodes)} of {total} stages; kept: the result is known and only put in place; maybe: runs only if a stage before it")
+    console.print("gives something new")
 
 
 def _results(folder: Path) -> None:

@@ -1,7 +1,7 @@
-"""The three kinds of part (workload, search, loss) and what passes between them and the verbs.
+"""The four kinds of part (workload, search, loss, evaluation) and what passes between them and the verbs.
 
 A part is a frozen record of functions, filled in at the foot of its own file under the fixed name `WORKLOAD`,
-`SEARCH` or `LOSS`. A verb is handed such records as arguments and knows none of them by name.
+`SEARCH`, `LOSS` or `EVALUATION`. A verb is handed such records as arguments and knows none of them by name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic
 import torch
 from torch import Tensor, nn
 
-from stillhouse.contracts.data import Batch, Data, Log, Metrics
+from stillhouse.contracts.data import Batch, Batches, Data, Log, Metrics
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Group
@@ -127,3 +127,33 @@ class Loss:
 
     settings: type[Settings]
     make: Callable[[Any, Output, Output], nn.Module]
+
+
+@dataclass(frozen=True)
+class Pair(Generic[Batch]):
+    """What an evaluation is given: a teacher and its student on one device, and the batches to compare them on."""
+
+    workload: Workload[Batch]
+    teacher: nn.Module
+    student: nn.Module
+    test: Batches[Batch]
+    example: Batch
+    """The validation batch on which the budget was set, on the device."""
+    device: torch.device
+
+    @property
+    def models(self) -> dict[str, nn.Module]:
+        """Both by their names, which are the prefixes of their metrics."""
+        return {"teacher": self.teacher, "student": self.student}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Something that is measured of a teacher and its student: `run(pair, settings, rng)` gives finite numbers by name.
+
+    A metric of one model is named `teacher_NAME` or `student_NAME`, and stands in that model's row of the report. The models'
+    weights are left as they are.
+    """
+
+    settings: type[Settings]
+    run: Callable[[Pair[Any], Any, torch.Generator], Metrics]

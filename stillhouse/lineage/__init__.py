@@ -44,6 +44,15 @@ def forward(folder: Path, what: str) -> Tree:
     return Forward(links).tree(thing)
 
 
+def _is_of(run: Link, stage: Link) -> bool:
+    """Whether a run made what dvc.lock has for a stage: of the same inputs, or of the same data and with the same metrics beside it.
+
+    A result that was kept after an edit is locked with the code of now. The metrics name the fingerprint of a result.
+    """
+    kept = run.stage == stage.stage and run.outputs == stage.outputs and set(run.read()) == set(stage.read())
+    return set(stage.made()) <= set(run.made()) and (kept or run.fingerprint == stage.fingerprint)
+
+
 def read(folder: Path) -> Links:
     """All that is known in a project's folder.
 
@@ -53,8 +62,7 @@ def read(folder: Path) -> Links:
     told, executions = history.read(folder)
     here, unknown = set[Link](), list[Link]()
     for stage in locks.here(folder):
-        same = [link for link in told if link.fingerprint == stage.fingerprint and set(stage.made()) <= set(link.made())]
-        first = earliest(same)
+        first = earliest(link for link in told if _is_of(link, stage))
         here.add(first or stage)
         if not first:
             unknown.append(stage)

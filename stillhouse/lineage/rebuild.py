@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -83,21 +83,20 @@ def worktree(folder: Path, tree: Tree, *, patched: bool, keep: bool = False) -> 
 
 
 def run(project: Path, tree: Tree) -> None:
-    """Runs the stages of a model, each with as many CPU threads as then: their number decides the order of sums.
+    """Runs the stages of a model.
 
     Raises:
         UserError: a stage failed.
     """
-    for stage, machine in _stages(tree).items():
-        chosen = {} if "STILLHOUSE_WORKERS" in os.environ or "threads" not in machine else {"STILLHOUSE_WORKERS": machine["threads"]}
-        _repro(project, stage, chosen)
+    for stage in _stages(tree):
+        _repro(project, stage)
 
 
-def _repro(project: Path, stage: str, extra: Mapping[str, str]) -> None:
+def _repro(project: Path, stage: str) -> None:
     """A stage with all that it needs; neither the tracker nor a cache of the house hears of it. Raises UserError if one fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     kept = {name: value for name, value in os.environ.items() if name not in FORGOTTEN}
-    environment = kept | {"PATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{project / 'mlflow.db'}", **extra}
+    environment = kept | {"PATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{project / 'mlflow.db'}"}
     command = leashed([sys.executable, "-m", "dvc", "repro", "--no-run-cache", stage])
     process = subprocess.Popen(command, cwd=project, env=environment, stdin=subprocess.DEVNULL, process_group=0)
     try:

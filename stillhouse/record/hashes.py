@@ -1,13 +1,14 @@
-"""The fingerprint of a stage: its command, the contents of its dependencies and its parameters, as DVC would record them.
+"""A stage as DVC sees it: its command, the contents of its dependencies and its parameters, and the bytes of its outputs.
 
-This is the only file of the stages that calls DVC. Nothing it calls is documented API, so a test compares the results with
-a real `dvc.lock`. `dvc.lock` itself is never read: another stage may be writing it.
+Beside the flow's graph this is the only file that calls DVC. Nothing it calls is documented API, so a test compares the results with a
+real `dvc.lock`. What a stage reads is never taken from `dvc.lock`: another stage may be writing it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from stillhouse.contracts.errors import UserError
 
 
 @dataclass(frozen=True)
-class Fingerprint:
+class Inputs:
     """What decides a stage's result. `inputs`: path -> MD5 as in dvc.lock; `params`: file -> key -> value."""
 
     stage: str
@@ -35,7 +36,7 @@ class Fingerprint:
     key: str
     """The SHA-256 of all this."""
 
-    def changes(self, other: Fingerprint) -> list[str]:
+    def changes(self, other: Inputs) -> list[str]:
         """The paths, parameters and (as `dvc.yaml`) the command in which the other one differs."""
         mine, its = self._facts(), other._facts()
         return sorted(name for name in mine.keys() | its.keys() if mine.get(name) != its.get(name))
@@ -45,24 +46,24 @@ class Fingerprint:
         return {"dvc.yaml": self.command, **self.inputs, **params}
 
 
-def take(stage: str, folder: Path) -> Fingerprint:
-    """The fingerprint of one stage of the dvc.yaml in `folder`, now.
+def take(stage: str, folder: Path) -> Inputs:
+    """What one stage of the dvc.yaml in `folder` reads, now.
 
     Large files are hashed once: DVC's own table of known hashes is asked first. Raises UserError if the stage, a dependency
     or a parameter does not exist.
     """
     with _stages(folder) as load:
-        return _fingerprint(stage, load(stage))
+        return _inputs(stage, load(stage))
 
 
-def standing(stages: list[str], folder: Path) -> dict[str, tuple[Fingerprint, dict[str, str]]]:
-    """The fingerprints of those of several stages whose dependencies all exist, each with the `outputs` in place."""
+def standing(stages: list[str], folder: Path) -> dict[str, tuple[Inputs, dict[str, str]]]:
+    """What those of several stages read whose dependencies all exist, each with the `outputs` in place."""
     found = {}
     with _stages(folder) as load:
         for name in stages:
             with suppress(UserError, DvcException):
                 stage = load(name)
-                found[name] = _fingerprint(name, stage), _outputs(stage)
+                found[name] = _inputs(name, stage), _outputs(stage)
     return found
 
 
@@ -70,6 +71,56 @@ def outputs(stage: str, folder: Path) -> dict[str, str]:
     """path -> MD5 of the outputs (metrics and plots too) that lie in the workspace now, as dvc.lock will name them."""
     with _stages(folder) as load:
         return _outputs(load(stage))
+
+
+def reads(stage: str, folder: Path) -> dict[str, str]:
+    """path -> MD5 of all that a stage reads, "" for what is not there."""
+    with _stages(folder) as load:
+        deps = [item for item in load(stage).deps if not isinstance(item, ParamsDependency)]
+        return {item.def_path: _md5(item) if item.exists else "" for item in deps}
+
+
+def locked(stage: str, folder: Path) -> dict[str, str]:
+    """path -> MD5 of the outputs that dvc.lock has for a stage; {} if it has none, or cannot be read just now."""
+    try:
+        with Repo(str(folder)) as repo:
+            found = repo.stage.load_one(str(folder.resolve() / "dvc.yaml"), stage)
+            return {out.def_path: out.hash_info.value for out in found.outs if out.hash_info}
+    except DvcException:
+        return {}
+
+
+def cached(stage: str, path: str, md5: str, folder: Path) -> bool:
+    """Whether DVC's cache has the bytes of a hash, with all files if it is a folder's; `path` is an output of the stage."""
+    with _stages(folder) as load:
+        return _holding(load(stage), path, md5) is not None
+
+
+def fetch(stage: str, path: str, md5: str, folder: Path) -> bool:
+    """Puts the bytes of a hash from DVC's cache in the place of one of a stage's outputs; False if the cache lacks any of them."""
+    with _stages(folder) as load:
+        out = _holding(load(stage), path, md5)
+        if out is None:
+            return False
+        out.checkout(force=True)
+        return True
+
+
+def from_git(path: str, md5: str) -> bool:
+    """Puts a file of the last commit back in its place if it has that hash; False if not."""
+    done = subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True, check=False)
+    if done.returncode or hashlib.md5(done.stdout, usedforsecurity=False).hexdigest() != md5:
+        return False
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_bytes(done.stdout)
+    return True
+
+
+def _holding(stage: Any, path: str, md5: str) -> Any:
+    """The output at a path with a hash that is not its own, None if the cache does not hold it."""
+    out = next(out for out in stage.outs if out.def_path == path)
+    out.hash_info = type(out.hash_info)("md5", md5)
+    return None if out.changed_cache() else out
 
 
 @contextmanager
@@ -90,7 +141,7 @@ def _load(project: ProjectFile, name: str) -> Any:
         raise UserError(f"dvc.yaml has no stage {name!r}; there are {', '.join(project.resolver.get_keys())}") from None
 
 
-def _fingerprint(name: str, stage: Any) -> Fingerprint:
+def _inputs(name: str, stage: Any) -> Inputs:
     inputs: dict[str, str] = {}
     params: dict[str, Mapping[str, Any]] = {}
     for item in stage.deps:
@@ -102,7 +153,7 @@ def _fingerprint(name: str, stage: Any) -> Fingerprint:
             raise UserError(f"the dependency {item.def_path} of stage {name} does not exist")
     facts = {"cmd": stage.cmd, "deps": inputs, "params": params}
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str)
-    return Fingerprint(name, str(stage.cmd), inputs, params, hashlib.sha256(text.encode()).hexdigest())
+    return Inputs(name, str(stage.cmd), inputs, params, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _outputs(stage: Any) -> dict[str, str]:

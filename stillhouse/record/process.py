@@ -48,7 +48,8 @@ def caller(parent: int) -> int:
     """
     try:
         shell = psutil.Process(parent)
-        return shell.ppid() if shell.name() in _SHELLS else parent
+        # In a container the first process may be a shell: then a parent of that number means that the own one is gone.
+        return (shell.ppid() or parent) if shell.name() in _SHELLS else parent
     except psutil.NoSuchProcess:
         raise Stopped(signal.SIGTERM) from None
 

@@ -38,7 +38,7 @@ class Seen:
 def compose(ready: Run, seen: Seen, status: Status, metrics: Mapping[str, float], error: BaseException | None = None) -> RunRecord:
     """The record of a run that has just ended."""
     made = hashes.outputs(ready.call.stage, Path()) if status == "FINISHED" else {}
-    output = str(ready.destination)
+    output = str(ready.call.destination)
     return RunRecord(
         id=uuid.uuid4().hex,
         stage=ready.call.stage,
@@ -64,12 +64,13 @@ def _tags(ready: Run, revision: Revision, error: BaseException | None) -> dict[s
     tags = {
         "dvc.stage": ready.call.stage,
         "dvc.fingerprint": ready.before.key,
+        "stillhouse.fingerprint": ready.fingerprint.key,
         "dvc.rev": revision.commit,
         "dvc.dirty": str(revision.dirty).lower(),
         "git.patch": f"left out: {revision.omitted}" if revision.omitted else "changes.patch" if revision.patch else "",
         "prefect.flow_run_id": ready.call.flow_run or "",
         "device": machine.device_name(),
-        "threads": str(machine.use_workers()),
+        "threads": str(ready.block.threads),
         "error": f"{type(error).__name__}: {error}" if error else "",
         "version.python": platform.python_version(),
         "stillhouse.settings": _settings(ready),

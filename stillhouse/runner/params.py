@@ -6,26 +6,26 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from stillhouse import registry
 from stillhouse.comparison.gate import Gate
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.parts import Workload
 from stillhouse.contracts.settings import Settings
+from stillhouse.runner.entries import load
 
 
 @dataclass(frozen=True)
 class Block:
-    """What a verb is handed: its settings, the parts it asks for by name (workload, method, losses), and what it refers to."""
+    """What a verb is handed: its settings, the parts it asks for by name (workload, method, losses, evaluations), and what it refers to."""
 
     settings: Any
     parts: Mapping[str, Any]
     seed: int
+    threads: int
     teacher: str = ""
     """Whose prepared data and trained teacher are read."""
     raw: Path | None = None
@@ -35,6 +35,10 @@ class Block:
 
 class _Params(Settings):
     seed: int = Field(ge=0)
+    threads: int = Field(1, ge=1)
+    """CPU threads of each stage. Sums in another order give other last digits, so it is a setting like any other."""
+    environment: Literal["kept", "due"] = "kept"
+    """Whether a result that was made with other versions of packages, or on another kind of device, is made again."""
     teachers: dict[str, Any]
     students: dict[str, Any] = Field(default_factory=dict)
     gate: Gate = Gate.model_validate({})
@@ -78,13 +82,13 @@ def read(path: Path, verb: str, name: str | None) -> Block:
     return block
 
 
-def check(path: Path) -> None:
-    """Reads every block of every teacher and student; raises UserError with one line for each mistake in the whole file."""
+def check(path: Path) -> dict[tuple[str, str], Block]:
+    """(verb, name) -> block of every teacher and student; raises UserError with one line per mistake in the whole file."""
     reader = _Reader(path)
-    for verb, (owner, _) in _OWNERS.items():
-        for name in getattr(reader.params, owner):
-            reader.block(verb, name)
+    names = [(verb, name) for verb, (owner, _) in _OWNERS.items() for name in getattr(reader.params, owner)]
+    blocks = {(verb, name): reader.block(verb, name) for verb, name in names}
     reader.report()
+    return blocks
 
 
 class _Reader:
@@ -92,13 +96,13 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self._file, self._lines = path.name, list[str]()
-        self.params: _Params = self._must(_Params, _load(path), ())
+        self.params: _Params = self._must(_Params, load(path), ())
 
     def block(self, verb: str, name: str | None) -> Any:
         """The block; a mistake is noted, and then what is returned must not be used."""
         if verb == "compare":
             pairs = {student: entry.get("teacher") for student, entry in self.params.students.items() if isinstance(entry, dict)}
-            return Block(pairs, {}, self.params.seed, facts=pairs)
+            return Block(pairs, {}, self.params.seed, self.params.threads, facts=pairs)
         owner, kind = _OWNERS[verb]
         if name not in getattr(self.params, owner):
             raise UserError(f"{self._file}: {owner} has no {name!r}; there are {_listed(getattr(self.params, owner))}")
@@ -140,19 +144,23 @@ class _Reader:
                 parts["method"] = self._found(registry.search, raw["method"], (*path, "method"))
                 self._fill(raw, "settings", getattr(parts["method"], "settings", Any), path)
             if verb == "distill":
-                parts["losses"] = self._losses(raw, path)
+                parts["losses"] = self._chosen(raw, "losses", "loss", registry.loss, path)
+            if verb == "evaluate":
+                raw = registry.verb(verb).complete(raw)
+                parts["evaluations"] = self._chosen(raw, "evaluations", "evaluation", registry.evaluation, path)
             settings = self._valid(kind, raw, path)
         source = Path(entry.raw) if isinstance(entry, _Teacher) else None
         facts = settings.model_dump(mode="json") if isinstance(settings, BaseModel) else {}
-        return Block(settings, parts, self.params.seed, teacher, source, facts)
+        return Block(settings, parts, self.params.seed, self.params.threads, teacher, source, facts)
 
-    def _losses(self, raw: dict[str, Any], path: tuple[_Step, ...]) -> list[Any]:
-        items = raw.get("losses") or []
-        if not (isinstance(items, list) and all(isinstance(item, dict) and "loss" in item for item in items)):
+    def _chosen(self, raw: dict[str, Any], key: str, word: str, look_up: Any, path: tuple[_Step, ...]) -> list[Any]:
+        """The parts that a list names, such as `losses: [{loss: logits, settings: {...}}]`, each with its own settings filled in."""
+        items = raw.get(key) or []
+        if not (isinstance(items, list) and all(isinstance(item, dict) and word in item for item in items)):
             return []  # the verb's own class says what is wrong
-        raw["losses"] = items = [dict(item) for item in items]
-        places = [(*path, "losses", index) for index in range(len(items))]
-        found = [self._found(registry.loss, item["loss"], (*place, "loss")) for item, place in zip(items, places, strict=True)]
+        raw[key] = items = [dict(item) for item in items]
+        places = [(*path, key, index) for index in range(len(items))]
+        found = [self._found(look_up, item[word], (*place, word)) for item, place in zip(items, places, strict=True)]
         for item, part, place in zip(items, found, places, strict=True):
             self._fill(item, "settings", getattr(part, "settings", Any), place)
         return found
@@ -195,16 +203,6 @@ class _Reader:
     def _note(self, path: tuple[_Step, ...], wanted: str, *got: Any) -> None:
         tail = f" - got {got[0]!r}" if got else ""
         self._lines.append(f"{self._file}: {_dotted(path)} - {wanted}{tail}")
-
-
-def _load(path: Path) -> Any:
-    """YAML 1.2 as DVC reads it: `1e-3` is a number, `on` is a word."""
-    try:
-        return YAML(typ="safe", pure=True).load(path)
-    except FileNotFoundError:
-        raise UserError(f"there is no {path.name} in {path.resolve().parent}") from None
-    except YAMLError as error:
-        raise UserError(f"{path.name}: is not valid YAML - {' '.join(str(error).split())}") from None
 
 
 def _resolve(kind: Any, location: tuple[_Step, ...]) -> tuple[list[_Step], list[str]]:

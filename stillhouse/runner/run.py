@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,14 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stillhouse.record.hashes import Fingerprint
+from stillhouse.contracts.files import write_json
+from stillhouse.record.hashes import Inputs
+from stillhouse.runner import checked, fingerprint, results
+from stillhouse.runner.entries import PARAMS, Entries
+from stillhouse.runner.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from stillhouse.contracts.data import Log, Metrics
     from stillhouse.record.run_record import Execution
     from stillhouse.runner.params import Block
 
-PARAMS = Path("params.yaml")
 KEPT_FOLDERS = 3
 """Scratch folders that a stage keeps, one for each fingerprint, the newest first."""
 _NO_PATHS = ("rng", "log", "scratch")
@@ -38,6 +42,11 @@ class Call:
     flow_run: str | None
 
     @property
+    def destination(self) -> Path:
+        """Where the output lies when it is complete."""
+        return output_of(self.verb, self.name)
+
+    @property
     def home(self) -> Path:
         """The stage's scratch folders and its lease."""
         return Path(".work") / self.stage
@@ -48,7 +57,8 @@ class Run:
     """A stage that is ready to run: the verb with its arguments, the output last among the paths."""
 
     call: Call
-    before: Fingerprint
+    before: Inputs
+    fingerprint: Fingerprint
     block: Block
     function: Callable[..., Metrics]
     paths: Mapping[str, Path]
@@ -57,15 +67,35 @@ class Run:
     @property
     def scratch(self) -> Path:
         """The folder of this stage and this fingerprint: no other experiment ever finds a checkpoint in it."""
-        return self.call.home / self.before.key
-
-    @property
-    def destination(self) -> Path:
-        """Where the output goes when it is complete."""
-        return list(self.paths.values())[-1]
+        return self.call.home / self.fingerprint.key
 
 
-def prepare(call: Call, before: Fingerprint) -> Run:
+_MADE = {"prepare": "prepared", "teach": "teacher", "search": "found", "distill": "student"}
+
+
+def output_of(verb: str, name: str | None) -> Path:
+    """Where a verb's output lies, for a teacher or student."""
+    if verb == "compare":
+        return Path("data/comparison")
+    return Path("data/reports", str(name)) if verb == "evaluate" else Path("data", str(name), _MADE[verb])
+
+
+def identify(call: Call, before: Inputs) -> Fingerprint:
+    """The fingerprint of what the stage would make. Raises UserError at a mistake in its block of params.yaml."""
+    entries = Entries.read()
+    for name in ("OMP", "OPENBLAS", "MKL"):  # read when PyTorch and NumPy are loaded
+        os.environ[f"{name}_NUM_THREADS"] = str(entries.threads)
+    known = checked.read(entries) or {}
+    if call.name is None or call.stage not in known:
+        from stillhouse.runner import params
+
+        settings = params.read(PARAMS, call.verb, call.name).facts
+    else:
+        settings = known[call.stage]
+    return fingerprint.take(call.verb, call.name, before.inputs, settings, entries)
+
+
+def prepare(call: Call, before: Inputs, mark: Fingerprint) -> Run:
     """Reads the settings and finds the parts. Only now code of parts is imported: the fingerprint was taken of what they are."""
     from stillhouse import registry
     from stillhouse.runner import params
@@ -73,11 +103,11 @@ def prepare(call: Call, before: Fingerprint) -> Run:
 
     block = params.read(PARAMS, call.verb, call.name)
     machine.device()  # a wrong one is told before any work
-    machine.use_workers()
+    machine.use_threads(block.threads)
     function = getattr(registry.verb(call.verb), call.verb)
     keywords = [name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
     paths = {name: _place(name, call, block) for name in keywords if name not in _NO_PATHS}
-    return Run(call, before, block, function, paths, time.time())
+    return Run(call, before, mark, block, function, paths, time.time())
 
 
 def _place(what: str, call: Call, block: Block) -> Path:
@@ -123,16 +153,11 @@ def _log(path: Path) -> Iterator[Log]:
 
 
 def install(run: Run, metrics: Metrics) -> None:
-    """Puts the output in place, with its metrics and its training curve beside it, and marks the work as done.
-
-    The marker says that DVC may make up for a record that it could not write (`dvc commit`).
-    """
-    from stillhouse.contracts.files import write_json
-
-    output, destination = run.scratch / "output", run.destination
+    """Puts the output in place, with its metrics and its training curve beside it, and marks the work as done."""
+    output, destination = run.scratch / "output", run.call.destination
     if run.call.name:
         finite = {name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}
-        write_json(destination.with_name(f"{destination.name}.json"), finite)
+        write_json(destination.with_name(f"{destination.name}.json"), {**finite, results.MADE: results.telling(run.fingerprint)})
     if (output / "curve.csv").exists():
         shutil.move(output / "curve.csv", destination.with_name(f"{destination.name}.csv"))
     partial = Path("data") / f".{run.call.stage}.partial"  # not beside the output: data/reports is read as a whole
@@ -141,7 +166,12 @@ def install(run: Run, metrics: Metrics) -> None:
     shutil.move(output, partial)  # copies if the data lie on another file system than the scratch
     shutil.rmtree(destination, ignore_errors=True)
     partial.rename(destination)
-    write_json(run.scratch / "done.json", {"stage": run.call.stage, "fingerprint": run.before.key, "time": time.time()})
+    mark_done(run.call, run.fingerprint)
+
+
+def mark_done(call: Call, mark: Fingerprint) -> None:
+    """Says that the stage's result is in place, and of which fingerprint it is: DVC may then be made to record it."""
+    write_json(call.home / mark.key / "done.json", {"stage": call.stage, "fingerprint": mark.key, "time": time.time()})
 
 
 def prune(run: Run) -> None:

@@ -1,6 +1,6 @@
 """One stage from its start to its end, the same for every verb.
 
-The stage's fingerprint is taken before anything is imported that could change meanwhile, and again at the end: DVC itself hashes
+What the stage reads is hashed before anything is imported that could change meanwhile, and again at the end: DVC itself hashes
 dependencies only when a command has ended, and would record code that was edited while the stage ran.
 """
 
@@ -11,35 +11,64 @@ from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.record import hashes, process, revision
+from stillhouse.record.hashes import Inputs
 from stillhouse.record.run_record import RunRecord, Status
-from stillhouse.runner import run, usage
+from stillhouse.runner import results, run, usage
 from stillhouse.runner.compose import Seen, compose
+from stillhouse.runner.fingerprint import Fingerprint, differences
 from stillhouse.runner.run import Call, Run
 
 
 def run_stage(call: Call) -> None:
-    """Runs the verb, puts its output in place and tells the tracker; raises UserError if an input changed meanwhile."""
+    """Makes sure of a stage's result: puts it in place if it is known, else runs the verb; the tracker is told of what ran.
+
+    Raises UserError if an input changed meanwhile, or another process runs this stage; then what was in place before is there again.
+    """
     before = hashes.take(call.stage, Path())
-    seen = Seen(revision.take(Path(), before.inputs))
     with process.lease(call.home / "lease"):
-        ready = run.prepare(call, before)
         try:
-            with usage.sampled(seen.usage):
-                metrics = run.execute(ready)
-        except BaseException as error:
-            _tell(ready, seen, "KILLED" if isinstance(error, process.Stopped) else "FAILED", {}, error)
+            fingerprint = run.identify(call, before)
+            with results.alone(fingerprint.key):
+                if not _known(call, before, fingerprint):
+                    _compute(run.prepare(call, before, fingerprint), Seen(revision.take(Path(), before.inputs)))
+        except BaseException:
+            results.put_back(call.stage)
             raise
-        _refuse_changes(ready)
-        run.install(ready, metrics)
-        record = _tell(ready, seen, "FINISHED", metrics)
-        _look_again(ready, record)
-        run.prune(ready)
 
 
-def _refuse_changes(ready: Run) -> None:
-    changed = ready.before.changes(hashes.take(ready.call.stage, Path()))
+def _known(call: Call, before: Inputs, fingerprint: Fingerprint) -> bool:
+    """Puts the result of this fingerprint in place, if there is one."""
+    result = results.find(fingerprint.key)
+    if result is None or not results.put(result, call.stage, call.destination):
+        return False
+    _refuse_changes(call, before)
+    made = f" by {result.stage}" if result.stage != call.stage else ""
+    other = differences(result.environment, fingerprint.environment)
+    print(f"kept: nothing that can change the result has changed since it was made{made}" + (f" ({'; '.join(other)})" if other else ""))
+    run.mark_done(call, fingerprint)
+    return True
+
+
+def _compute(ready: Run, seen: Seen) -> None:
+    call = ready.call
+    try:
+        with usage.sampled(seen.usage):
+            metrics = run.execute(ready)
+    except BaseException as error:
+        _tell(ready, seen, "KILLED" if isinstance(error, process.Stopped) else "FAILED", {}, error)
+        raise
+    _refuse_changes(call, ready.before)
+    run.install(ready, metrics)
+    results.note(ready.fingerprint, call.stage, call.destination)
+    record = _tell(ready, seen, "FINISHED", metrics)
+    _look_again(ready, record)
+    run.prune(ready)
+
+
+def _refuse_changes(call: Call, before: Inputs) -> None:
+    changed = before.changes(hashes.take(call.stage, Path()))
     if changed:
-        raise UserError(f"{ready.call.stage}: changed while it ran, so its result is not recorded: {', '.join(changed)}; run it again")
+        raise UserError(f"{call.stage}: changed while it ran, so its result is not recorded: {', '.join(changed)}; run it again")
 
 
 def _look_again(ready: Run, record: RunRecord) -> None:
@@ -47,7 +76,7 @@ def _look_again(ready: Run, record: RunRecord) -> None:
     from stillhouse.tracking import outbox
 
     try:
-        _refuse_changes(ready)
+        _refuse_changes(ready.call, ready.before)
     except UserError:
         (ready.scratch / "done.json").unlink(missing_ok=True)
         outbox.withdraw(ready.call.root, record)

@@ -21,7 +21,6 @@ import pyarrow.parquet as parquet
 from stillhouse.contracts.errors import UserError
 from stillhouse.serving.model import Model
 from stillhouse.serving.package import unpack
-from stillhouse.training import machine
 from stillhouse.training.files import write_tables
 
 
@@ -82,7 +81,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--project", type=Path, default=Path(), help="the folder of the project")
     given = parser.parse_args(arguments)
     try:
-        machine.use_workers()
         with found(given.model, given.project) as model:
             rows = predict(model, given.input, given.output)
     except UserError as error:

@@ -80,13 +80,13 @@ class Store:
             self.client.log_text(parent, json.dumps(plan, indent=1), "plan.json")
 
     def _first(self, stage: str, planned: Planned) -> str | None:
-        """The first run of the same inputs whose outputs are what is in place."""
-        condition = f"tags.`dvc.fingerprint` = '{planned.fingerprint}' and tags.`dvc.stage` = '{stage}' and attributes.status = 'FINISHED'"
+        """The first run of the same inputs whose outputs are what is in place; else, for what was kept after an edit, of any inputs."""
+        finished = f"tags.`dvc.stage` = '{stage}' and attributes.status = 'FINISHED'"
         wanted = {f"dvc.out.{entities.path(path)}": md5 for path, md5 in planned.outputs.items()}
-        for run in reversed(self._find(condition) if planned.fingerprint and wanted else []):
-            if all(run.data.tags.get(name) == md5 for name, md5 in wanted.items()):
-                identifier: str = run.info.run_id
-                return identifier
+        for condition in (f"tags.`dvc.fingerprint` = '{planned.fingerprint}' and {finished}", finished):
+            for run in reversed(self._find(condition) if planned.fingerprint and wanted else []):
+                if all(run.data.tags.get(name) == md5 for name, md5 in wanted.items()):
+                    return str(run.info.run_id)
         return None
 
     def forget(self, record: RunRecord) -> None:

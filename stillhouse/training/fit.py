@@ -18,6 +18,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
 from stillhouse.training import checkpoint
 from stillhouse.training.machine import move
+from stillhouse.training.precision import Precision, mixed
 
 
 class FitSettings(Settings):
@@ -32,7 +33,7 @@ class FitSettings(Settings):
     clip_value: float | None = Field(None, gt=0)
     patience: int | None = Field(None, gt=0)
     """Epochs without a better validation score after which training stops; None trains to the end."""
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Precision = "32-true"
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _step(model: nn.Module, objective: Objective, optimizer: torch.optim.Optimiz
     device = next(model.parameters()).device
     model.train()
     optimizer.zero_grad()
-    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16-mixed"):
+    with mixed(device, settings.precision):
         loss = objective(move(batch, device))
     if not torch.isfinite(loss):
         raise UserError(f"the training loss became {loss.item()}: lower the learning rate or clip the gradient")

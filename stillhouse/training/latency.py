@@ -4,22 +4,46 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 
 
-def interleaved(calls: Mapping[str, Callable[[], object]], repetitions: int, device: torch.device) -> dict[str, tuple[float, float]]:
-    """Milliseconds of each call as (median, half the interquartile range).
+@dataclass(frozen=True)
+class Latency:
+    """Of one call: the median and half the interquartile range, both in milliseconds, over a number of rounds."""
 
-    The calls take turns, so that a machine that slows down slows all of them; the first round is not counted.
+    median: float
+    spread: float
+    rounds: int
+
+    @property
+    def relative(self) -> float:
+        """The spread as a share of the median."""
+        return self.spread / self.median
+
+
+def interleaved(
+    calls: Mapping[str, Callable[[], object]], device: torch.device, *, rounds: int, spread: float, seconds: float
+) -> dict[str, Latency]:
+    """Measures at least `rounds` rounds, then goes on until every relative spread is at most `spread` or `seconds` have passed.
+
+    The calls take turns, so that a machine that slows down slows all of them; a round before the first is not counted.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for round_ in range(repetitions + 1):
-        for name, call in calls.items():
-            elapsed = _timed(call, device)
-            if round_:
-                seconds[name].append(elapsed)
-    return {name: _median_and_spread(values) for name, values in seconds.items()}
+    _round(calls, device)
+    measured: dict[str, list[float]] = {name: [] for name in calls}
+    started = time.perf_counter()
+    while True:
+        for name, elapsed in _round(calls, device).items():
+            measured[name].append(elapsed)
+        found = {name: _summary(values) for name, values in measured.items()}
+        enough = all(latency.rounds >= rounds for latency in found.values())
+        if enough and (all(latency.relative <= spread for latency in found.values()) or time.perf_counter() - started >= seconds):
+            return found
+
+
+def _round(calls: Mapping[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
+    return {name: _timed(call, device) for name, call in calls.items()}
 
 
 def _timed(call: Callable[[], object], device: torch.device) -> float:
@@ -32,6 +56,6 @@ def _timed(call: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def _median_and_spread(seconds: list[float]) -> tuple[float, float]:
+def _summary(seconds: list[float]) -> Latency:
     low, middle, high = torch.tensor(seconds, dtype=torch.float64).mul(1000).quantile(torch.tensor([0.25, 0.5, 0.75]).double()).tolist()
-    return middle, (high - low) / 2
+    return Latency(middle, (high - low) / 2, len(seconds))

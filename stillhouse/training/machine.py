@@ -52,11 +52,6 @@ def move(batch: Any, device: torch.device) -> Any:
     return batch
 
 
-def use_workers() -> int:
-    """Lets PyTorch use `STILLHOUSE_WORKERS` CPU threads (its own choice when unset); returns their number."""
-    wanted = os.environ.get("STILLHOUSE_WORKERS")
-    if wanted is not None:
-        if not re.fullmatch(r"[1-9]\d*", wanted):
-            raise UserError(f"STILLHOUSE_WORKERS should be a number from 1 - got {wanted!r}")
-        torch.set_num_threads(int(wanted))
-    return torch.get_num_threads()
+def use_threads(count: int) -> None:
+    """Lets PyTorch compute with so many CPU threads: their number decides the order of sums, and so the last digits."""
+    torch.set_num_threads(count)

@@ -1,23 +1,15 @@
-"""Threads for stages side by side."""
+"""Stages side by side."""
 
-from stillhouse.flows.cores import shares
+import pytest
+
+from stillhouse.flows.cores import at_once
 from stillhouse.flows.graph import Node
 
 
-def node(name: str, *after: str) -> Node:
-    return Node(name, "", after, "due", ())
+@pytest.mark.parametrize(("cores", "threads", "wanted"), [(8, 1, 8), (8, 3, 2), (2, 4, 1), (1, 1, 1)])
+def test_as_many_stages_run_at_once_as_their_threads_have_cores(cores: int, threads: int, wanted: int):
+    assert at_once([Node("teach", "", (), "due", (), threads=threads)], cores) == wanted
 
 
-NODES = [node("teach"), node("search@a", "teach"), node("search@b", "teach"), node("distill@a", "search@a"), node("compare", "distill@a")]
-
-
-def test_stages_that_may_run_together_share_the_cores(monkeypatch):
-    monkeypatch.delenv("STILLHOUSE_WORKERS", raising=False)
-    given = {name: int(extra["STILLHOUSE_WORKERS"]) for name, extra in shares(NODES, 8).items()}
-    assert given == {"teach": 8, "search@a": 4, "search@b": 4, "distill@a": 8, "compare": 8}
-    assert all(extra == {"STILLHOUSE_WORKERS": "1"} for extra in shares(NODES, 1).values())
-
-
-def test_what_the_reader_has_set_stays(monkeypatch):
-    monkeypatch.setenv("STILLHOUSE_WORKERS", "3")
-    assert all(extra == {} for extra in shares(NODES, 8).values())
+def test_without_a_stage_nothing_is_divided():
+    assert at_once([], 2) == 2

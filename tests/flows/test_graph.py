@@ -42,6 +42,7 @@ def test_a_fresh_project_has_every_stage_due_after_what_it_reads(fresh):
     assert all(order.index(before) < order.index(name) for name, node in found.items() for before in node.after)
     assert found["teach@rings"].command == "python -m stillhouse.stages teach rings"
     assert (found["prepare@rings"].gpu, found["teach@rings"].gpu) == (0, 1)
+    assert {name for name, node in found.items() if node.alone} == {"evaluate@half", "evaluate@third"}
 
 
 def test_nothing_is_due_when_all_is_done(done):

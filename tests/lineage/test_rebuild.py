@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 from pathlib import Path
@@ -50,23 +49,6 @@ def test_the_same_commit_gives_the_same_bytes_though_the_folder_has_moved_on(don
     done.ran()
     assert again(done, wanted) == {"data/raw/toy.json": True, "data/rings/prepared": True, "data/rings/teacher": True}
     assert (git(done.folder, "status", "--porcelain"), left(done), done.ran()) == (before, [], [])
-
-
-def test_each_stage_gets_as_many_threads_as_then_unless_told_otherwise(done, monkeypatch):
-    monkeypatch.delenv("STILLHOUSE_WORKERS", raising=False)
-    wanted = tree(done, machine={"threads": "3"})
-    with rebuild.worktree(done.folder, wanted, patched=False) as place:
-        rebuild.run(place, wanted)
-        assert (threads(place, "prepare@rings"), threads(place, "teach@rings")) == (None, "3")
-    monkeypatch.setenv("STILLHOUSE_WORKERS", "2")
-    with rebuild.worktree(done.folder, wanted, patched=False) as place:
-        rebuild.run(place, wanted)
-        assert (threads(place, "prepare@rings"), threads(place, "teach@rings")) == ("2", "2")
-
-
-def threads(place: Path, stage: str) -> str | None:
-    seen: dict[str, str] = json.loads((place / ".work" / stage / "fingerprint/seen.json").read_text())
-    return seen.get("STILLHOUSE_WORKERS")
 
 
 def test_another_commit_gives_other_bytes_and_the_first_difference_is_known(done):

@@ -60,3 +60,15 @@ def test_a_process_is_dead_when_it_has_ended_or_its_number_is_somebody_elses():
     assert process.is_dead(f"{host}/{boot}/{pid}/1.00"), "another process had this number"
     assert process.is_dead(f"{host}/before/{pid}/{start}"), "that was before the machine was started"
     assert not process.is_dead(f"elsewhere/{boot}/1/1.00"), "about another host nothing is known"
+
+
+def test_a_shell_as_the_first_process_of_a_container_is_no_ones_child(monkeypatch: pytest.MonkeyPatch):
+    class First:
+        def __init__(self, pid: int) -> None:
+            assert pid == 1
+
+        name = staticmethod(lambda: "bash")
+        ppid = staticmethod(lambda: 0)
+
+    monkeypatch.setattr(process.psutil, "Process", First)
+    assert process.caller(1) == 1

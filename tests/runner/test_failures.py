@@ -20,7 +20,7 @@ from stillhouse.record import process
 from stillhouse.stages.__main__ import main
 from stillhouse.tracking import outbox
 from tests.processes import alive, until
-from tests.projects import locked, only, scratch
+from tests.projects import facts, locked, only, scratch
 
 Runs = Callable[[], list[Any]]
 Start = Callable[..., subprocess.Popen[str]]
@@ -179,7 +179,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_killed_stage_goes_on_where_it_was(project: Path, counting: None):
     assert main(["prepare", "rings"]) == 143
     assert main(["prepare", "rings"]) == 0
-    assert json.loads((project / "data/rings/prepared.json").read_text()) == {"resumed_from": 2.0}
+    assert facts(project) == {"resumed_from": 2.0}
     [folder] = scratch(project, "prepare@rings")
     assert [json.loads(line)["epoch"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
     assert not (folder / "checkpoint").exists()
@@ -193,7 +193,7 @@ def test_a_checkpoint_never_serves_another_experiment(project: Path, counting: N
     assert main(["prepare", "rings"]) == 143, "other settings begin at the beginning"
     params.write_text(text)
     assert main(["prepare", "rings"]) == 0, "and going back goes on"
-    assert json.loads((project / "data/rings/prepared.json").read_text()) == {"resumed_from": 2.0}
+    assert facts(project) == {"resumed_from": 2.0}
 
 
 def test_a_persistent_output_of_plain_dvc_does_serve_another_experiment(project: Path, start: Start):

@@ -81,6 +81,27 @@ def test_a_students_blocks_carry_method_and_losses(tmp_path: Path):
     assert (distill.teacher, distill.raw) == ("rings", None)
 
 
+def test_the_usual_evaluations_run_whether_or_not_they_are_named(tmp_path: Path):
+    found = block(put(tree(), "students.half.evaluate", None), tmp_path, "evaluate", "half")
+    names = [item.evaluation for item in found.settings.evaluations]
+    assert names == ["quality", "cost", "latency", "agreement"]
+    assert found.parts["evaluations"] == [registry.evaluation(name) for name in names]
+    assert found.facts["evaluations"][2]["settings"] == {"rounds": 20, "spread": 0.05, "seconds": 5.0}
+
+
+def test_an_evaluation_that_is_named_has_its_own_settings_and_its_place(tmp_path: Path):
+    chosen = [{"evaluation": "latency", "settings": {"rounds": 3}}]
+    found = block(put(tree(), "students.half.evaluate", {"evaluations": chosen}), tmp_path, "evaluate", "half")
+    assert [item.evaluation for item in found.settings.evaluations] == ["latency", "quality", "cost", "agreement"]
+    assert found.settings.evaluations[0].settings.rounds == 3
+
+
+def test_the_old_key_for_latency_is_that_many_rounds(tmp_path: Path):
+    old, new = ({"latency_repetitions": 7}, {"evaluations": [{"evaluation": "latency", "settings": {"rounds": 7, "seconds": 0}}]})
+    first, second = (block(put(tree(), "students.half.evaluate", value), tmp_path, "evaluate", "half").settings for value in (old, new))
+    assert first == second
+
+
 def test_the_comparison_knows_whose_student_each_is(tmp_path: Path):
     assert block(tree(), tmp_path, "compare", None).settings == {"half": "rings"}
 
@@ -119,6 +140,22 @@ def test_the_sentence_names_the_place_what_was_wanted_and_what_was_got(tmp_path:
         ("students.half.distill.losses.0.settings", {"b": 2}, r"students.half.distill.losses\[0\].settings.b - is no setting; .*"),
         ("students.half.distill.losses", "logits", "students.half.distill.losses - should be a valid tuple - got 'logits'"),
         ("students.half.evaluate", None, None),
+        ("students.half.evaluate.evaluations", "latency", "students.half.evaluate.evaluations - should be a valid tuple - got 'latency'"),
+        (
+            "students.half.evaluate.evaluations.0.evaluation",
+            "time",
+            r"students.half.evaluate.evaluations\[0\].evaluation - unknown evaluation 'time'; there are agreement, cost, latency, quality",
+        ),
+        (
+            "students.half.evaluate.evaluations.0.settings.rounds",
+            0,
+            r"students.half.evaluate.evaluations\[0\].settings.rounds - should be greater than 0 - got 0",
+        ),
+        (
+            "students.half.evaluate.evaluations",
+            [{"evaluation": "cost"}, {"evaluation": "cost"}],
+            "students.half.evaluate - should name an evaluation once; cost stands twice - got .*",
+        ),
     ],
 )
 def test_every_mistake_is_one_line(path: str, value: Any, line: str | None, tmp_path: Path):

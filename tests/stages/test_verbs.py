@@ -10,15 +10,17 @@ import pytest
 import torch
 from torch import nn
 
+from stillhouse import registry
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.output import Output
-from stillhouse.contracts.parts import Loss, Trial
+from stillhouse.contracts.parts import Evaluation, Loss, Trial
 from stillhouse.contracts.parts import Search as SearchPart
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, full
 from stillhouse.stages.compare import compare
 from stillhouse.stages.distill import DistillSettings, WeightedLoss, distill
-from stillhouse.stages.evaluate import EvaluateSettings, evaluate
+from stillhouse.stages.evaluate import USUAL, Chosen, EvaluateSettings, evaluate
 from stillhouse.stages.prepare import prepare
 from stillhouse.stages.search import Budget, SearchSettings, search
 from stillhouse.stages.teach import TeachSettings, teach
@@ -91,6 +93,13 @@ def shrink(root: Path, to: Path, losses: tuple[WeightedLoss, ...] = (), **change
     return distill(settings, WORKLOAD, [DISTANCE] * len(losses), **paths, rng=rng(), log=lambda _: None)
 
 
+def judge(workload, report: Path, paths: dict[str, Path], names=USUAL, **further) -> dict[str, float]:
+    parts = {name: registry.evaluation(name) for name in names} | further
+    chosen = [Chosen(evaluation=name, settings=part.settings()) for name, part in parts.items()]
+    settings = EvaluateSettings(evaluations=chosen, data=DATA)
+    return evaluate(settings, workload, list(parts.values()), **paths, report=report, rng=rng(), log=lambda _: None)
+
+
 def test_the_curve_stands_beside_the_teacher(taught):
     lines = (taught / "teacher" / "curve.csv").read_text().splitlines()
     assert lines[0].startswith("epoch,loss,valid_accuracy")
@@ -119,7 +128,7 @@ def test_a_student_is_distilled_evaluated_and_compared(taught, tmp_path):
     assert metrics["macs"] < 0.7 * json.loads((tmp_path / "found" / "search.json").read_text())["budget"] / 0.7
     assert not any("adapter" in name for name in checkpoint.read_state(tmp_path / "student"))
     paths = {"prepared": taught / "prepared", "teacher": taught / "teacher", "student": tmp_path / "student"}
-    report = evaluate(EvaluateSettings(data=DATA), WORKLOAD, **paths, report=tmp_path / "reports" / "small", rng=rng(), log=lambda _: None)
+    report = judge(WORKLOAD, tmp_path / "reports" / "small", paths)
     assert 0 <= report["agreement"] <= 1
     assert report["student_macs"] < report["teacher_macs"]
     compare(
@@ -140,6 +149,31 @@ def test_a_student_is_distilled_evaluated_and_compared(taught, tmp_path):
     assert (tmp_path / "comparison" / "picture.svg").read_text().startswith("<?xml")
 
 
+@pytest.fixture(scope="module")
+def shrunk(taught, tmp_path_factory) -> dict[str, Path]:
+    """The paths of prepared data, a teacher and a student."""
+    folder = tmp_path_factory.mktemp("shrunk")
+    find(taught, folder / "found")
+    shrink(taught, folder)
+    return {"prepared": taught / "prepared", "teacher": taught / "teacher", "student": folder / "student"}
+
+
+def test_an_evaluation_of_ones_own_stands_in_the_report(shrunk, tmp_path):
+    own = Evaluation(Settings, lambda pair, settings, rng: {"student_size": 2.0, "gap": 0.5})
+    metrics = judge(WORKLOAD, tmp_path, shrunk, ("cost", "quality"), own=own)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["student"]["size"], report["gap"], report["metric"]) == (2.0, 0.5, "accuracy")
+    assert (metrics["student_size"], metrics["gap"]) == (2.0, 0.5)
+    assert "size" not in report["teacher"]
+
+
+@pytest.mark.parametrize("name", ["student_accuracy", "metric"])
+def test_two_evaluations_with_one_metric_are_refused(shrunk, tmp_path, name):
+    own = Evaluation(Settings, lambda pair, settings, rng: {name: 1.0})
+    with pytest.raises(UserError, match=f"the evaluation 'own' gives {name}, a name that is taken"):
+        judge(WORKLOAD, tmp_path, shrunk, ("quality",), own=own)
+
+
 def test_the_metric_to_beat_is_the_workloads_first_and_not_the_alphabets(taught, tmp_path):
     def reordered(answers):
         accuracy = WORKLOAD.score(answers)
@@ -149,8 +183,7 @@ def test_the_metric_to_beat_is_the_workloads_first_and_not_the_alphabets(taught,
     find(taught, tmp_path / "found")
     shrink(taught, tmp_path)
     paths = {"prepared": taught / "prepared", "teacher": taught / "teacher", "student": tmp_path / "student"}
-    report = tmp_path / "reports" / "small"
-    evaluate(EvaluateSettings(data=DATA), workload, **paths, report=report, rng=rng(), log=lambda _: None)
+    judge(workload, tmp_path / "reports" / "small", paths)
     compare({"small": "rings"}, reports=tmp_path / "reports", comparison=tmp_path / "comparison", rng=rng(), log=lambda _: None)
     rows = json.loads((tmp_path / "comparison" / "table.json").read_text())
     assert {row["metric"] for row in rows} == {"z_accuracy"}

@@ -33,13 +33,11 @@ def test_the_device_is_found_or_taken_from_the_environment(monkeypatch: pytest.M
         machine.device()
 
 
-def test_workers_are_the_threads_of_torch(monkeypatch: pytest.MonkeyPatch):
+def test_threads_are_those_of_torch():
     before = torch.get_num_threads()
-    monkeypatch.delenv("STILLHOUSE_WORKERS", raising=False)
-    assert machine.use_workers() == before
-    monkeypatch.setenv("STILLHOUSE_WORKERS", str(before + 1))
-    assert machine.use_workers() == torch.get_num_threads() == before + 1
-    torch.set_num_threads(before)
+    machine.use_threads(before + 1)
+    assert torch.get_num_threads() == before + 1
+    machine.use_threads(before)
 
 
 @pytest.mark.gpu

@@ -19,7 +19,7 @@ class Verbs:
         self.workload, self.file, self.folder, self.raw = workload, file, file.parent, raw
 
     def run(self, verb: Callable[..., Metrics], name: str, *places: str, part: str = "") -> Metrics:
-        """Calls a verb on the block of that name; `part` is the setting that names its search or its losses."""
+        """Calls a verb on the block of that name; `part` is the setting that names its search, its losses or its evaluations."""
         params.check(self.file)
         block = params.read(self.file, verb.__name__, name)
         paths = {place: self.raw if place == "raw" else self.folder / place for place in places}

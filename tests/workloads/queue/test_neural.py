@@ -10,6 +10,7 @@ from torch import nn
 
 from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
 from stillhouse.space.cost import counts_of, evaluate, macs, parameters, total
+from stillhouse.training.precision import mixed
 from stillhouse.workloads.queue.black_box import BlackBox, BlackBoxSettings
 from stillhouse.workloads.queue.chain import StructuredSettings, structured
 from stillhouse.workloads.queue.gradients import Exact, Infinity
@@ -109,6 +110,6 @@ def test_two_thousand_states_take_seconds() -> None:
 
 def test_mixed_precision_changes_little() -> None:
     model = shaken(neural(SETTINGS, 12, None)).float().eval()
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed(torch.device("cpu"), "bf16-mixed"):
         rough = model(LOADS).prediction
     assert (rough.exp() - model(LOADS).prediction.exp()).abs().max() < 0.02

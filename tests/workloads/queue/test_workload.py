@@ -47,7 +47,7 @@ students:
       losses: [{{loss: logits, weight: 1.0}}, {{loss: pearson, weight: 0.1, settings: {{pairs: [trunk]}}}}]
       data: {{unlabelled: 10, unlabelled_loads: [11, 60]}}
       fit: {{epochs: 8, learning_rate: 5.0e-3, clip_norm: 1.0}}
-    evaluate: {{latency_repetitions: 2}}
+    evaluate: {{evaluations: [{{evaluation: latency, settings: {{rounds: 2, seconds: 0}}}}]}}
 """
 SEARCHES = {
     "dms": "{fit: {epochs: 3, learning_rate: 1.0e-3}, structure_learning_rate: 5.0e-2}",
@@ -82,8 +82,8 @@ def test_the_five_verbs(tmp_path: Path, method: str) -> None:
     learned = distill(item.settings, WORKLOAD, item.parts["losses"], **known, rng=machine.seed(0), log=log.append)
     assert learned["macs"] <= 0.25 * taught["macs"]
     del known["found"]
-    asked = block("evaluate", "calls-dms").settings
-    report = evaluate(asked, WORKLOAD, **known, report=paths["report"], rng=machine.seed(0), log=log.append)
+    asked = block("evaluate", "calls-dms")
+    report = evaluate(asked.settings, **asked.parts, **known, report=paths["report"], rng=machine.seed(0), log=log.append)
     assert read_json(paths["report"] / "report.json")["metric"] == "mape"
     assert report["student_mape"] < 0.8  # a black box's is 0.85
     assert abs(report["student_mape"] - report["teacher_mape"]) < 0.25

@@ -13,6 +13,7 @@ from torch import Tensor
 from stillhouse.contracts.data import Data, Metrics
 from stillhouse.contracts.output import Output
 from stillhouse.space.blueprint import full, groups_of
+from stillhouse.training.precision import mixed
 from stillhouse.training.score import score
 from stillhouse.workloads.graphs.knowledge import WORKLOAD
 from stillhouse.workloads.graphs.knowledge.graph import Batch
@@ -86,7 +87,7 @@ def test_every_family_runs_in_mixed_precision(data: Data[Batch], block: dict[str
     torch.manual_seed(0)
     model, batch = WORKLOAD.model(settings(block), data.sizes, None), next(data.train.draw(torch.Generator().manual_seed(0)))
     plain = WORKLOAD.apply(model, batch).prediction
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed(torch.device("cpu"), "bf16-mixed"):
         output = WORKLOAD.apply(model, batch)
         value = WORKLOAD.loss(output, batch)
     value.backward()

@@ -15,6 +15,7 @@ from stillhouse.contracts.data import Data, Metrics
 from stillhouse.contracts.output import Output
 from stillhouse.space.blueprint import full, groups_of
 from stillhouse.training.fit import FitSettings, fit, fit_best
+from stillhouse.training.precision import mixed
 from stillhouse.training.score import score
 from stillhouse.workloads.graphs.temporal import WORKLOAD
 from stillhouse.workloads.graphs.temporal.batch import Batch
@@ -104,7 +105,7 @@ def test_every_family_runs_in_mixed_precision(tmp_path: Path, block: dict[str, A
     data = some_data("changing", tmp_path)
     model, batch = model_of(block, data), next(data.train.draw(torch.Generator().manual_seed(0)))
     plain = WORKLOAD.apply(model, batch).prediction
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed(torch.device("cpu"), "bf16-mixed"):
         output = WORKLOAD.apply(model, batch)
         value = WORKLOAD.loss(output, batch)
     value.backward()

@@ -55,7 +55,7 @@ students:
         - {{loss: channel, weight: 0.5, settings: {{pairs: [stage2]}}}}
       data: {{batch_size: 64}}
       fit: {{epochs: 3, learning_rate: 1.0e-2, schedule: cosine}}
-    evaluate: {{latency_repetitions: 2}}
+    evaluate: {{evaluations: [{{evaluation: latency, settings: {{rounds: 2, seconds: 0}}}}]}}
 """
 SEARCHES = {
     "random": "{draws: 2, band: 0.1, fit: {epochs: 2, learning_rate: 1.0e-3}}",
@@ -88,7 +88,7 @@ def test_the_five_verbs(taught: tuple[Path, Metrics]) -> None:
     assert found["cost"] <= found["budget"]
     learned = project.run(distill, "digits-student", "prepared", "teacher", "found", "student", part="losses")
     assert learned["macs"] <= 0.4 * facts["macs"]
-    report = project.run(evaluate, "digits-student", "prepared", "teacher", "student", "report")
+    report = project.run(evaluate, "digits-student", "prepared", "teacher", "student", "report", part="evaluations")
     assert read_json(project.folder / "report/report.json")["metric"] == "accuracy"
     assert report["student_accuracy"] > 0.8
     assert report["teacher_accuracy"] > 0.85

@@ -23,6 +23,7 @@ from stillhouse.stages.prepare import prepare
 from stillhouse.stages.search import search
 from stillhouse.stages.teach import teach
 from stillhouse.training import checkpoint
+from stillhouse.training.precision import mixed
 from stillhouse.workloads.pictures.detect import WORKLOAD
 from stillhouse.workloads.pictures.detect.sample import Batch
 from tests.space.cutting import random_architecture
@@ -62,7 +63,7 @@ students:
         - {{loss: squared, weight: 0.1, settings: {{pairs: [p4]}}}}
       data: {{batch_size: 8, train_limit: 40}}
       fit: {{epochs: 1, learning_rate: 1.0e-2, clip_norm: 1.0}}
-    evaluate: {{latency_repetitions: 1}}
+    evaluate: {{evaluations: [{{evaluation: latency, settings: {{rounds: 1, seconds: 0}}}}]}}
 """
 SEARCHES = {
     "random": "{draws: 1, band: 0.2, fit: {epochs: 1, learning_rate: 1.0e-3}}",
@@ -112,7 +113,7 @@ def test_a_teacher_teaches_another_family(taught: tuple[Path, Metrics]) -> None:
     learned = project.run(distill, "scenes-student", "prepared", "teacher", "found", "student", part="losses")
     assert learned["macs"] <= 0.5 * taught[1]["macs"]
     assert checkpoint.read_record(project.folder / "student")["model"]["family"] == "retinanet"
-    report = project.run(evaluate, "scenes-student", "prepared", "teacher", "student", "report")
+    report = project.run(evaluate, "scenes-student", "prepared", "teacher", "student", "report", part="evaluations")
     assert read_json(project.folder / "report/report.json")["metric"] == "map"
     assert report["teacher_map_50"] >= report["teacher_map"] >= 0
     assert 0 <= report["agreement"] <= 1
@@ -164,7 +165,7 @@ def test_half_precision_is_reckoned_in_single(data: Data[Batch], family: str) ->
     torch.manual_seed(0)
     model, batch = builder(tiny(family, SIZES), dict(data.sizes))(None).train(), next(data.train.draw(torch.Generator().manual_seed(0)))
     whole = WORKLOAD.loss(WORKLOAD.apply(model, batch), batch)
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed(torch.device("cpu"), "bf16-mixed"):
         half = WORKLOAD.loss(WORKLOAD.apply(model, batch), batch)
     half.backward()
     assert half.dtype == torch.float32

@@ -59,7 +59,7 @@ students:
         - {{loss: pearson, weight: 0.5, settings: {{pairs: [pyramid]}}}}
       data: {{batch_size: 8, crop: [20, 28], scale: [0.8, 1.25]}}
       fit: {{epochs: 3, learning_rate: 1.0e-2, schedule: cosine}}
-    evaluate: {{latency_repetitions: 2}}
+    evaluate: {{evaluations: [{{evaluation: latency, settings: {{rounds: 2, seconds: 0}}}}]}}
 """
 SEARCHES = {
     "random": "{draws: 2, band: 0.1, fit: {epochs: 2, learning_rate: 1.0e-3}}",
@@ -93,7 +93,7 @@ def test_the_five_verbs(taught: tuple[Path, Metrics]) -> None:
     assert found["cost"] <= found["budget"]
     learned = project.run(distill, "scenes-student", "prepared", "teacher", "found", "student", part="losses")
     assert learned["macs"] <= 0.4 * facts["macs"]
-    report = project.run(evaluate, "scenes-student", "prepared", "teacher", "student", "report")
+    report = project.run(evaluate, "scenes-student", "prepared", "teacher", "student", "report", part="evaluations")
     assert read_json(project.folder / "report/report.json")["metric"] == "miou"
     assert report["student_pixel_accuracy"] > 0.85
     assert report["agreement"] > 0.85

@@ -1,0 +1,35 @@
+"""Who may run beside whom: what is measured in time has the machine to itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition, Event
+
+
+class Turns:
+    """Any number of stages together, or one that is alone; who waits to be alone lets nobody else begin."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._running, self._waiting, self._alone = 0, 0, False
+
+    @contextmanager
+    def take(self, alone: bool, stop: Event) -> Iterator[None]:
+        """Waits for the stage's turn; the wait ends early, with whatever turn, when `stop` is set."""
+        with self._changed:
+            self._waiting += alone
+            while not self._free(alone) and not stop.is_set():
+                self._changed.wait(0.2)
+            self._waiting -= alone
+            self._alone = self._alone or alone
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running, self._alone = self._running - 1, self._alone and not alone
+                self._changed.notify_all()
+
+    def _free(self, alone: bool) -> bool:
+        return not self._running if alone else not self._alone and not self._waiting

@@ -1,0 +1,95 @@
+"""Which of the stages that DVC finds due need no work, because what they would make is known already."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.flows.graph import Node
+from stillhouse.record import hashes
+from stillhouse.runner import checked, fingerprint, results
+from stillhouse.runner.entries import Entries
+from stillhouse.runner.results import Result
+from stillhouse.runner.run import output_of
+
+
+def settle(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """The nodes, predecessors first, of the project in the working folder, with the state `kept` where a result is known.
+
+    What is only `maybe` due becomes `unchanged` where everything before it is as it was. A result that was made with other versions
+    of packages, or on another kind of device, is named, and due if params.yaml says `environment: due`. Raises UserError with the mistakes
+    in params.yaml if anything is due.
+    """
+    entries = Entries.read()
+    nodes = tuple(_with_environment(node, entries) for node in nodes)
+    if all(node.state == "unchanged" for node in nodes):
+        return nodes
+    known = _Known(entries, _settings(entries))
+    return tuple(node if node.state == "unchanged" else known.settled(node) for node in nodes)
+
+
+def _settings(entries: Entries) -> dict[str, Any]:
+    """In a process of its own: to check params.yaml imports the parts, and PyTorch with them."""
+    if (kept := checked.read(entries)) is not None:
+        return kept
+    done = subprocess.run([sys.executable, "-m", "stillhouse.stages", "check"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(done.stderr.strip())
+    return checked.read(entries) or {}
+
+
+def _with_environment(node: Node, entries: Entries) -> Node:
+    verb, _, name = node.name.partition("@")
+    if node.state != "unchanged" or not name:
+        return node
+    output = output_of(verb, name)
+    made = results.told(output.with_name(f"{output.name}.json"))
+    if not (other := fingerprint.differences(made, fingerprint.now(made))):
+        return node
+    reasons = tuple(f"made with another environment: {difference}" for difference in other)
+    return replace(node, state="due", forced=True, reasons=reasons) if entries.environment == "due" else replace(node, reasons=reasons)
+
+
+class _Known:
+    """The outputs to come: `_changed` has the hashes of those that will differ from what lies there, `_open` are not known."""
+
+    def __init__(self, entries: Entries, settings: dict[str, Any]) -> None:
+        self._entries, self._settings = entries, settings
+        self._changed: dict[str, str] = {}
+        self._open: set[str] = set()
+
+    def settled(self, node: Node) -> Node:
+        """The node with its state; what it will write is then known or open."""
+        verb, _, name = node.name.partition("@")
+        output = str(output_of(verb, name or None))
+        wanted = {path: self._changed.get(path, md5) for path, md5 in hashes.reads(node.name, Path()).items()}
+        if node.forced or self._is_open(wanted):
+            self._open.add(output)
+            return node
+        if node.state == "maybe" and not self._changed.keys() & wanted.keys():
+            return replace(node, state="unchanged", reasons=())
+        if (result := self._result(node, wanted, Path(output))) is None:
+            self._open.add(output)
+            return node
+        if hashes.outputs(node.name, Path()).get(output) != result.md5:
+            self._changed[output] = result.md5
+        return replace(node, state="kept")
+
+    def _is_open(self, wanted: Iterable[str]) -> bool:
+        """Whether one of some paths is, holds or lies in what is still to be made."""
+        waiting = [*self._open, *(path for path in self._changed if path not in wanted)]
+        return any(Path(made).is_relative_to(path) for path in wanted for made in waiting) or any(path in self._open for path in wanted)
+
+    def _result(self, node: Node, inputs: dict[str, str], output: Path) -> Result | None:
+        verb, _, name = node.name.partition("@")
+        settings = self._settings.get(node.name, self._entries.pairs() if verb == "compare" else None)
+        if settings is None or not all(inputs.values()):
+            return None
+        mark = fingerprint.take(verb, name or None, inputs, settings, self._entries)
+        result = results.find(mark.key) or results.adopt(mark, node.name, output)
+        return result if result and results.is_there(result, node.name, output) else None

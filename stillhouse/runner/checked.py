@@ -1,0 +1,57 @@
+"""The settings of every stage with all defaults filled in, kept from the last check of params.yaml.
+
+To fill them in, the parts must be imported, and PyTorch with them; what a check has found stays true until params.yaml or the code of a
+part changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from stillhouse import registry
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import read_json, write_json
+from stillhouse.record import code
+from stillhouse.runner.entries import PARAMS, Entries
+
+_KEPT = Path(".work/settings.json")
+
+
+def read(entries: Entries) -> dict[str, Any] | None:
+    """Stage -> its settings, of a check of this params.yaml with this code; None if there was none."""
+    try:
+        kept: dict[str, Any] = read_json(_KEPT) if _KEPT.exists() else {}
+        return kept["stages"] if kept.get("key") == _key(entries) else None
+    except UserError:
+        return None
+
+
+def check(entries: Entries) -> dict[str, Any]:
+    """Stage -> its settings, checked now and kept. Raises UserError with one line per mistake in the whole file."""
+    from stillhouse.runner import params
+
+    key = _key(entries) if _all_known(entries) else ""
+    stages = {f"{verb}@{name}": block.facts for (verb, name), block in params.check(PARAMS).items()}
+    if key:
+        write_json(_KEPT, {"key": key, "stages": stages})
+    return stages
+
+
+def _all_known(entries: Entries) -> bool:
+    try:
+        return bool(_roots(entries))
+    except UserError:
+        return False
+
+
+def _roots(entries: Entries) -> list[str]:
+    measured = (found.module for found in registry.known("evaluations").values())
+    return sorted({*measured, *(root for verb, name in entries.stages() for root in entries.roots(verb, name))})
+
+
+def _key(entries: Entries) -> str:
+    text = json.dumps([entries.values, code.digests(_roots(entries))], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,92 @@
+"""params.yaml as it stands, read without the parts that it names: who there is, and which modules a stage is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stillhouse import registry
+from stillhouse.contracts.errors import UserError
+
+PARAMS = Path("params.yaml")
+_TEACHERS, _STUDENTS = ("prepare", "teach"), ("search", "distill", "evaluate")
+
+
+def load(path: Path) -> Any:
+    """YAML 1.2 as DVC reads it: `1e-3` is a number, `on` is a word. Raises UserError if there is no such file, or no YAML in it."""
+    try:
+        return YAML(typ="safe", pure=True).load(path)
+    except FileNotFoundError:
+        raise UserError(f"there is no {path.name} in {path.resolve().parent}") from None
+    except YAMLError as error:
+        raise UserError(f"{path.name}: is not valid YAML - {' '.join(str(error).split())}") from None
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The values of a params.yaml. What is of another kind than it should be counts as missing: `check` tells it."""
+
+    values: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, path: Path = PARAMS) -> Entries:
+        """The values of a file. Raises UserError as `load` does."""
+        return cls(_mapping(load(path)))
+
+    @property
+    def seed(self) -> Any:
+        """The seed of all stages."""
+        return self.values.get("seed")
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of each stage."""
+        value = self.values.get("threads", 1)
+        return value if isinstance(value, int) and value > 0 else 1
+
+    @property
+    def environment(self) -> Any:
+        """`due`: a result that was made with other versions or on another kind of device is made again."""
+        return self.values.get("environment")
+
+    def stages(self) -> Iterator[tuple[str, str | None]]:
+        """(verb, name) of each stage that has a block."""
+        for owner, verbs in (("teachers", _TEACHERS), ("students", _STUDENTS)):
+            for name in _mapping(self.values.get(owner)):
+                yield from ((verb, name) for verb in verbs)
+
+    def raw(self, name: str | None) -> str | None:
+        """The path of a teacher's raw data."""
+        return _mapping(_mapping(self.values.get("teachers")).get(name)).get("raw")
+
+    def pairs(self) -> dict[str, Any]:
+        """Student -> teacher, as the comparison is given them."""
+        students = _mapping(self.values.get("students"))
+        return {name: entry.get("teacher") for name, entry in students.items() if isinstance(entry, Mapping)}
+
+    def roots(self, verb: str, name: str | None) -> list[str]:
+        """The modules that a stage is made of: the verb and the parts that its block names. Raises UserError at an unknown one."""
+        return [f"stillhouse.stages.{verb}", *self._parts(verb, name)]
+
+    def _parts(self, verb: str, name: str | None) -> Iterator[str]:
+        if name is None:
+            return
+        owner = "teachers" if verb in _TEACHERS else "students"
+        entry = _mapping(_mapping(self.values.get(owner)).get(name))
+        block = _mapping(entry.get(verb))
+        yield registry.module("workloads", str(entry.get("workload")))
+        if verb == "search":
+            yield registry.module("searches", str(block.get("method")))
+        if verb == "distill":
+            losses = block.get("losses")
+            for item in losses if isinstance(losses, list) else []:
+                yield registry.module("losses", str(_mapping(item).get("loss")))
+
+
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
