@@ -40,3 +40,9 @@ def test_a_name_and_a_number_are_shown_whole_or_not_at_all(width: int):
 def test_on_a_usual_terminal_all_that_is_compared_is_there():
     assert not {"name", "quality", "kept", "share", "latency, ms"} & set(fitting(TEXT, 80)[1])
     assert fitting(TEXT, 400)[1] == []
+
+
+def test_each_cell_stands_under_its_head():
+    texts = ["0.9000", "98.0%", "50.0%", "1.5 ± 0.2", "accuracy", "97.0%", "1,234", "5.0", "dms", "logits"]
+    row = ROW | {"agreement": 0.97, "search": "dms", "losses": "logits"}
+    assert dict(zip(HEADS, cells(row), strict=True)) == dict(zip(HEADS, [ROW["name"], *texts], strict=True))
