@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import matplotlib
-from matplotlib.figure import Figure
-
+from stillhouse.comparison import charts
+from stillhouse.comparison.table import Row, markdown
 from stillhouse.contracts.data import Log, Metrics
 from stillhouse.contracts.files import read_json, write_json
 
 SETTINGS = None
 """Its settings are the names: student -> teacher, read off the students of params.yaml."""
-Row = dict[str, Any]
 
 
 def compare(settings: dict[str, str], *, reports: Path, comparison: Path, log: Log) -> Metrics:
@@ -22,8 +19,8 @@ def compare(settings: dict[str, str], *, reports: Path, comparison: Path, log: L
     rows = _rows({student: read_json(path) for student, path in found.items() if path.exists()}, settings)
     comparison.mkdir(parents=True, exist_ok=True)
     write_json(comparison / "table.json", rows)
-    (comparison / "table.md").write_text(markdown(rows))
-    picture(rows).savefig(comparison / "picture.svg", metadata={"Date": None})
+    (comparison / "table.md").write_text(markdown(rows), encoding="utf-8")
+    (comparison / "picture.svg").write_text(charts.picture(rows), encoding="utf-8")
     facts = {"students": float(sum(row["kind"] == "student" for row in rows))}
     log(facts)
     return facts
@@ -66,43 +63,3 @@ def _kept(own: float, teacher: float, higher_is_better: bool) -> float | None:
     """Above 1 is better than the teacher: the ratio of the qualities, or of the errors the other way round."""
     ours, theirs = (own, teacher) if higher_is_better else (teacher, own)
     return ours / theirs if theirs else None
-
-
-def markdown(rows: list[Row]) -> str:
-    """The table as text that reads well raw and rendered."""
-    head = ["name", "search", "distilled by", "metric", "quality", "kept", "parameters", "MMACs", "share", "latency, ms", "agreement"]
-    body = [_cells(row) for row in rows]
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def _cells(row: Row) -> list[str]:
-    def share(value: float | None) -> str:
-        return "" if value is None else f"{value:.1%}"
-
-    latency = f"{row['latency_ms']:.1f} ± {row['latency_spread_ms']:.1f}"
-    named = [row["name"], row["search"], row["losses"], row["metric"], f"{row['quality']:.4f}", share(row["kept"])]
-    return [
-        *named,
-        f"{row['parameters']:,.0f}",
-        f"{row['macs'] / 1e6:,.1f}",
-        share(row["macs_share"]),
-        latency,
-        share(row.get("agreement")),
-    ]
-
-
-def picture(rows: list[Row]) -> Figure:
-    """Quality against MACs, one panel a teacher."""
-    matplotlib.rcParams["svg.hashsalt"] = "stillhouse"  # equal tables give equal bytes
-    teachers = list(dict.fromkeys(row["teacher"] for row in rows)) or [""]
-    figure = Figure(figsize=(6 * len(teachers), 4), layout="constrained")
-    for axes, teacher in zip(figure.subplots(1, len(teachers), squeeze=False)[0], teachers, strict=True):
-        for row in (row for row in rows if row["teacher"] == teacher):
-            axes.scatter(row["macs"] / 1e6, row["quality"], marker="*" if row["kind"] == "teacher" else "o", s=80)
-            axes.annotate(row["name"], (row["macs"] / 1e6, row["quality"]), xytext=(6, 4), textcoords="offset points", fontsize=8)
-            axes.set_ylabel(row["metric"])
-        axes.set_xlabel("MACs of one validation batch, millions")
-        axes.set_title(teacher)
-        axes.margins(0.25)
-    return figure

@@ -161,9 +161,14 @@ def _print_markdown(text: str) -> None:
         print(text)
         return
     from rich.console import Console
-    from rich.markdown import Markdown
 
-    Console().print(Markdown(text))
+    from stillhouse.cli.columns import fitting
+
+    console = Console()
+    drawn, left_out = fitting(text, console.width)
+    console.print(drawn, soft_wrap=True)
+    if left_out:
+        console.print(f"not shown for want of width: {', '.join(left_out)} (data/comparison/table.md)")
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ import base64
 from collections.abc import Iterator
 from html import escape
 
-from stillhouse.report import charts
+from stillhouse.comparison import charts, table
 from stillhouse.report.facts import COMPARED, Facts, Last, Row, told
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """The browser enforces that nothing is fetched and no script runs."""
 STYLE = """
-:root { color-scheme: light dark; --line: #8886; --mark: #2b6cb0; --teacher: #b7791f }
+:root { color-scheme: light dark }
 body { font: 16px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 70rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2rem; border-top: 1px solid var(--line); padding-top: 1rem }
 p, li, summary { overflow-wrap: anywhere } summary { cursor: pointer; padding: .4rem 0 }
@@ -21,13 +21,10 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
 th:nth-child(2), td:nth-child(2) { text-align: left }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1rem; max-width: 52rem }
-svg { width: 100%; max-width: 30rem } svg text { font-size: 10px; fill: currentColor }
-svg .axis { fill: none; stroke: currentColor } svg .grid { stroke: var(--line); stroke-width: .5 }
-svg polyline { fill: none; stroke: var(--mark); stroke-width: 2 } svg circle { fill: var(--mark) }
-svg .teacher circle { fill: var(--teacher) }
-svg .mark { font-weight: bold } img { max-width: none; background: #fff; border-radius: 4px }
+svg { width: 100%; max-width: 30rem }
+img { max-width: none; background: #fff; border-radius: 4px }
 """
-_HEADS = ("#", "name", "quality", "kept", "parameters", "MMACs", "share", "latency, ms", "agreement", "search", "distilled by")
+_HEADS = ("#", *table.HEADS)
 
 
 def render(facts: Facts, last: Last | None) -> str:
@@ -44,7 +41,7 @@ def render(facts: Facts, last: Last | None) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f'<link rel="icon" href="data:,"><title>{title}</title><style>{STYLE}</style></head><body>',
+        f'<link rel="icon" href="data:,"><title>{title}</title><style>{charts.STYLE}{STYLE}</style></head><body>',
     ]
     return "\n".join([*head, *body, "</body></html>", ""])
 
@@ -83,35 +80,20 @@ def _teacher(facts: Facts, teacher: str) -> Iterator[str]:
     """A teacher with its students."""
     rows = [row for row in facts.rows if row["teacher"] == teacher]
     yield f"<h2>{escape(teacher)}</h2>"
-    cells = [_cells(number, row) for number, row in enumerate(rows, start=1)]
+    cells = [[str(number), *table.cells(row)] for number, row in enumerate(rows, start=1)]
     body = "".join(_line("td", line) for line in cells)
     yield f"<div class=wide><table><thead>{_line('th', _HEADS)}</thead><tbody>{body}</tbody></table></div>"
-    yield f"<p class=small>Quality is {escape(rows[0]['metric'])} on the test split; costs are those of one batch.</p>"
-    points = [_point(number, row) for number, row in enumerate(rows, start=1)]
-    yield f"<div class=charts>{charts.scatter(points, 'MACs, millions', rows[0]['metric'])}</div>"
+    costs = "MACs are those of a validation batch, latency that of a test batch"
+    yield f"<p class=small>Quality is {escape(rows[0]['metric'])} on the test split; {costs}.</p>"
+    yield f"<div class=charts>{''.join(charts.quality(rows))}</div>"
     for row in rows:
         yield from _curves(facts, row)
         if row["name"] in facts.lineage:
             yield _picture(f"What {row['name']} was made of", facts.lineage[row["name"]])
 
 
-def _point(number: int, row: Row) -> charts.Point:
-    cost = row["macs"] / 1e6
-    return charts.Point(cost, row["quality"], str(number), row["kind"], f"{row['name']}: {row['quality']:.4g}, {cost:.4g} MMACs")
-
-
 def _line(tag: str, cells: tuple[str, ...] | list[str]) -> str:
     return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-
-def _cells(number: int, row: Row) -> list[str]:
-    def share(value: float | None) -> str:
-        return "" if value is None else f"{value:.1%}"
-
-    costs = [f"{row['parameters']:,.0f}", f"{row['macs'] / 1e6:,.1f}", share(row["macs_share"])]
-    latency = f"{row['latency_ms']:.1f} ± {row['latency_spread_ms']:.1f}"
-    quality = [f"{row['quality']:.4f}", share(row["kept"])]
-    return [str(number), row["name"], *quality, *costs, latency, share(row.get("agreement")), row["search"], row["losses"]]
 
 
 def _curves(facts: Facts, row: Row) -> Iterator[str]:

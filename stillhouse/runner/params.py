@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from stillhouse import registry
+from stillhouse.comparison.gate import Gate
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
 from stillhouse.runner.entries import load
-from stillhouse.tracking.gate import Gate
 
 if TYPE_CHECKING:
     from stillhouse.contracts.parts import Workload

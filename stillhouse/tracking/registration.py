@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-    from stillhouse.tracking.gate import Champion, Verdict
+    from stillhouse.comparison.gate import Champion, Verdict
 
 CHAMPION = "champion"
 _HASHES = {"prepared": "hash.data", "teacher": "hash.teacher", "found": "hash.architecture", "student": "hash.student"}
@@ -127,7 +127,7 @@ def _try(root: Path, client: MlflowClient, record: RunRecord, run: str, version:
 
 def _judged(root: Path, client: MlflowClient, record: RunRecord, version: ModelVersion) -> tuple[Verdict, dict[str, str]]:
     """The verdict, and what the version's tags say of its test."""
-    from stillhouse.tracking.gate import Result, Verdict, judge, read_gate
+    from stillhouse.comparison.gate import Result, Verdict, judge, read_gate
 
     report = _in_place((record.folder, root), record.stage, record.output) if record.output else None
     if report is None:
@@ -148,7 +148,7 @@ def _judged(root: Path, client: MlflowClient, record: RunRecord, version: ModelV
 
 
 def _champion(client: MlflowClient, name: str) -> Champion | None:
-    from stillhouse.tracking.gate import Champion
+    from stillhouse.comparison.gate import Champion
 
     aliases = client.get_registered_model(name).aliases
     if CHAMPION not in aliases:

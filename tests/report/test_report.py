@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from stillhouse.comparison import charts
 from stillhouse.contracts.errors import UserError
-from stillhouse.report import browser, charts, facts, page, write
+from stillhouse.report import browser, facts, page, write
 
 EVIL = "<script>alert(1)</script>\"'&"
 BROWSER = next(filter(None, map(shutil.which, browser.NAMES)), None)
@@ -117,7 +118,7 @@ def test_it_shows_every_model_its_numbers_its_place_and_its_training(project: Pa
     assert "Training of half" in cells
     assert "Training of third" not in cells
     assert sum(tag == "polyline" for tag, _ in found.tags) == 2, "the loss and the metric"
-    assert sum(tag == "circle" for tag, _ in found.tags) == 3
+    assert sum(tag == "circle" for tag, _ in found.tags) == 6, "each against MACs and against latency"
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in found.tags
 
 

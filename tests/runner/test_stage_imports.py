@@ -31,7 +31,7 @@ def imported(project: Path) -> dict[str, set[str]]:
 
 def test_a_stage_imports_what_it_uses(imported: dict[str, set[str]]):
     assert {verb: found & NEVER for verb, found in imported.items() if found & NEVER} == {}
-    assert {verb for verb, found in imported.items() if "matplotlib" in found} == {"compare"}, "the only one that draws"
+    assert not [verb for verb, found in imported.items() if "matplotlib" in found], "pictures are drawn without it"
     assert {verb for verb, found in imported.items() if "torch" not in found} == {"compare"}, "the only one that computes nothing"
 
 

@@ -143,7 +143,10 @@ def test_a_student_is_distilled_evaluated_and_compared(taught, tmp_path):
     assert [(row["name"], row["kind"]) for row in rows] == [("rings", "teacher"), ("small", "student")]
     assert rows[1]["losses"] == "distance"
     assert rows[1]["quality"] == report["student_accuracy"]
-    assert "| small | halved | distance | accuracy |" in (tmp_path / "comparison" / "table.md").read_text()
+    head, _, _, line = (tmp_path / "comparison" / "table.md").read_text().splitlines()
+    assert head.startswith("| name | quality | kept | share | latency, ms |")
+    assert line.startswith(f"| small | {report['student_accuracy']:.4f} |")
+    assert line.endswith("| halved | distance |")
     assert (tmp_path / "comparison" / "picture.svg").read_text().startswith("<?xml")
 
 

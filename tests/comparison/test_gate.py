@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stillhouse.tracking.gate import Champion, Gate, Result, judge
+from stillhouse.comparison.gate import Champion, Gate, Result, judge
 
 GATE = Gate.model_validate({})
 FINE = Result("accuracy", True, 0.96, 1.0, "macs", 0.5, 0.5, "d1")
