@@ -52,6 +52,7 @@ def configure(project: Path) -> None:
 def use_all(project: Path, python: Path | str) -> dict[str, dict[str, list[str]]]:
     """All verbs by DVC, then `predict` of a student and of a teacher as a package, and both as MLflow loads them."""
     call(python, "-m", "dvc", "repro")
+    call(python, "-m", "stillhouse.tracking", "sync")
     metrics = json.loads((project / "data/reports/half.json").read_text())
     assert 0.5 <= metrics["student_confidence"] <= 1
     (project / "rows.csv").write_text("x,y\n1.0,1.0\n-1.0,1.0\n")

@@ -40,6 +40,7 @@ def read(folder: Path) -> tuple[list[Link], dict[str, frozenset[str]]]:
     Raises:
         UserError: the tracker does not answer.
     """
+    _forward(folder)
     runs = list(_runs(folder))
     links = [_link(run) for run in runs if run["status"] == "FINISHED" and "dvc.stage" in run["tags"]]
     executions: dict[str, set[str]] = {}
@@ -49,6 +50,13 @@ def read(folder: Path) -> tuple[list[Link], dict[str, frozenset[str]]]:
             executions.setdefault(tags["mlflow.parentRunId"], set()).add(run["run"])
         executions.setdefault(run["run"], set()).update(value for name, value in tags.items() if name.startswith(UNCHANGED))
     return sorted(links, key=lambda link: link.started), {key: frozenset(ids) for key, ids in executions.items() if ids}
+
+
+def _forward(folder: Path) -> None:
+    """Lets the tracker be told first what a stage has just left for it; if that fails, what is known already is told."""
+    if any((folder / ".work/outbox").glob("*.json")):
+        command = [sys.executable, "-W", "ignore", "-m", "stillhouse.tracking", "sync"]
+        subprocess.run(command, cwd=folder, capture_output=True, check=False)
 
 
 def ask(folder: Path, *words: str) -> Any:

@@ -53,7 +53,7 @@ class Chapter:
 def story(fresh_template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """All chapters in one project, since each start of a server takes seconds."""
     folder = tmp_path_factory.mktemp("story") / "project"
-    shutil.copytree(fresh_template, folder)
+    shutil.copytree(fresh_template, folder, symlinks=True)
     hook = tmp_path_factory.mktemp("audit")
     (hook / "sitecustomize.py").write_text(AUDIT)
     project, told = Project(folder), {"folder": folder, "addresses": hook / "addresses.txt"}

@@ -113,6 +113,7 @@ def _step(project: Project, name: str) -> Step:
     ran_on, dirty = _git(folder, "rev-parse", "HEAD"), bool(_git(folder, "status", "--porcelain", "params.yaml"))
     done = project.call("dvc", "repro", "distill@half", MLFLOW_TRACKING_URI=os.environ["STORY_SERVER"])
     assert done.returncode == 0, done.stdout + done.stderr
+    assert project.call("stillhouse.tracking", "sync", MLFLOW_TRACKING_URI=os.environ["STORY_SERVER"]).returncode == 0
     back, ahead = lineage.backward(folder, "half"), lineage.forward(folder, str(folder / "data/raw/toy.json"))
     step = Step(ran_on, dirty, _runs(folder), back, ahead, (folder / STUDENT / "model.safetensors").read_bytes())
     if name != "back":

@@ -75,5 +75,5 @@ def test_a_description_gives_splits_of_the_counts_it_names(tmp_path: Path) -> No
         read_scenes(tmp_path / "scenes.json")
     pointer["digits"]["package"] = "no-such-package"
     (tmp_path / "scenes.json").write_text(json.dumps(pointer))
-    with pytest.raises(UserError, match=r"scenes\.json: digits: file - wanted .* of the installed package no-such-package"):
+    with pytest.raises(UserError, match=r"scenes\.json: digits: file - wanted .* of the package no-such-package - it is not installed"):
         read_scenes(tmp_path / "scenes.json")
