@@ -49,7 +49,8 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Call:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], check=True)
     python = place / "venv/bin/python"
     install = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index", wheel]
-    subprocess.run(install, check=True, capture_output=True)
+    # From elsewhere: pip takes what an editable installation leaves in this repository's folder for the library.
+    subprocess.run(install, check=True, capture_output=True, cwd=place)
     [packages] = (place / "venv/lib").glob("python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     kept = {
