@@ -48,14 +48,14 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Call:
     wheel = build(place)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], check=True)
     python = place / "venv/bin/python"
-    [packages] = (place / "venv/lib").glob("python*/site-packages")
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "DVC_", "MLFLOW_", "PREFECT_", "STILLHOUSE_"))
     }
     install = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index", wheel]
     # Elsewhere and without PYTHONPATH: pip takes what an editable installation leaves in this repository's folder for the library.
     subprocess.run(install, check=True, capture_output=True, cwd=place, env=kept)
+    [packages] = (place / "venv/lib").glob("python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     someone = {f"GIT_{who}_{what}": "a@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
 
