@@ -11,6 +11,7 @@ from stillhouse.contracts.data import Log, Metrics
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.parts import Loss, Workload
 from stillhouse.training import checkpoint, curve, machine, table
+from stillhouse.training.progress import Progress
 from stillhouse.training.teaching import TeachingSettings, train
 
 
@@ -41,8 +42,9 @@ def distill(
     read = checkpoint.read_model if settings.start == "inherited" else checkpoint.read_untrained
     model = read(workload, found).to(device)
     master = checkpoint.read_model(workload, teacher).to(device).requires_grad_(False) if losses else None
-    record = curve.Curve(log, scratch)
-    metrics = train(workload, data, model, master, settings, losses, rng=rng, log=record, scratch=scratch)
+    progress = Progress(scratch)
+    record = curve.Curve(log, progress)
+    metrics = train(workload, data, model, master, settings, losses, rng=rng, log=record, progress=progress)
     origin = {"search": read_json(found / "search.json"), "losses": [item.loss for item in settings.losses]}
     checkpoint.write_model(student, model.state_dict(), checkpoint.read_record(found) | origin)
     table.keep(workload, prepared, student)

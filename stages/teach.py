@@ -13,6 +13,7 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
 from stillhouse.training import checkpoint, curve, machine, table
 from stillhouse.training.fit import FitSettings, fit, fit_best
+from stillhouse.training.progress import Progress
 from stillhouse.training.score import first_batch, score
 
 
@@ -41,15 +42,16 @@ def teach(
     data, device = workload.load(settings.data, prepared), machine.device()
     model = workload.model(settings.model, data.sizes, None).to(device)
     example = first_batch(data.valid, device)
-    record = curve.Curve(log, scratch)
+    progress = Progress(scratch)
+    record = curve.Curve(log, progress)
     best = fit_best(
         model,
-        fit(model, lambda batch: workload.loss(workload.apply(model, batch), batch), data.train, settings.fit, rng, scratch=scratch),
+        fit(model, lambda batch: workload.loss(workload.apply(model, batch), batch), data.train, settings.fit, rng, progress=progress),
         settings.fit,
         lambda: score(workload, model, data.valid),
         record,
         higher_is_better=workload.higher_is_better,
-        scratch=scratch,
+        progress=progress,
     )
     description = {"model": settings.model.model_dump(mode="json"), "sizes": dict(data.sizes), "architecture": None}
     checkpoint.write_model(teacher, model.state_dict(), description)

@@ -16,6 +16,7 @@ from stillhouse.space.blueprint import Architecture, Axis, Group
 from stillhouse.space.cost import counts_of
 from stillhouse.training.fit import FitSettings, fit
 from stillhouse.training.machine import move
+from stillhouse.training.progress import Progress
 
 STATISTICS_BATCHES = 16
 """Training batches from which a cut network's norms take their statistics."""
@@ -48,7 +49,7 @@ def _train(problem: Problem[Any], model: nn.Module, training: FitSettings, rng: 
     def loss(batch: Any) -> Tensor:
         return problem.loss(problem.apply(model, batch), batch)
 
-    for epoch in fit(model, loss, problem.data.train, training, rng, scratch=scratch):
+    for epoch in fit(model, loss, problem.data.train, training, rng, progress=Progress(scratch)):
         problem.log({"epoch": epoch.index, "epochs": training.epochs, "loss": epoch.loss})
 
 

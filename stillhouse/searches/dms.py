@@ -25,6 +25,7 @@ from stillhouse.searches._rounding import Rounding, most_important
 from stillhouse.space.blueprint import Architecture, extract, full, masked
 from stillhouse.space.structure import Masks, Structure, geometric_target, resource_loss
 from stillhouse.training.fit import FitSettings, fit
+from stillhouse.training.progress import Progress
 
 
 class DmsSettings(Settings):
@@ -98,7 +99,7 @@ def run(problem: Problem[Any], settings: DmsSettings, rng: torch.Generator) -> I
         problem.data.train,
         settings.fit,
         rng,
-        scratch=problem.scratch,
+        progress=Progress(problem.scratch),
         parameters=joint.parameters(),
         after_step=joint.structure.update,
     )

@@ -1,4 +1,4 @@
-"""Models and training states on disk: tensors as safetensors, everything else as JSON, never a pickle.
+"""Models on disk: tensors as safetensors, everything else as JSON, never a pickle.
 
 A model folder holds `model.safetensors` and `model.json`; the JSON is enough to build the network again:
 {"model": settings, "sizes": facts of the data, "architecture": kept indices or null, ...}.
@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -65,28 +64,3 @@ def read_untrained(workload: Workload[Any], folder: Path) -> nn.Module:
     record = read_record(folder)
     kept = record["architecture"]
     return build(workload, record, None if kept is None else Architecture.from_kept(kept))
-
-
-def write_state(folder: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, rng: torch.Generator, facts: ModelDescription) -> None:
-    """Everything a training needs to go on from the end of an epoch as if it had not been interrupted."""
-    state = {f"model.{name}": tensor for name, tensor in modules.state_dict().items()}
-    packed = optimizer.state_dict()
-    for index, values in packed["state"].items():
-        state |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
-    state |= {"rng.batches": rng.get_state(), "rng.global": torch.get_rng_state()}
-    write_model(folder, state, facts | {"groups": packed["param_groups"]})
-
-
-def read_training_state(folder: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, rng: torch.Generator) -> ModelDescription:
-    """Puts a state written by `write_state` back; returns its facts."""
-    state, facts = read_state(folder), read_record(folder)
-    modules.load_state_dict({name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")})
-    values: dict[int, dict[str, Tensor]] = {}
-    for name, value in state.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".", 2)
-            values.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": values, "param_groups": facts["groups"]})
-    rng.set_state(state["rng.batches"])
-    torch.set_rng_state(state["rng.global"])
-    return facts

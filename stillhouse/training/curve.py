@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from stillhouse.contracts.data import Log
+from stillhouse.training.progress import Progress
 
 
 class Curve:
-    """A log that also remembers, across an interruption too if it has a scratch folder."""
+    """A log that also remembers; with the `progress` of a training, across an interruption of it too."""
 
-    def __init__(self, log: Log, scratch: Path | None = None) -> None:
+    def __init__(self, log: Log, progress: Progress | None = None) -> None:
         self._log = log
-        self._path = scratch / "curve.jsonl" if scratch else None
-        kept = self._path.read_text().splitlines() if self._path and self._path.exists() else []
-        self._rows: dict[int, Mapping[str, Any]] = {row["epoch"]: row for row in map(json.loads, kept)}
+        self._rows: dict[int, Mapping[str, Any]] = {}
+        if progress:
+            progress.keep("curve", self)
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         self._log(record)
         self._rows[record["epoch"]] = record
-        if self._path:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a") as file:
-                file.write(json.dumps(record) + "\n")
 
     def write(self, path: Path) -> None:
         """One row per epoch, one column per metric."""
@@ -36,3 +34,12 @@ class Curve:
             writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
             writer.writeheader()
             writer.writerows(rows)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        return {}
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"rows": list(self._rows.values())}
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        self._rows = {row["epoch"]: row for row in facts["rows"]}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,9 +15,10 @@ from torch import Tensor, nn
 from stillhouse.contracts.data import Batches, Log, Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
-from stillhouse.training import checkpoint
 from stillhouse.training.machine import move
+from stillhouse.training.place import Place
 from stillhouse.training.precision import Precision, mixed
+from stillhouse.training.progress import Progress
 
 
 class FitSettings(Settings):
@@ -47,6 +47,8 @@ class Epoch:
 
 Objective = Callable[[Any], Tensor]
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+DIVERGED = 1e6
+"""How many times the first epoch's loss (or 1, if that is more) an epoch's loss may be."""
 
 
 def fit(
@@ -56,33 +58,46 @@ def fit(
     settings: FitSettings,
     rng: torch.Generator,
     *,
-    scratch: Path | None = None,
+    progress: Progress | None = None,
     parameters: list[dict[str, Any]] | None = None,
     after_step: Callable[[], None] | None = None,
 ) -> Iterator[Epoch]:
-    """Trains `model` on `objective(batch)` (a scalar), yielding after every epoch; resumes from `scratch` if it holds a state.
+    """Trains `model` on `objective(batch)` (a scalar), yielding after every epoch; goes on from the checkpoint in `progress`, if any.
 
-    `model` is all that is trained and checkpointed (an nn.ModuleDict for several parts), on the device where it lies.
-    `parameters` are optimiser groups; a group with "constant": True is left out of the learning-rate schedule.
+    `model` is all that is trained and checkpointed (an nn.ModuleDict for several parts), on the device where it lies. An epoch is saved
+    when the caller asks for the next one, so that what the caller makes of it (a validation, a curve) is in the same checkpoint.
+    `parameters` are optimiser groups; a group with "constant": True is left out of the learning-rate schedule. Raises UserError if the
+    loss is no finite number, or diverges.
     """
+    progress = progress or Progress()
     groups = parameters or [{"params": list(model.parameters())}]
     optimizer = _OPTIMIZERS[settings.optimizer](groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [_factor(settings, group) for group in optimizer.param_groups])
-    state = scratch / "state" if scratch else None
-    done = 0
-    if state and state.exists():
-        done = checkpoint.read_training_state(state, model, optimizer, rng)["epoch"]
-        schedule.last_epoch = done
-    for index in range(done + 1, settings.epochs + 1):
-        started, total = time.perf_counter(), 0.0
-        for batch in batches.draw(rng):
-            total += _step(model, objective, optimizer, settings, batch)
+    place = Place(model, optimizer, rng)
+    progress.keep("training", place)
+    if progress.restore():
+        schedule.last_epoch = place.epoch
+    while place.epoch < settings.epochs:
+        started = time.perf_counter()
+        for batch in place.batches(batches):
+            loss = _step(model, objective, optimizer, settings, batch)
             if after_step:
                 after_step()
+            place.count(loss)
+            progress.save_in_time()
         schedule.step()
-        if state:
-            checkpoint.write_state(state, model, optimizer, rng, {"epoch": index})
-        yield Epoch(index, total / batches.length, time.perf_counter() - started)
+        loss = place.finish(batches.length)
+        _refuse_divergence(loss, place)
+        yield Epoch(place.epoch, loss, time.perf_counter() - started)
+        progress.save()
+
+
+def _refuse_divergence(loss: float, place: Place) -> None:
+    if loss > DIVERGED * max(1.0, place.first_loss):
+        raise UserError(
+            f"epoch {place.epoch}: the training diverges, its loss went from {place.first_loss:.3g} to {loss:.3g}: "
+            "lower the learning rate or clip the gradient"
+        )
 
 
 def _factor(settings: FitSettings, group: dict[str, Any]) -> Callable[[int], float]:
@@ -116,22 +131,24 @@ def fit_best(
     log: Log,
     *,
     higher_is_better: bool = True,
-    scratch: Path | None = None,
+    progress: Progress | None = None,
 ) -> Metrics:
     """Validates after every epoch, stops when patience runs out, leaves the best epoch's weights in `model`.
 
-    Returns the best epoch's validation metrics (prefixed `valid_`) with its number; selection is by their first key.
+    `progress` is the one that `epochs` (of `fit`) was given, so that the best weights lie in its checkpoints. Returns the best epoch's
+    validation metrics (prefixed `valid_`) with its number; selection is by their first key. Raises UserError if that is no finite number.
     """
-    folder = scratch / "best" if scratch else None
-    best = _Best(model, folder, 1 if higher_is_better else -1)
+    best = _Best(model, 1 if higher_is_better else -1)
+    if progress:
+        progress.keep("best", best)
     for epoch in epochs:
         metrics = validate()
         log({"epoch": epoch.index, "epochs": settings.epochs, "loss": epoch.loss, "seconds": epoch.seconds} | _prefixed(metrics))
         best.offer(epoch.index, metrics)
-        if settings.patience and epoch.index - best.facts["epoch"] >= settings.patience:
+        if settings.patience and epoch.index - best.epoch >= settings.patience:
             break
     model.load_state_dict(best.state)
-    return _prefixed(best.facts["metrics"]) | {"best_epoch": best.facts["epoch"]}
+    return _prefixed(best.metrics) | {"best_epoch": best.epoch}
 
 
 def _prefixed(metrics: Metrics) -> Metrics:
@@ -139,20 +156,32 @@ def _prefixed(metrics: Metrics) -> Metrics:
 
 
 class _Best:
-    """The best state so far, in memory and in the scratch folder."""
+    """The best epoch so far and its weights, which are a part of each checkpoint."""
 
-    def __init__(self, model: nn.Module, folder: Path | None, sign: int) -> None:
-        self.model, self.folder, self.sign = model, folder, sign
-        self.facts: dict[str, Any] = {"epoch": 0, "score": -math.inf, "metrics": {}}
-        self.state = {name: value.clone() for name, value in model.state_dict().items()}
-        if folder and folder.exists():
-            self.facts, self.state = checkpoint.read_record(folder), checkpoint.read_state(folder)
+    def __init__(self, model: nn.Module, sign: int) -> None:
+        self.model, self.sign = model, sign
+        self.epoch, self.score, self.metrics = 0, -math.inf, Metrics()
+        self.state = self._now()
 
     def offer(self, epoch: int, metrics: Metrics) -> None:
-        score = self.sign * next(iter(metrics.values()))
-        if not score > self.facts["score"]:
-            return
-        self.facts = {"epoch": epoch, "score": score, "metrics": metrics}
-        self.state = {name: value.clone() for name, value in self.model.state_dict().items()}
-        if self.folder:
-            checkpoint.write_model(self.folder, self.state, self.facts)
+        name, value = next(iter(metrics.items()))
+        if not math.isfinite(value):
+            raise UserError(
+                f"epoch {epoch}: the validation score {name} became {value}, so no epoch can be chosen: "
+                "lower the learning rate, clip the gradient, or look for what is not a number in the validation data"
+            )
+        if self.sign * value > self.score:
+            self.epoch, self.score, self.metrics, self.state = epoch, self.sign * value, metrics, self._now()
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        return self.state
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"epoch": self.epoch, "score": self.score, "metrics": self.metrics}
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        self.epoch, self.score, self.metrics = facts["epoch"], facts["score"], facts["metrics"]
+        self.state = {name: tensors[name].to(value.device) for name, value in self.state.items()}
+
+    def _now(self) -> dict[str, Tensor]:
+        return {name: value.clone() for name, value in self.model.state_dict().items()}

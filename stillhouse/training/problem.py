@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,9 @@ def _upward(metrics: Metrics, higher_is_better: bool) -> Metrics:
 def _logged(trials: Iterator[Trial], log: Log) -> Iterator[Trial]:
     for index, trial in enumerate(trials, start=1):
         log({"trial": index, "cost": trial.cost, **trial.metrics})
+        name, value = next(iter(trial.metrics.items()))
+        if not math.isfinite(value):
+            raise UserError(f"trial {index}: the validation score {name} became {value}: lower the learning rate or clip the gradient")
         yield trial
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,6 +15,7 @@ from stillhouse.contracts.parts import Loss, Task
 from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
 from stillhouse.training.fit import FitSettings, fit, fit_best
+from stillhouse.training.progress import Progress
 from stillhouse.training.score import first_batch, score
 
 
@@ -69,7 +69,7 @@ def train(
     *,
     rng: torch.Generator,
     log: Log,
-    scratch: Path | None = None,
+    progress: Progress | None = None,
 ) -> Metrics:
     """Trains `student` where it lies and leaves in it the weights of the epoch that is best on the validation split.
 
@@ -87,12 +87,12 @@ def train(
         objective = _taught(task, settings, parts, teacher)
     best = fit_best(
         student,
-        fit(parts, objective, data.train, settings.fit, rng, scratch=scratch),
+        fit(parts, objective, data.train, settings.fit, rng, progress=progress),
         settings.fit,
         lambda: score(task, student, data.valid),
         log,
         higher_is_better=task.higher_is_better,
-        scratch=scratch,
+        progress=progress,
     )
     return best | cost.summary(student, lambda: task.apply(student, example))
 

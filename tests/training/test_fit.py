@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
 
+import numpy
 import pytest
 import torch
 from torch import nn
@@ -11,6 +13,7 @@ from torch import nn
 from stillhouse.contracts.data import Batches
 from stillhouse.contracts.errors import UserError
 from stillhouse.training.fit import FitSettings, fit, fit_best
+from stillhouse.training.progress import Progress
 
 SETTINGS = FitSettings(epochs=6, learning_rate=0.05)
 
@@ -35,8 +38,12 @@ def objective_of(model):
 def run(epochs: int, scratch=None, settings: FitSettings = SETTINGS) -> tuple[nn.Module, list]:
     model = make_model()
     rng = torch.Generator().manual_seed(1)
-    steps = fit(model, objective_of(model), random_batches(), settings, rng, scratch=scratch)
-    done = [epoch for _, epoch in zip(range(epochs), steps, strict=False)]
+    steps = fit(model, objective_of(model), random_batches(), settings, rng, progress=Progress(scratch))
+    done = []
+    for epoch in steps:
+        if len(done) == epochs:  # an epoch is saved when the next one is asked for
+            break
+        done.append(epoch)
     return model, done
 
 
@@ -53,8 +60,55 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(tmp_path, 
     run(3, tmp_path, settings)
     resumed, epochs = run(6, tmp_path, settings)
     assert [epoch.index for epoch in epochs] == [4, 5, 6]
-    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert_equal(whole, resumed)
+
+
+def assert_equal(one: nn.Module, other: nn.Module) -> None:
+    for mine, its in zip(one.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(mine, its, rtol=0, atol=0)
+
+
+class Killed(BaseException):
+    """Stands for the death of the process."""
+
+
+@pytest.mark.parametrize("steps", [1, 4, 6, 8, 11])
+def test_a_training_killed_within_an_epoch_goes_on_with_the_next_batch(tmp_path, monkeypatch, steps):
+    monkeypatch.setenv("STILLHOUSE_CHECKPOINT_SECONDS", "0")
+    whole, wanted = noisy(tmp_path / "whole")
+    with pytest.raises(Killed):
+        noisy(tmp_path / "killed", steps)
+    resumed, losses = noisy(tmp_path / "killed", seed=7)
+    assert_equal(whole, resumed)
+    assert losses == wanted[steps // 4 :]
+
+
+def noisy(folder, killed_after: int | None = None, seed: int = 0) -> tuple[nn.Module, list[float]]:
+    """Trains with a loss that draws from every generator there is, and dies before the checkpoint of a step."""
+    model, taken = make_model(), 0
+    random.seed(seed)
+    numpy.random.seed(seed)
+    torch.manual_seed(seed)
+
+    def objective(batch):
+        noise = random.random() + random.gauss(0, 1) + numpy.random.standard_normal() + torch.rand(())
+        return objective_of(model)(batch) * (1 + 0.1 * noise)
+
+    def count():
+        nonlocal taken
+        taken += 1
+        if killed_after is not None and taken > killed_after:
+            raise Killed
+
+    settings, rng = SETTINGS.model_copy(update={"epochs": 3}), torch.Generator().manual_seed(1)
+    epochs = fit(model, objective, random_batches(), settings, rng, progress=Progress(folder), after_step=count)
+    return model, [epoch.loss for epoch in epochs]
+
+
+def test_within_an_epoch_nothing_is_saved_that_is_not_long_at_stake(tmp_path):
+    with pytest.raises(Killed):
+        noisy(tmp_path, 6)
+    assert [path.name[:6] for path in tmp_path.iterdir()] == ["000001"]
 
 
 def test_a_constant_group_keeps_its_rate_under_a_schedule():
@@ -88,10 +142,16 @@ def scripted(scores, higher=True, patience=None, scratch=None):
     model = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(model.weight)
     settings = FitSettings(epochs=len(scores), learning_rate=0.25, optimizer="sgd", patience=patience)
-    records = []
-    answers = iter(scores)
-    epochs = fit(model, lambda batch: -model.weight.sum(), random_batches(), settings, torch.Generator(), scratch=scratch)
-    best = fit_best(model, epochs, settings, lambda: {"quality": next(answers)}, records.append, higher_is_better=higher, scratch=scratch)
+    records, progress = [], Progress(scratch)
+    epochs = fit(model, lambda batch: -model.weight.sum(), random_batches(), settings, torch.Generator(), progress=progress)
+
+    def validate():
+        value = scores[round(model.weight.item()) - 1]
+        if value is Killed:
+            raise Killed
+        return {"quality": value}
+
+    best = fit_best(model, epochs, settings, validate, records.append, higher_is_better=higher, progress=progress)
     return model.weight.item(), best, records
 
 
@@ -112,3 +172,26 @@ def test_patience_ends_the_training():
     _, best, records = scripted([0.9, 0.1, 0.1, 0.1, 0.1], patience=2)
     assert best["best_epoch"] == 1
     assert len(records) == 3
+
+
+@pytest.mark.parametrize("killed_in", [1, 2, 3, 4])
+def test_an_epoch_whose_validation_was_killed_is_validated_again(tmp_path, killed_in):
+    scores = [0.1, 0.9, 0.5, 0.8]
+    with pytest.raises(Killed):
+        scripted([*scores[: killed_in - 1], Killed, *scores[killed_in:]], scratch=tmp_path)
+    weight, best, records = scripted(scores, scratch=tmp_path)
+    assert (weight, best) == (pytest.approx(2.0), {"valid_quality": 0.9, "best_epoch": 2})
+    assert [record["epoch"] for record in records] == [1, 2, 3, 4][killed_in - 1 :]
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_a_validation_score_that_is_no_number_stops_with_a_sentence(score):
+    with pytest.raises(UserError, match=rf"epoch 2: the validation score quality became {score}.*lower the learning rate"):
+        scripted([0.5, score, 0.9])
+
+
+def test_a_loss_that_grows_past_any_sense_stops_with_a_sentence():
+    model = nn.Linear(1, 1, bias=False)
+    settings = FitSettings(epochs=9, learning_rate=10, optimizer="sgd")
+    with pytest.raises(UserError, match=r"epoch 2: the training diverges, its loss went from .* to .*: lower the learning rate"):
+        list(fit(model, lambda batch: model.weight.square().sum(), random_batches(), settings, torch.Generator()))
