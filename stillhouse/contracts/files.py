@@ -25,6 +25,13 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}:{error.lineno} - wanted JSON - {error.msg}") from None
 
 
+def sweep(path: Path) -> None:
+    """Removes what processes that died within `replace` left beside a path; nobody may be writing it now."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        if left.suffix[1:].isdigit():
+            left.unlink(missing_ok=True)
+
+
 def replace(path: Path, write: Callable[[Path], object]) -> None:
     """Lets `write` fill a file beside `path`, which takes its place only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)

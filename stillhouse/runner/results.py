@@ -44,7 +44,7 @@ _RESULT = TypeAdapter(Result)
 def note(fingerprint: Fingerprint, stage: str, output: Path) -> None:
     """Notes what lies in place as the result of a fingerprint."""
     md5 = hashes.outputs(stage, Path())[str(output)]
-    texts = {suffix: path.read_text() for suffix in (".json", ".csv") if (path := _beside(output, suffix)).exists()}
+    texts = {suffix: path.read_bytes().decode() for suffix in (".json", ".csv") if (path := _beside(output, suffix)).exists()}
     _write(fingerprint.key, Result(stage, str(output), md5, fingerprint.environment, texts))
 
 
@@ -61,7 +61,7 @@ def adopt(fingerprint: Fingerprint, stage: str, output: Path) -> Result | None:
     md5 = hashes.locked(stage, Path()).get(str(output))
     if md5 is None or made.get("fingerprint") != fingerprint.key:
         return None
-    texts = {suffix: path.read_text() for suffix in (".json", ".csv") if (path := _beside(output, suffix)).exists()}
+    texts = {suffix: path.read_bytes().decode() for suffix in (".json", ".csv") if (path := _beside(output, suffix)).exists()}
     environment = {name: value for name, value in made.items() if name != "fingerprint"}
     result = Result(stage, str(output), md5, environment, texts)
     _write(fingerprint.key, result)
@@ -95,7 +95,7 @@ def put(result: Result, stage: str, output: Path) -> bool:
             return False
         time.sleep(0.2)
     for suffix, text in result.beside.items():
-        replace(_beside(output, suffix), lambda temporary, text=text: temporary.write_text(text))  # type: ignore[misc]
+        replace(_beside(output, suffix), lambda temporary, text=text: temporary.write_bytes(text.encode()))  # type: ignore[misc]
     return True
 
 

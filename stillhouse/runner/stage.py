@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import sweep
 from stillhouse.record import hashes, outbox, process, revision
 from stillhouse.record.hashes import Inputs
 from stillhouse.record.run_record import Status
@@ -26,6 +27,8 @@ def run_stage(call: Call) -> None:
     """
     before = hashes.take(call.stage, Path())
     with process.lease(call.home / "lease"):
+        for suffix in (".json", ".csv"):
+            sweep(call.destination.with_name(call.destination.name + suffix))
         try:
             fingerprint = run.identify(call, before)
             with results.alone(fingerprint.key):

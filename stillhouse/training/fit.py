@@ -72,11 +72,10 @@ def fit(
     progress = progress or Progress()
     groups = parameters or [{"params": list(model.parameters())}]
     optimizer = _OPTIMIZERS[settings.optimizer](groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [_factor(settings, group) for group in optimizer.param_groups])
+    rates = [group["lr"] for group in optimizer.param_groups]
     place = Place(model, optimizer, rng)
     progress.keep("training", place)
-    if progress.restore():
-        schedule.last_epoch = place.epoch
+    progress.restore()
     while place.epoch < settings.epochs:
         started = time.perf_counter()
         for batch in place.batches(batches):
@@ -85,8 +84,8 @@ def fit(
                 after_step()
             place.count(loss)
             progress.save_in_time()
-        schedule.step()
         loss = place.finish(batches.length)
+        _schedule(optimizer, rates, settings, place.epoch)
         _refuse_divergence(loss, place)
         yield Epoch(place.epoch, loss, time.perf_counter() - started)
         progress.save()
@@ -100,10 +99,12 @@ def _refuse_divergence(loss: float, place: Place) -> None:
         )
 
 
-def _factor(settings: FitSettings, group: dict[str, Any]) -> Callable[[int], float]:
-    if settings.schedule == "constant" or group.get("constant"):
-        return lambda epoch: 1.0
-    return lambda epoch: 0.5 * (1 + math.cos(math.pi * min(epoch / settings.epochs, 1.0)))
+def _schedule(optimizer: torch.optim.Optimizer, rates: list[float], settings: FitSettings, epoch: int) -> None:
+    """Sets the learning rates for the pass after `epoch` finished ones."""
+    if settings.schedule == "cosine":
+        for rate, group in zip(rates, optimizer.param_groups, strict=True):
+            if not group.get("constant"):
+                group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * epoch / settings.epochs))
 
 
 def _step(model: nn.Module, objective: Objective, optimizer: torch.optim.Optimizer, settings: FitSettings, batch: Any) -> float:

@@ -1,0 +1,94 @@
+"""A stage killed before any of its file operations, and started again, ends with the bytes of one that was let alone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stillhouse.stages.__main__ import main
+
+CHANGES = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod", "shutil.move"}
+EVERY = int(os.environ.get("STILLHOUSE_TEST_KILL_EVERY", "16"))
+"""Of how many file operations one is tried; 1 tries all, which takes minutes."""
+
+
+def operations(kill_before: int | None, tell: Callable[[int], None]) -> None:
+    """Counts what this process does to files from now on, and dies before one of them."""
+    done = 0
+
+    def look(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal done
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if writes or event in CHANGES:
+            done += 1
+            tell(done)
+            if done == kill_before:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(look)
+
+
+def in_child(arguments: list[str], kill_before: int | None = None) -> tuple[int, int]:
+    """Runs a stage in a process of its own: its exit status as `os.waitpid` gives it, and how many file operations it did."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        signal.alarm(60)
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        operations(kill_before, lambda count: os.write(writer, count.to_bytes(4)) and None)
+        try:
+            os._exit(main(arguments))
+        except BaseException:
+            traceback.print_exc()
+            os._exit(70)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        told = pipe.read()
+    return os.waitpid(pid, 0)[1], int.from_bytes(told[-4:]) if told else 0
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file of the data by its hash."""
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("verb", ["prepare rings", "teach rings", "search half", "distill half"])
+def test_a_stage_killed_before_a_file_operation_ends_with_the_same_bytes(project: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STILLHOUSE_CHECKPOINT_SECONDS", "0")
+    monkeypatch.setenv("STILLHOUSE_EXECUTION", "test")
+    arguments = verb.split()
+    for earlier in ("prepare rings", "teach rings", "search half"):
+        if earlier == verb:
+            break
+        assert main(earlier.split()) == 0
+    before = project.parent / "before"
+    shutil.copytree(project, before, symlinks=True)
+    status, count = in_child(arguments)
+    assert (status, count > 20) == (0, True)
+    wanted = contents(project / "data")
+    for number in range(1, count + 1, EVERY):
+        restore(before, project)
+        killed, reached = in_child(arguments, number)
+        assert killed == signal.SIGKILL or reached < number, "how often the machine is looked at, and so the count, depends on time"
+        status = in_child(arguments)[0]
+        assert status == 0, f"killed before file operation {number} of {count}: {status}"
+        assert contents(project / "data") == wanted, f"killed before file operation {number} of {count}"
+
+
+def restore(source: Path, project: Path) -> None:
+    for path in project.iterdir():
+        if path.name in ("data", ".work", ".dvc", "dvc.lock"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in source.iterdir():
+        if path.name in ("data", ".work", ".dvc", "dvc.lock"):
+            shutil.copytree(path, project / path.name, symlinks=True) if path.is_dir() else shutil.copy(path, project)
