@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 PATCH_BYTES = 1_000_000
@@ -16,6 +17,39 @@ FILE_BYTES = 50_000_000
 """Changed files that are larger than this together are too large for even a try at a patch."""
 LISTED = 1_000
 """Untracked files that are named."""
+SECRETS = (
+    ".env*",
+    "*.env",
+    "*.pem",
+    "*.key",
+    "*.p12",
+    "*.pfx",
+    "*.jks",
+    "*.keystore",
+    "*.kdbx",
+    "id_rsa*",
+    "id_dsa*",
+    "id_ecdsa*",
+    "id_ed25519*",
+    ".netrc",
+    "_netrc",
+    ".pgpass",
+    ".pypirc",
+    ".npmrc",
+    ".htpasswd",
+    ".dockercfg",
+    ".aws",
+    ".ssh",
+    ".gnupg",
+    ".kube",
+    "config.local",
+    "*secret*",
+    "*credential*",
+    "*password*",
+    "*token*.json",
+    "*token*.txt",
+)
+"""File and folder names, in any case, that look like secrets: nothing of them is recorded but the name."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +57,8 @@ class Revision:
     """`commit` is "" without a repository. Paths are seen from the repository's top.
 
     `changed` are tracked files that differ from the commit, and untracked ones that the stage depends on; `patch` makes them of the
-    commit, or is "" for the reason that `omitted` gives. `untracked` are files that the stage does not depend on.
+    commit, or is "" for the reason that `omitted` gives. `untracked` are files that the stage does not depend on. `left_out` are
+    those of `changed` that look like secrets, so that the patch is without them.
     """
 
     commit: str
@@ -31,6 +66,7 @@ class Revision:
     untracked: tuple[str, ...] = ()
     patch: str = ""
     omitted: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def dirty(self) -> bool:
@@ -38,10 +74,11 @@ class Revision:
         return bool(self.changed)
 
 
-def take(folder: Path, dependencies: Iterable[str]) -> Revision:
-    """The state of the repository around `folder`, the project's; `dependencies` are paths in that folder.
+def take(folder: Path, dependencies: Iterable[str], secrets: Iterable[str] = ()) -> Revision:
+    """The state of the project in `folder`, which may be a part of a larger repository; `dependencies` are paths in that folder.
 
-    What stages write does not count: what lies under data but not under data/raw, and dvc.lock.
+    What stages write does not count: what lies under data but not under data/raw, and dvc.lock; nor does what lies outside the folder.
+    `secrets` are patterns of file and folder names beside `SECRETS`.
     """
     commit = _git(folder, "rev-parse", "HEAD").decode().strip()
     if not commit:
@@ -49,15 +86,24 @@ def take(folder: Path, dependencies: Iterable[str]) -> Revision:
     prefix = PurePosixPath(_git(folder, "rev-parse", "--show-prefix").decode().strip())
     needed = [prefix / path for path in dependencies]
     changed, added, untracked = list[str](), list[str](), list[str]()
-    for entry in _git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all").decode(errors="replace").split("\0"):
+    for entry in (
+        _git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".").decode(errors="replace").split("\0")
+    ):
         state, path = entry[:2], PurePosixPath(entry[3:])
         if not entry or _is_written(path, prefix):
             continue
         unknown = state == "??"
         kept = added if unknown and any(path.is_relative_to(each) for each in needed) else untracked if unknown else changed
         kept.append(str(path))
-    patch, omitted = _patch(folder, changed, added) if changed or added else ("", "")
-    return Revision(commit, (*changed, *added), tuple(untracked[:LISTED]), patch, omitted)
+    patterns = [pattern.lower() for pattern in (*SECRETS, *secrets)]
+    left_out = [path for path in (*changed, *added) if _is_secret(path, patterns)]
+    changed_shown, added_shown = ([path for path in paths if path not in left_out] for paths in (changed, added))
+    patch, omitted = _patch(folder, changed_shown, added_shown) if changed_shown or added_shown else ("", "")
+    return Revision(commit, (*changed, *added), tuple(untracked[:LISTED]), patch, omitted, tuple(left_out))
+
+
+def _is_secret(path: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(part, pattern) for part in PurePosixPath(path.lower()).parts for pattern in patterns)
 
 
 def _is_written(path: PurePosixPath, prefix: PurePosixPath) -> bool:
@@ -74,7 +120,8 @@ def _patch(folder: Path, changed: list[str], added: list[str]) -> tuple[str, str
     with tempfile.TemporaryDirectory() as scratch:
         # In a copy of the index new files can be announced, so that the patch has them, and the user's own stays as it is.
         index = Path(scratch) / "index"
-        shutil.copy(folder / _git(folder, "rev-parse", "--git-path", "index").decode().strip(), index)
+        # Its time stamp is kept: git trusts a file's size and time only where they are older than the index.
+        shutil.copy2(folder / _git(folder, "rev-parse", "--git-path", "index").decode().strip(), index)
         if added:
             _git(folder, "add", "--intent-to-add", "--", *(f":(top,literal){path}" for path in added), index=index)
         plain = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")

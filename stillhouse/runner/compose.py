@@ -67,6 +67,7 @@ def _tags(ready: Run, revision: Revision, error: BaseException | None) -> dict[s
         "dvc.rev": revision.commit,
         "dvc.dirty": str(revision.dirty).lower(),
         "git.patch": f"left out: {revision.omitted}" if revision.omitted else "changes.patch" if revision.patch else "",
+        "git.left_out": ", ".join(revision.left_out)[:LONGEST],
         "prefect.flow_run_id": ready.call.flow_run or "",
         "device": _device() if ready.computes else "",
         "threads": str(ready.block.threads) if ready.computes else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -89,3 +90,43 @@ def test_a_project_that_fills_its_repository_has_paths_as_they_are(tmp_path: Pat
     git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "project")
     (folder / "params.yaml").write_text("second\n")
     assert revision.take(folder, DEPENDENCIES).changed == ("params.yaml",)
+
+
+def test_an_edit_within_the_second_of_the_last_commit_is_in_the_patch(folder: Path):
+    """Git sees it although size and time are those of the index, as long as the index is not newer than the file."""
+    git(folder, "config", "core.trustctime", "false")
+    moment = 10**9
+
+    def write(content: str) -> None:
+        (folder / "params.yaml").write_text(content)
+        os.utime(folder / "params.yaml", (moment, moment))
+
+    write("second\n")
+    git(folder, "add", "params.yaml")
+    git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "second")
+    write("thirds\n")
+    os.utime(folder.parent / ".git/index", (moment, moment))
+    seen = revision.take(folder, DEPENDENCIES)
+    assert seen.changed == ("project/params.yaml",)
+    assert "+thirds" in seen.patch
+
+
+@pytest.mark.parametrize("name", [".env", "deploy/prod.env", "keys/server.PEM", ".aws/config", "client_secret.json", "ours/special.txt"])
+def test_what_looks_like_a_secret_is_left_out_and_named(folder: Path, name: str):
+    (folder / "params.yaml").write_text("second\n")
+    path = folder / "stillhouse/training" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("PASSWORD=1234\n")
+    seen = revision.take(folder, DEPENDENCIES, ["special*"])
+    assert seen.left_out == (f"project/stillhouse/training/{name}",)
+    assert "1234" not in seen.patch
+    assert "+second" in seen.patch
+    assert seen.dirty
+
+
+def test_nothing_outside_the_project_is_recorded(folder: Path):
+    (folder.parent / "private").mkdir()
+    (folder.parent / "private/diary.txt").write_text("dear diary\n")
+    (folder.parent / "shared.txt").write_text("first\n")
+    git(folder.parent, "add", "shared.txt")
+    assert revision.take(folder, DEPENDENCIES) == revision.Revision(git(folder, "rev-parse", "HEAD"))
