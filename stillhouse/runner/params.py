@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from stillhouse import registry
 from stillhouse.comparison.gate import Gate
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.settings import LARGEST, Settings
 from stillhouse.runner.entries import load
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class Block:
 
 
 class _Params(Settings):
-    seed: int = Field(ge=0)
-    threads: int = Field(1, ge=1)
+    seed: int = Field(ge=0, le=LARGEST)
+    threads: int = Field(1, ge=1, le=4096)
     """CPU threads of each stage. Sums in another order give other last digits, so it is a setting like any other."""
     environment: Literal["kept", "due"] = "kept"
     """Whether a result that was made with other versions of packages, or on another kind of device, is made again."""

@@ -150,6 +150,8 @@ def execute(run: Run) -> Metrics:
             from stillhouse.training import machine
 
             extra["rng"] = machine.seed(run.block.seed)
+            with machine.telling_memory():
+                return run.function(run.block.settings, **run.block.parts, **paths, log=log, **extra)
         return run.function(run.block.settings, **run.block.parts, **paths, log=log, **extra)
 
 

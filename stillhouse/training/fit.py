@@ -25,7 +25,7 @@ class FitSettings(Settings):
     """How weights are trained; everything here can change a result, so everything here is tracked."""
 
     epochs: int = Field(gt=0)
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(gt=0, le=1e6)
     weight_decay: float = Field(0.0, ge=0)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     schedule: Literal["constant", "cosine"] = "constant"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy
 import torch
 
 from stillhouse.contracts.errors import UserError
+
+_NO_MEMORY = re.compile("can't allocate memory|[Ss]torage size calculation overflow|multiplication overflow|size too big|invalid size")
 
 
 def seed(value: int) -> torch.Generator:
@@ -50,6 +53,19 @@ def move(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, tuple | list):
         return type(batch)(move(value, device) for value in batch)
     return batch
+
+
+@contextmanager
+def telling_memory() -> Iterator[None]:
+    """Turns what PyTorch and Python say when memory is short, on any device, into one sentence. Raises UserError."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        wanted = re.search(r"allocate (\d+ bytes|[\d.]+ [KMGT]iB)", str(error))
+        amount = f" for {wanted[1]} at once" if wanted else ""
+        raise UserError(f"the memory of {device()} does not suffice{amount}: lower the batch sizes, or the widths of the model") from error
 
 
 def use_threads(count: int) -> None:

@@ -53,3 +53,16 @@ def test_a_batch_of_any_make_is_moved():
     assert moved["pair"][0].device == device
     assert isinstance(moved["pair"], tuple)
     assert moved["name"] == "x"
+
+
+@pytest.mark.parametrize("sizes", [(2**60,), (2**62, 2**62), (10**9, 10**9)])
+def test_memory_that_does_not_suffice_is_one_sentence(sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STILLHOUSE_DEVICE", "cpu")
+    with pytest.raises(UserError, match=r"^the memory of cpu does not suffice.*: lower the batch sizes, or the widths of the model$"):
+        with machine.telling_memory():
+            torch.empty(sizes)
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory():
+    with pytest.raises(RuntimeError, match="mat1 and mat2"), machine.telling_memory():
+        torch.ones(2, 3) @ torch.ones(2, 3)
