@@ -58,9 +58,9 @@ def test_a_batch_of_any_make_is_moved():
 @pytest.mark.parametrize("sizes", [(2**60,), (2**62, 2**62), (10**9, 10**9)])
 def test_memory_that_does_not_suffice_is_one_sentence(sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STILLHOUSE_DEVICE", "cpu")
-    with pytest.raises(UserError, match=r"^the memory of cpu does not suffice.*: lower the batch sizes, or the widths of the model$"):
-        with machine.telling_memory():
-            torch.empty(sizes)
+    sentence = r"^the memory of cpu does not suffice.*: lower the batch sizes, or the widths of the model$"
+    with pytest.raises(UserError, match=sentence), machine.telling_memory():
+        torch.empty(sizes)
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory():
