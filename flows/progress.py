@@ -129,10 +129,15 @@ class Board:
 
 def newest_record(folder: Path, since: float) -> Mapping[str, Any]:
     """The last complete record in the newest metrics.jsonl of a stage, {} if none is newer than `since` (seconds of the epoch)."""
-    paths = [(path.stat().st_mtime, path) for path in folder.glob("*/metrics.jsonl")]
-    if not paths or max(paths)[0] < since:
+    try:
+        paths = [(path.stat().st_mtime, path) for path in folder.glob("*/metrics.jsonl")]
+        return _last_record(max(paths)[1]) if paths and max(paths)[0] >= since else {}
+    except OSError:  # its folder was cleared away between two looks at it
         return {}
-    with max(paths)[1].open("rb") as file:
+
+
+def _last_record(path: Path) -> Mapping[str, Any]:
+    with path.open("rb") as file:
         file.seek(max(0, file.seek(0, 2) - 4096))
         for line in reversed(file.read().split(b"\n")[:-1]):
             try:

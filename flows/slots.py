@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import IO
+from urllib.parse import quote
+
+from stillhouse.contracts.errors import UserError
 
 FOLDER = Path(tempfile.gettempdir()) / f"stillhouse-gpus-{os.getuid()}"
 POLL = 0.2
@@ -40,16 +44,36 @@ def hold(wanted: int, available: Sequence[str], stop: Event) -> Iterator[dict[st
 
 def _try(count: int, available: Sequence[str], stack: ExitStack) -> list[str]:
     """All of `count` devices or none: two stages that each hold half of what they want would wait for ever."""
-    FOLDER.mkdir(exist_ok=True)
+    _make_folder()
     with ExitStack() as tried:
         held: list[str] = []
         for name in available:
-            if len(held) < count and _lock(tried.enter_context((FOLDER / f"{name}.lock").open("w"))):
+            if len(held) < count and _lock(tried.enter_context(_open(name))):
                 held.append(name)
         if len(held) < count:
             return []
         stack.enter_context(tried.pop_all())
         return held
+
+
+def _make_folder() -> None:
+    """Others can write where it lies: what one of them has put there under this name is not used. Raises UserError."""
+    with suppress(FileExistsError):
+        FOLDER.mkdir(mode=0o700)
+    found = FOLDER.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise UserError(
+            f"{FOLDER} - wanted a folder that is yours and that only you can write to - remove it, or set TMPDIR to another one"
+        )
+
+
+def _open(name: str) -> IO[str]:
+    """A device's file, never by a link to another one, and as it is: names of devices may have slashes."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.fdopen(os.open(FOLDER / f"{quote(name, safe='')}.lock", flags, 0o600), "r+")
+    except OSError as error:
+        raise UserError(f"{FOLDER} - wanted a file of one's own for device {name} - {error.strerror} - remove the folder") from None
 
 
 def _lock(file: IO[str]) -> bool:

@@ -98,3 +98,10 @@ def test_a_line_longer_than_what_is_read_is_no_error(tmp_path):
 )
 def test_a_record_in_words(record, text):
     assert describe(record) == text
+
+
+def test_a_file_that_vanishes_between_two_looks_is_no_error(tmp_path):
+    """A link to nowhere is listed, and cannot be looked at."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/metrics.jsonl").symlink_to(tmp_path / "gone")
+    assert newest_record(tmp_path, 0) == {}

@@ -11,6 +11,7 @@ from threading import Event
 
 import pytest
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.flows import slots
 
 
@@ -71,6 +72,34 @@ def test_the_kernel_frees_the_slot_of_a_killed_holder():
     holder.communicate()
     with slots.hold(1, ("0",), Event()) as held:
         assert held == {"CUDA_VISIBLE_DEVICES": "0"}
+
+
+@pytest.mark.parametrize("trap", ["a link", "a file", "writable by all"])
+def test_a_folder_that_another_user_may_have_put_there_is_refused(trap, tmp_path):
+    if trap == "a link":
+        (tmp_path / "elsewhere").mkdir()
+        slots.FOLDER.symlink_to(tmp_path / "elsewhere")
+    elif trap == "a file":
+        slots.FOLDER.touch()
+    else:
+        slots.FOLDER.mkdir()
+        slots.FOLDER.chmod(0o777)
+    with pytest.raises(UserError, match="wanted a folder that is yours"), slots.hold(1, ("0",), Event()):
+        pass
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed_and_no_file_is_emptied(tmp_path):
+    slots.FOLDER.mkdir(mode=0o700)
+    (tmp_path / "precious").write_text("content")
+    (slots.FOLDER / "0.lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(UserError, match="device 0"), slots.hold(1, ("0",), Event()):
+        pass
+    assert (tmp_path / "precious").read_text() == "content"
+
+
+def test_a_device_may_have_a_slash_in_its_name():
+    with slots.hold(1, ("MIG-GPU-1/2/0",), Event()) as held:
+        assert held == {"CUDA_VISIBLE_DEVICES": "MIG-GPU-1/2/0"}
 
 
 def test_devices_are_those_the_environment_leaves(monkeypatch):
