@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stillhouse.contracts import sums
 from stillhouse.contracts.files import write_json
 from stillhouse.record.hashes import Inputs
 from stillhouse.runner import checked, fingerprint, results
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 KEPT_FOLDERS = 3
 """Scratch folders that a stage keeps, one for each fingerprint, the newest first."""
 _NO_PATHS = ("rng", "log", "scratch")
+_HASHED = frozenset(("prepared", "teacher", "found", "student"))
+"""What carries its own hashes: DVC trusts the time stamps of what has rotted."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,8 @@ def execute(run: Run) -> Metrics:
         (run.scratch / "metrics.jsonl").unlink(missing_ok=True)  # of a run that this one does not go on with
     extra: dict[str, Any] = {"scratch": run.scratch / "checkpoint"} if "scratch" in inspect.signature(run.function).parameters else {}
     paths = {**run.paths, list(run.paths)[-1]: output}
+    for name in _HASHED & paths.keys() - {list(paths)[-1]}:
+        sums.check(paths[name])
     with _log(run.scratch / "metrics.jsonl") as log:
         if run.computes:
             from stillhouse.training import machine
@@ -175,6 +180,8 @@ def install(run: Run, metrics: Metrics) -> None:
         write_json(destination.with_name(f"{destination.name}.json"), {**finite, results.MADE: results.telling(run.fingerprint)})
     if (output / "curve.csv").exists():
         shutil.move(output / "curve.csv", destination.with_name(f"{destination.name}.csv"))
+    if list(run.paths)[-1] in _HASHED:
+        sums.write(output)
     partial = Path("data") / f".{run.call.stage}.partial"  # not beside the output: data/reports is read as a whole
     shutil.rmtree(partial, ignore_errors=True)
     destination.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from safetensors import SafetensorError
 
 from stillhouse import registry
+from stillhouse.contracts import sums
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.parts import Table, Workload
 from stillhouse.training import checkpoint, machine, table
@@ -45,7 +46,7 @@ class Model:
 
 
 def check(folder: Path) -> None:
-    """Raises UserError unless the folder holds the files of a model and nothing more: a pickle runs code when it is loaded."""
+    """Raises UserError unless the folder holds the files of a model as written and nothing more: a pickle runs code when it is loaded."""
     if missing := [name for name in _FILES if not (folder / name).is_file()]:
         got = f"there is no {missing[0]}" if folder.is_dir() else "there is no such folder"
         raise UserError(f"{folder} - wanted a model's folder, with {' and '.join(_FILES)} - {got}")
@@ -53,7 +54,8 @@ def check(folder: Path) -> None:
         if path.is_file() and not _is_safe(path.relative_to(folder)):
             wanted = f"wanted only {', '.join(_FILES)} and {table.CONTEXT} of {' and '.join(_SUFFIXES)}"
             raise UserError(f"{path} - {wanted}, because other files may run code when they are loaded - refused")
+    sums.check(folder)
 
 
 def _is_safe(path: Path) -> bool:
-    return str(path) in _FILES or (path.parts[0] == table.CONTEXT and path.suffix in _SUFFIXES)
+    return str(path) in (*_FILES, sums.NAME) or (path.parts[0] == table.CONTEXT and path.suffix in _SUFFIXES)

@@ -193,3 +193,15 @@ def test_a_persistent_output_of_plain_dvc_does_serve_another_experiment(project:
     (project / "code.txt").write_text("learning rate 0.9")
     start("dvc", "repro").communicate()
     assert (project / "out.txt").read_text() == "learning rate 0.1\nlearning rate 0.9\n", "it went on with what another one had begun"
+
+
+def test_a_stage_refuses_what_has_rotted_since_it_was_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "rings"]) == 0
+    path = project / "data/rings/prepared/train.parquet"
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert main(["teach", "rings"]) == 2
+    assert "data/rings/prepared/train.parquet no longer has the bytes that were written" in capsys.readouterr().err
+    assert not (project / "data/rings/teacher").exists()

@@ -64,7 +64,12 @@ def test_teach_puts_model_metrics_and_curve_beside_each_other_and_drops_its_chec
     assert main(["teach", "rings"]) == 0
     names = sorted(path.name for path in (project / "data/rings").iterdir())
     assert names == ["prepared", "prepared.json", "teacher", "teacher.csv", "teacher.json"]
-    assert sorted(path.name for path in (project / "data/rings/teacher").iterdir()) == ["context", "model.json", "model.safetensors"]
+    assert sorted(path.name for path in (project / "data/rings/teacher").iterdir()) == [
+        "SHA256SUMS",
+        "context",
+        "model.json",
+        "model.safetensors",
+    ]
     assert not list(project.glob(".work/*/*/checkpoint"))
     prepare, teach = only(runs())
     read = {each.dataset.name for each in teach.inputs.dataset_inputs if each.tags[0].value == "read"}

@@ -1,0 +1,58 @@
+"""A folder's own hashes, so that bytes that have rotted are seen by whoever reads them, with DVC or without.
+
+`SHA256SUMS` lies in the folder and is what `sha256sum --check` reads: a line per file with its hash and its path in the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import replace
+
+NAME = "SHA256SUMS"
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+
+
+def write(folder: Path) -> None:
+    """Gives a folder the hashes of all files that lie in it now."""
+    lines = [f"{_sha256(folder / name)}  {name}\n" for name in _files(folder)]
+    replace(folder / NAME, lambda path: path.write_text("".join(lines), encoding="utf-8"))
+
+
+def check(folder: Path) -> None:
+    """Makes sure that a folder has the files that its hashes name, with those bytes; one without any hashes is taken as it is.
+
+    Raises UserError naming the first file that differs, is missing or is not named.
+    """
+    if not (folder / NAME).exists():
+        return
+    wanted = _read(folder / NAME)
+    if different := sorted(wanted.keys() ^ set(_files(folder))):
+        state = "is missing" if different[0] in wanted else "was not there when the folder was written"
+        raise _rotten(folder / different[0], state)
+    for name, sha256 in wanted.items():
+        if _sha256(folder / name) != sha256:
+            raise _rotten(folder / name, "no longer has the bytes that were written")
+
+
+def _rotten(path: Path, state: str) -> UserError:
+    return UserError(f"{path} {state}: make or fetch the folder again; in a project, `stillhouse verify` finds and mends all such files")
+
+
+def _read(path: Path) -> dict[str, str]:
+    found = [_LINE.fullmatch(line) for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+    if not all(found):
+        raise _rotten(path, "holds something else than hashes")
+    return {match[2]: match[1] for match in found if match}
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.name != NAME)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
