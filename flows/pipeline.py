@@ -27,7 +27,7 @@ from stillhouse.flows import graph, slots
 from stillhouse.flows.graph import Node
 from stillhouse.flows.progress import Board
 from stillhouse.flows.stage import Outcome, Stopped, run_due_stage
-from stillhouse.flows.turns import Turns
+from stillhouse.flows.turns import Turns, ready
 
 
 def threads(jobs: int | None = None) -> Any:
@@ -90,20 +90,23 @@ def execute(names: list[str] | None = None, forced: list[str] | None = None) -> 
 
 
 def _run_all(execution: Execution, nodes: Sequence[Node]) -> None:
-    """Submits each stage as soon as all that it needs has given a result, so that no thread of the runner waits for another."""
+    """Submits each stage as soon as all that it needs has given a result, so that no thread of the runner waits for another.
+
+    Those that are measured alone come when no other stage can go on.
+    """
     futures: dict[str, PrefectFuture[Any]] = {}
     ended: Queue[str] = Queue()
     waiting, settled = list(nodes), {node.name: False for node in nodes}
     while waiting or not all(settled.values()):
-        for node in [node for node in waiting if all(settled.get(name, True) for name in node.after)]:
+        for node in ready(waiting, settled):
             waiting.remove(node)
             if reason := _hindrance(execution, node):
                 execution.board.set(node.name, "not run", reason)
                 ended.put(node.name)
                 continue
             before = [futures[name] for name in node.after if name in futures]
-            ready = stage.with_options(task_run_name=node.name, retries=node.retries)
-            futures[node.name] = ready.submit(execution, node, wait_for=before, return_state=False)
+            named = stage.with_options(task_run_name=node.name, retries=node.retries)
+            futures[node.name] = named.submit(execution, node, wait_for=before, return_state=False)
             futures[node.name].add_done_callback(partial(_note, ended, node.name))
         settled[ended.get()] = True
 

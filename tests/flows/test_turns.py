@@ -6,7 +6,33 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
-from stillhouse.flows.turns import Turns
+import pytest
+
+from stillhouse.flows.graph import Node
+from stillhouse.flows.turns import Turns, ready
+
+LONG, SHORT = Node("teach@long", "", (), "due", ()), Node("teach@short", "", (), "due", ())
+MEASURED = Node("evaluate@short", "", ("teach@short",), "due", (), alone=True)
+AFTER = Node("distill@long", "", ("teach@long", "search@kept"), "maybe", ())
+TABLE = Node("compare", "", ("evaluate@short", "distill@long"), "maybe", ())
+
+
+@pytest.mark.parametrize(
+    ("ended", "begun", "wanted"),
+    [
+        ([], [], ["teach@long", "teach@short"]),
+        (["teach@short"], ["teach@long"], []),
+        (["teach@short"], [], ["teach@long"]),
+        (["teach@short", "teach@long"], [], ["distill@long"]),
+        (["teach@short", "teach@long"], ["distill@long"], []),
+        (["teach@short", "teach@long", "distill@long"], [], ["evaluate@short"]),
+        (["teach@short", "teach@long", "distill@long", "evaluate@short"], [], ["compare"]),
+    ],
+)
+def test_what_is_alone_begins_when_nothing_else_can(ended: list[str], begun: list[str], wanted: list[str]):
+    nodes = [LONG, SHORT, AFTER, MEASURED, TABLE]
+    waiting = [node for node in nodes if node.name not in ended + begun]
+    assert [node.name for node in ready(waiting, {node.name: node.name in ended for node in nodes})] == wanted
 
 
 def test_what_is_alone_overlaps_with_nothing_and_others_run_together():
