@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _FOLDERS = ("stillhouse", "stages", "flows", "tests", "benchmarks", "data/raw")
-_FILES = ("pyproject.toml", "dvc.yaml", "params.yaml")
+_FILES = ("pyproject.toml", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore")
 _RED, _GREEN = 1, 0
 """Exit statuses of pytest; any other one means that it could not run the tests."""
 

@@ -106,6 +106,12 @@ def test_a_package_is_unpacked_by_its_own_flavour_alone(packed: Path, tmp_path: 
     assert package.unpack(packed) == packed / "data/teacher"
     with pytest.raises(UserError, match=r"MLmodel - wanted a model with the flavour python_function - it has none$"):
         package.unpack(tmp_path)
+    described = (packed / "MLmodel").read_text()
+    (packed / "MLmodel").write_text(described.replace(package.LOADER, "somebody.elses"))
+    with pytest.raises(
+        UserError, match=rf"wanted a model that {package.LOADER} loads .* - got somebody.elses and data/teacher, .*refused$"
+    ):
+        package.unpack(packed)
 
 
 def crafted(packed: Path, trap: Path, **flavour: str | None) -> None:
