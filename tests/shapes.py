@@ -17,7 +17,7 @@ CHECKED = (
     "stillhouse.workloads",
 )
 """The modules whose annotations are checked, with all that lies below them."""
-NAMES = ("Bool", "Float", "Int", "Num")
+NAMES = ("Bool", "Float", "Int", "Num", "Shaped")
 """What the library imports of jaxtyping for the type checker alone, so that it need not be installed where the library runs."""
 
 

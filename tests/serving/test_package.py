@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.metadata
 import pickle
 import pickletools
@@ -91,13 +90,8 @@ def test_lists_of_structs_have_a_signature():
 def test_the_requirements_name_every_package_that_the_code_imports():
     asked = [name for name in registry.known("workloads") if registry.workload(name).table]
     families = [module for name in asked for module in registry.family_modules(name).values()]
-    files = code.reach([package.LOADER, *families, *(registry.module("workloads", name) for name in asked)]).values()
-    found = set()
-    for file in files:
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-            found |= {name.partition(".")[0] for name in names}
+    files = code.reach([package.LOADER, *families, *(registry.module("workloads", name) for name in asked)])
+    found = {name.partition(".")[0] for module, file in files.items() for name in code.imports(file, module)}
     found -= {*sys.stdlib_module_names, "stillhouse"}
     assert {"pillow" if name == "PIL" else name for name in found} | {"mlflow"} == set(package.REQUIREMENTS)
 
