@@ -8,6 +8,7 @@ from typing import Any
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
+from beartype.roar import BeartypeDecorHintNonpepException
 
 CHECKED = (
     "stillhouse.contracts.output",
@@ -29,5 +30,8 @@ def install() -> None:
 
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """beartype, for which an int is a float as it is for mypy."""
-    return beartype(conf=BeartypeConf(is_pep484_tower=True))(function)
+    """beartype, for which an int is a float as it is for mypy; what it has no words for, such as an array of NumPy of any type, is not checked."""
+    try:
+        return beartype(conf=BeartypeConf(is_pep484_tower=True))(function)
+    except BeartypeDecorHintNonpepException:
+        return function

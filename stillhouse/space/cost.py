@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -151,8 +151,8 @@ def _block_index(column: tuple[tuple[str, int] | None, ...], depths: dict[str, i
     return torch.tensor([ends[block[0]] - depths[block[0]] + block[1] if block else last for block in column])
 
 
-def _recorder(rows: dict[str, float], name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+def _recorder(rows: dict[str, float], name: str) -> Callable[[nn.Module, tuple[Any, ...], object], None]:
+    def record(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
         # A layer that knows better (a sparse aggregation: its number of edges; a convolution) says so itself.
         own: Callable[..., float] | None = getattr(module, "rows", None)
         count = own(*inputs) if own else inputs[0].numel() / inputs[0].shape[-1]

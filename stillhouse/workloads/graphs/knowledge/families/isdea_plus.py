@@ -134,7 +134,7 @@ class IsdeaPlus(nn.Module):
         shares = torch.stack([torch.where(found > hops, nodes, found) for found in both]).to(like) / nodes
         return self.distance(shares[..., None]).unbind(0)
 
-    def _walks(self, batch: Batch, asked: Int[Tensor, " asked"]) -> tuple[Float[Tensor, "asked walks+1"], Float[Tensor, "asked walks"]]:
+    def _walks(self, batch: Batch, asked: Int[Tensor, " asked"]) -> tuple[Float[Tensor, "asked _"], Float[Tensor, "asked _"]]:
         """A^m 1 for m = 0..T, (asked, T + 1), and A^m a_k for m < T, (asked, T)."""
         graph, layers = batch.graph, self.settings.layers
         rows, relations = rows_of(graph, 0), 2 * graph.relations
