@@ -30,7 +30,7 @@ def install() -> None:
 
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """beartype, for which an int is a float as it is for mypy; what it has no words for, such as an array of NumPy of any type, is not checked."""
+    """beartype, for which an int is a float as it is for mypy. What it has no words for, as for some arrays of NumPy, is not checked."""
     try:
         return beartype(conf=BeartypeConf(is_pep484_tower=True))(function)
     except BeartypeDecorHintNonpepException:
