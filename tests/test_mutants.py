@@ -43,10 +43,10 @@ def test_a_text_that_is_not_there_exactly_once_is_told(text: str):
         replace(MUTANTS[0], old=text).mutated(ROOT)
 
 
+@pytest.mark.timeout(900)  # nine processes, each of which loads PyTorch
 def test_the_gravest_are_killed_and_what_is_not_is_told(tmp_path: Path):
     gravest = [mutant for mutant in MUTANTS if mutant.name in ALWAYS]
-    harmless = replace(gravest[0], name="harmless", new=gravest[0].old + "    # the same\n")
+    harmless = replace(gravest[0], name="harmless", new=gravest[0].old.replace("()", "()  # the same"))
     gone = replace(gravest[0], name="gone", old="no such text")
-    broken = replace(gravest[0], name="broken", new="    model.eval(\n")
-    verdicts = {verdict.mutant: verdict.words for verdict in tried([*gravest, harmless, gone, broken], copied(ROOT, tmp_path))}
-    assert verdicts == dict.fromkeys(ALWAYS, "killed") | {"harmless": "survived", "gone": "gone", "broken": "not tried"}
+    verdicts = {verdict.mutant: verdict.words for verdict in tried([*gravest, harmless, gone], copied(ROOT, tmp_path))}
+    assert verdicts == dict.fromkeys(ALWAYS, "killed") | {"harmless": "survived", "gone": "gone"}
