@@ -111,7 +111,7 @@ def _first(problem: Problem[Any], rng: torch.Generator, count: int) -> list[Batc
 
 
 def _single(batch: Batch) -> list[Batch]:
-    """One picture a batch."""
+    """One picture per batch."""
     pairs = zip(batch.image.split(1), batch.label.split(1), strict=True)
     return [Batch(image, label, batch.unit) for image, label in pairs]
 

@@ -27,7 +27,7 @@ Asked = TypeVar("Asked", contravariant=True)
 
 @dataclass(frozen=True)
 class Question(Generic[Batch]):
-    """A table that was read: the batches that a model is asked, and the columns (of one length) that its answer to each becomes."""
+    """A table that was read: the batches that a model is asked, and the columns (of one length) that its output for each becomes."""
 
     batches: Iterable[Batch]
     columns: Callable[[Output, Batch], Mapping[str, Any]]
@@ -35,7 +35,7 @@ class Question(Generic[Batch]):
 
 @dataclass(frozen=True)
 class Table(Generic[Batch]):
-    """How a model of a workload answers the rows of a table, with nothing at hand but its own folder.
+    """How a model of a workload predicts for the rows of a table, with nothing at hand but its own folder.
 
     `context` is a folder within the model's folder, which holds JSON and parquet alone.
     """
@@ -117,9 +117,9 @@ class Workload(Generic[Batch]):
     """Metrics over a whole split; the first key is the one to beat."""
     higher_is_better: bool = True
     agreement: Callable[[Output, Output], Tensor] | None = None
-    """How alike two models answer one batch, one number per row; None compares predictions (`stillhouse/training/score.py`)."""
+    """How alike two models are on one batch, one number per row; None compares predictions (`stillhouse/training/score.py`)."""
     table: Table[Batch] | None = None
-    """How its models answer tables; without it they are for the verbs alone."""
+    """How its models are asked by tables; without it they are for the verbs alone."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Problem(Generic[Batch]):
     static: Callable[[Architecture], nn.Module]
     """A new network of an architecture on the device, freshly initialised."""
     cost: Callable[[Mapping[str, Tensor]], Tensor]
-    """Cost from kept shares: for a width group a scalar count, for a depth group a vector with one value a block."""
+    """Cost from kept shares: for a width group a scalar count, for a depth group a vector with one value per block."""
     budget: float
     data: Data[Batch]
     apply: Callable[[nn.Module, Batch], Output]

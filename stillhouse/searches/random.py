@@ -37,7 +37,7 @@ class RandomSettings(Settings):
 
 
 def run(problem: Problem[Any], settings: RandomSettings, rng: torch.Generator) -> Iterator[Trial]:
-    """One trial a draw."""
+    """One trial per draw."""
     rounding = Rounding(problem.groups, problem.cost, problem.budget, settings.multiple)
     supernet = problem.supernet()
     scores = magnitudes(supernet, problem.groups)

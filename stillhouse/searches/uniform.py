@@ -1,6 +1,6 @@
 """The control that every search must beat: all widths shrink by the same share.
 
-The share is the largest inside the budget; depth stays as it is, unless even one element a group would be too dear.
+The share is the largest inside the budget; depth stays as it is, unless even one element per group would be too dear.
 Which elements stay is decided by the norm of their weights in the supernet.
 """
 
