@@ -9,6 +9,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from hypothesis import settings
 
+from tests import shapes
+
+shapes.install()  # before anything of the library is imported
 pytest_plugins = ["tests.projects", "tests.pipelines"]
 
 # Examples are bounded in number; a deadline in milliseconds would only measure how busy the machine is.

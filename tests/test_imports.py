@@ -13,6 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from stillhouse.record import code
+
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "stillhouse"
 FILES = sorted(
@@ -58,6 +60,8 @@ ONLY = {
     "libpysal": set(),
     "sklearn": set(),
 }
+NOT_AT_RUN_TIME = ("jaxtyping", "beartype")
+"""What the development environment alone has."""
 
 
 def modules(file: Path) -> Iterator[str]:
@@ -69,6 +73,11 @@ def modules(file: Path) -> Iterator[str]:
             package = ".".join(file.relative_to(ROOT).parts[: -node.level]) if node.level else ""
             base = ".".join(filter(None, [package, node.module or ""]))
             yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def dotted(file: Path) -> str:
+    """The name of the module in a file."""
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def within(name: str, *packages: str) -> bool:
@@ -141,12 +150,20 @@ def test_a_tool_is_imported_in_its_own_place_alone(package):
 
 
 def test_what_is_imported_is_declared():
-    """A package that comes by way of another one can be gone tomorrow."""
+    """A package that comes by way of another one can be gone tomorrow. What only a type checker imports need not be there."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
     providers = packages_distributions()
-    used = {name.partition(".")[0] for file in FILES for name in modules(file)} - {*sys.stdlib_module_names, "stillhouse"}
+    used = {name.partition(".")[0] for file in FILES for name in code.imports(file, dotted(file))} - {
+        *sys.stdlib_module_names,
+        "stillhouse",
+    }
     assert {name for name in used if not declared & {canonicalize_name(each) for each in providers.get(name, [])}} == set()
+
+
+def test_what_checks_shapes_is_not_needed_to_run():
+    names = {name.partition(".")[0] for file in FILES for name in code.imports(file, dotted(file))}
+    assert names.isdisjoint(NOT_AT_RUN_TIME)
 
 
 def test_a_relative_import_is_read_as_an_absolute_one():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ NODES = Layout(channel=1, positions=(0,))
 class Feature:
     """A named intermediate result of a model, with the meaning of its axes."""
 
-    value: Tensor
+    value: Float[Tensor, " ..."]
     layout: Layout
 
 
@@ -40,6 +43,6 @@ class Output:
     with the true answer in column 0; "values" is any shape of real numbers, for which no softmax makes sense.
     """
 
-    prediction: Tensor
+    prediction: Float[Tensor, " ..."]
     meaning: Literal["classes", "candidates", "values"]
     features: Mapping[str, Feature] = field(default_factory=dict)

@@ -5,7 +5,7 @@ What a loss gets from here is at least float32, under autocast too, and carries 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -16,8 +16,13 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Feature, Layout, Output
 from stillhouse.contracts.settings import Settings
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Num
+
 PREDICTION = "prediction"
 """The name under which logits (batch, *positions, classes) serve as a feature, unless the output has a feature of that name."""
+Pairs = list[tuple["Float[Tensor, '_ _ _']", "Float[Tensor, '_ _ _']"]]
+"""(student, teacher), both (batch, channel, positions)."""
 _GRIDS = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
@@ -58,12 +63,14 @@ class Pairing(nn.Module):
         with torch.no_grad():
             self(student, teacher)
 
-    def forward(self, student: Output, teacher: Output) -> list[tuple[Tensor, Tensor]]:
+    def forward(self, student: Output, teacher: Output) -> Pairs:
         """In the order of the settings."""
         named = zip(self.settings.pairs, self.adapters, strict=True)
         return [self._aligned(adapter, *_features(pair, student, teacher)) for pair, adapter in named]
 
-    def _aligned(self, adapter: nn.Module, ours: Feature, theirs: Feature) -> tuple[Tensor, Tensor]:
+    def _aligned(
+        self, adapter: nn.Module, ours: Feature, theirs: Feature
+    ) -> tuple[Float[Tensor, "batch channel positions"], Float[Tensor, "batch channel positions"]]:
         known, wanted = _arranged(ours), _arranged(theirs).detach()
         if reason := _obstacle(ours.layout, theirs.layout, known, wanted):
             raise UserError(f"a student's feature {_shape(ours)} cannot be compared with a teacher's {_shape(theirs)}: {reason}")
@@ -76,7 +83,7 @@ class Pairing(nn.Module):
         return known.flatten(2), wanted.flatten(2)
 
 
-def predictions(student: Output, teacher: Output) -> tuple[Tensor, Tensor]:
+def predictions(student: Output, teacher: Output) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
     """Both predictions, in at least float32 and the teacher's without gradient; UserError if shape or meaning differ."""
     ours, theirs = student.prediction, teacher.prediction
     if (ours.shape, student.meaning) != (theirs.shape, teacher.meaning):
@@ -117,7 +124,7 @@ def _adapter(pair: Pair, ours: Feature, theirs: Feature) -> nn.Module:
     return nn.Conv1d(known.shape[1], wanted.shape[1], 1, bias=False).to(known)
 
 
-def _arranged(feature: Feature) -> Tensor:
+def _arranged(feature: Feature) -> Float[Tensor, "batch channel *positions"]:
     """(batch, channel, *positions), at least one of each."""
     value, layout = feature.value, feature.layout
     axes = [axis for axis in (layout.batch, layout.channel, *layout.positions) if axis is not None]
@@ -128,7 +135,7 @@ def _arranged(feature: Feature) -> Tensor:
     return value if layout.positions else value.unsqueeze(-1)
 
 
-def _upcast(value: Tensor) -> Tensor:
+def _upcast(value: Num[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return value.to(torch.promote_types(value.dtype, torch.float32))
 
 
@@ -136,7 +143,7 @@ def _shape(feature: Feature) -> tuple[int, ...]:
     return tuple(feature.value.shape)
 
 
-def _obstacle(ours: Layout, theirs: Layout, known: Tensor, wanted: Tensor) -> str | None:
+def _obstacle(ours: Layout, theirs: Layout, known: Float[Tensor, "_ _ *grid"], wanted: Float[Tensor, "_ _ *other"]) -> str | None:
     """Why two arranged features cannot be compared, if so."""
     if (ours.batch is None, len(ours.positions)) != (theirs.batch is None, len(theirs.positions)):
         return "only one of them has a batch axis, or they differ in their number of position axes"
@@ -151,11 +158,11 @@ def _obstacle(ours: Layout, theirs: Layout, known: Tensor, wanted: Tensor) -> st
     return None
 
 
-def _adapted(adapter: nn.Module, value: Tensor) -> Tensor:
+def _adapted(adapter: nn.Module, value: Float[Tensor, "batch _ *grid"]) -> Float[Tensor, "batch _ *grid"]:
     with torch.autocast(value.device.type, enabled=False):
         return adapter(value.flatten(2)).unflatten(2, value.shape[2:])
 
 
-def _resized(value: Tensor, like: Tensor) -> Tensor:
+def _resized(value: Float[Tensor, "batch channel *_"], like: Float[Tensor, "batch channel *grid"]) -> Float[Tensor, "batch channel *grid"]:
     sizes = like.shape[2:]
     return interpolate(value, size=sizes, mode=_GRIDS[len(sizes)], align_corners=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -10,7 +12,10 @@ from torch.nn.functional import kl_div, log_softmax
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Loss
-from stillhouse.losses._pairing import Pairing, PairSettings
+from stillhouse.losses._pairing import Pairing, Pairs, PairSettings
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class ChannelSettings(PairSettings):
@@ -32,17 +37,19 @@ class Channel(nn.Module):
         with torch.no_grad():
             _refuse_single_positions(self.pairing(student, teacher))
 
-    def forward(self, student: Output, teacher: Output) -> Tensor:
+    def forward(self, student: Output, teacher: Output) -> Float[Tensor, ""]:
         """A scalar."""
         return torch.stack([self._divergence(*pair) for pair in self.pairing(student, teacher)]).sum()
 
-    def _divergence(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def _divergence(
+        self, student: Float[Tensor, "batch channel positions"], teacher: Float[Tensor, "batch channel positions"]
+    ) -> Float[Tensor, ""]:
         ours, theirs = (log_softmax(value / self.temperature, dim=2) for value in (student, teacher))
         channels = teacher.shape[0] * teacher.shape[1]
         return self.temperature**2 / channels * kl_div(ours, theirs, reduction="sum", log_target=True)
 
 
-def _refuse_single_positions(pairs: list[tuple[Tensor, Tensor]]) -> None:
+def _refuse_single_positions(pairs: Pairs) -> None:
     for ours, _ in pairs:
         if ours.shape[2] < 2:
             raise UserError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
@@ -11,6 +13,9 @@ from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Loss
 from stillhouse.contracts.settings import Settings
 from stillhouse.losses._pairing import predictions
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class LogitsSettings(Settings):
@@ -30,7 +35,7 @@ class Logits(nn.Module):
         if ours.shape[-1] < 2:
             raise UserError(f"a softmax wants at least two {student.meaning} to tell apart, got predictions {tuple(ours.shape)}")
 
-    def forward(self, student: Output, teacher: Output) -> Tensor:
+    def forward(self, student: Output, teacher: Output) -> Float[Tensor, ""]:
         """A scalar, 0 for equal predictions; its gradient in a row of logits is T / rows times the difference of the softmaxes."""
         ours, theirs = (log_softmax(value / self.temperature, dim=-1) for value in predictions(student, teacher))
         return self.temperature**2 * kl_div(ours, theirs, reduction="none", log_target=True).sum(-1).mean()

@@ -6,6 +6,8 @@ queries' items as negatives, at weight 0.75, arXiv 2104.06967).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -14,6 +16,9 @@ from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Loss
 from stillhouse.contracts.settings import Settings
 from stillhouse.losses._pairing import predictions
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class MarginSettings(Settings):
@@ -35,7 +40,7 @@ class Margin(nn.Module):
                 f"margin wants candidates (queries, 2 or more) with the true answer in column 0, got {student.meaning} {tuple(ours.shape)}"
             )
 
-    def forward(self, student: Output, teacher: Output) -> Tensor:
+    def forward(self, student: Output, teacher: Output) -> Float[Tensor, ""]:
         """A scalar."""
         ours, theirs = predictions(student, teacher)
         excess = ours - theirs
@@ -45,7 +50,7 @@ class Margin(nn.Module):
         return loss
 
 
-def _in_batch(excess: Tensor) -> Tensor:
+def _in_batch(excess: Float[Tensor, "queries items"]) -> Float[Tensor, ""]:
     """Mean of (e_i0 - e_jk)^2 over queries i, other queries j and all their items k, for e = student - teacher (queries, items).
 
     An item keeps the score that its own query gave it. The mean over k is taken first, as the squared distance to the

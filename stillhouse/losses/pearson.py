@@ -6,7 +6,7 @@ same as one large batch.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -16,7 +16,10 @@ from torch.nn.functional import mse_loss
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Loss
-from stillhouse.losses._pairing import Pairing, PairSettings
+from stillhouse.losses._pairing import Pairing, Pairs, PairSettings
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class PearsonSettings(PairSettings):
@@ -42,12 +45,12 @@ class Pearson(nn.Module):
         with torch.no_grad():
             _refuse_single_samples(self.pairing(student, teacher))
 
-    def forward(self, student: Output, teacher: Output) -> Tensor:
+    def forward(self, student: Output, teacher: Output) -> Float[Tensor, ""]:
         """A scalar between 0 and 2 for each feature pair."""
         terms = [mse_loss(self._standard(ours), self._standard(theirs)) for ours, theirs in self.pairing(student, teacher)]
         return torch.stack(terms).sum() / 2
 
-    def _standard(self, value: Tensor) -> Tensor:
+    def _standard(self, value: Float[Tensor, "batch channel positions"]) -> Float[Tensor, "batch channel positions"]:
         """Every channel of (batch, channel, positions) with mean 0 and deviation 1."""
         samples = value.shape[0] * value.shape[2]
         centred = value - value.mean((0, 2), keepdim=True)
@@ -58,7 +61,7 @@ class Pearson(nn.Module):
         return centred / (unbiased.clamp_min(1e-24).sqrt() + 1e-6)  # the square root of 0 has no finite gradient
 
 
-def _refuse_single_samples(pairs: list[tuple[Tensor, Tensor]]) -> None:
+def _refuse_single_samples(pairs: Pairs) -> None:
     for ours, _ in pairs:
         if ours.shape[0] * ours.shape[2] < 2:
             raise UserError(f"a correlation wants at least two samples per channel, got (batch, channel, positions) = {tuple(ours.shape)}")

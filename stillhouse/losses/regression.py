@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 
@@ -9,6 +11,9 @@ from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Loss
 from stillhouse.contracts.settings import Settings
 from stillhouse.losses._pairing import predictions
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class RegressionSettings(Settings):
@@ -25,7 +30,7 @@ class Regression(nn.Module):
         self.distance = l1_loss if settings.absolute else mse_loss
         predictions(student, teacher)
 
-    def forward(self, student: Output, teacher: Output) -> Tensor:
+    def forward(self, student: Output, teacher: Output) -> Float[Tensor, ""]:
         """A scalar."""
         return self.distance(*predictions(student, teacher))
 

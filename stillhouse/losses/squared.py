@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
@@ -9,6 +11,9 @@ from torch.nn.functional import mse_loss
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Loss
 from stillhouse.losses._pairing import Pairing, PairSettings
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class Squared(nn.Module):
@@ -21,7 +26,7 @@ class Squared(nn.Module):
         super().__init__()
         self.pairing = Pairing(settings, student, teacher)
 
-    def forward(self, student: Output, teacher: Output) -> Tensor:
+    def forward(self, student: Output, teacher: Output) -> Float[Tensor, ""]:
         """A scalar."""
         return torch.stack([mse_loss(ours, theirs) for ours, theirs in self.pairing(student, teacher)]).sum()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from stillhouse.space.blueprint import Architecture, Axis, Group
 from stillhouse.space.cost import counts_of
 from stillhouse.training.fit import FitSettings, fit
 from stillhouse.training.machine import move
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 STATISTICS_BATCHES = 16
 """Training batches from which a cut network's norms take their statistics."""
@@ -45,7 +48,7 @@ def candidate(
 
 
 def _train(problem: Problem[Any], model: nn.Module, training: FitSettings, rng: torch.Generator, scratch: Path | None) -> None:
-    def loss(batch: Any) -> Tensor:
+    def loss(batch: Any) -> Float[Tensor, ""]:
         return problem.loss(problem.apply(model, batch), batch)
 
     for epoch in fit(model, loss, problem.data.train, training, rng, scratch=scratch):
@@ -71,7 +74,7 @@ def _take_statistics(problem: Problem[Any], model: nn.Module, rng: torch.Generat
         norm.momentum = momentum
 
 
-def magnitudes(model: nn.Module, groups: tuple[Group, ...]) -> dict[str, Tensor]:
+def magnitudes(model: nn.Module, groups: tuple[Group, ...]) -> dict[str, Float[Tensor, " _"]]:
     """Group name -> (size,): the norm of all weights that read or write each element, blocks of a depth group being equal.
 
     Only weights of two or more dimensions count, each tensor divided by its root mean square, so that layers of
@@ -88,7 +91,7 @@ def magnitudes(model: nn.Module, groups: tuple[Group, ...]) -> dict[str, Tensor]
     return {name: square.sqrt() for name, square in squares.items()}
 
 
-def _add(squares: dict[str, Tensor], weight: Tensor, axes: tuple[Axis, ...]) -> None:
+def _add(squares: dict[str, Float[Tensor, " _"]], weight: Float[Tensor, "*shape"], axes: tuple[Axis, ...]) -> None:
     for dim, axis in enumerate(axes):
         others = [other for other in range(weight.dim()) if other != dim]
         for (group, _), part in zip(axis.parts, weight.sum(others).split([size for _, size in axis.parts]), strict=True):

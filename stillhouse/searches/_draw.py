@@ -7,6 +7,7 @@ too; which elements stay is decided by scores.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,10 +16,13 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.searches._rounding import Rounding
 from stillhouse.space.blueprint import Architecture, Group
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 ATTEMPTS = 100
 
 
-def draw(rounding: Rounding, band: float, scores: Mapping[str, Tensor], rng: torch.Generator) -> Architecture:
+def draw(rounding: Rounding, band: float, scores: Mapping[str, Float[Tensor, " _"]], rng: torch.Generator) -> Architecture:
     """One that costs at most the budget and at least the share 1 - `band` of it; `scores`: group -> (size,).
 
     Raises UserError when none of many draws does.

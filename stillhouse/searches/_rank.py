@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import Field, model_validator
@@ -17,6 +17,9 @@ from stillhouse.searches._rounding import Rounding
 from stillhouse.space.blueprint import Architecture, extract
 from stillhouse.training.fit import FitSettings
 from stillhouse.training.machine import move
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class RankSettings(Settings):
@@ -68,7 +71,7 @@ def ranked(problem: Problem[Any], settings: RankSettings, score: Score, rng: tor
         yield candidate(problem, architectures[index], weights, seed, training=share, scratch=scratch)
 
 
-def weight_gradients(problem: Problem[Any], model: nn.Module, batch: Any) -> list[Tensor]:
+def weight_gradients(problem: Problem[Any], model: nn.Module, batch: Any) -> list[Float[Tensor, "_ _ *_"]]:
     """The gradient of the task's loss for each tensor of two or more dimensions that is no bias, so for none of a norm either.
 
     Zeros for a tensor that the loss does not depend on.
@@ -79,7 +82,9 @@ def weight_gradients(problem: Problem[Any], model: nn.Module, batch: Any) -> lis
     return [torch.zeros_like(weight) if gradient is None else gradient for weight, gradient in zip(weights, found, strict=True)]
 
 
-def _different(problem: Problem[Any], settings: RankSettings, scores: dict[str, Tensor], rng: torch.Generator) -> list[Architecture]:
+def _different(
+    problem: Problem[Any], settings: RankSettings, scores: dict[str, Float[Tensor, " _"]], rng: torch.Generator
+) -> list[Architecture]:
     rounding = Rounding(problem.groups, problem.cost, problem.budget, settings.multiple)
     found: dict[str, Architecture] = {}
     vain = 0

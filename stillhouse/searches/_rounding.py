@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,6 +12,9 @@ from torch import Tensor
 from stillhouse.contracts.errors import UserError
 from stillhouse.space.blueprint import Architecture, Group
 from stillhouse.space.cost import counts_of
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 BISECTIONS = 40
 
@@ -30,7 +34,7 @@ class Rounding:
     budget: float
     multiple: int = 1
 
-    def fit(self, shares: Mapping[str, float], blocks: Blocks, scores: Mapping[str, Tensor]) -> Architecture:
+    def fit(self, shares: Mapping[str, float], blocks: Blocks, scores: Mapping[str, Float[Tensor, " _"]]) -> Architecture:
         """Scales the wanted `shares` (width group -> share kept) by one factor until the budget is used up.
 
         Of each width group the elements with the highest of `scores` (group -> (size,)) are kept, of equal ones the
@@ -97,7 +101,7 @@ class Rounding:
                 yield from ((float(scores[group.name][index]), -index, group.name) for index in blocks[group.name])
 
 
-def most_important(scores: Tensor, count: int) -> tuple[int, ...]:
+def most_important(scores: Float[Tensor, " elements"], count: int) -> tuple[int, ...]:
     """The sorted indices of the `count` highest scores, of equal ones the last: the elements a mask keeps."""
     order = torch.sort(scores, stable=True).indices
     return tuple(sorted(order[len(order) - count :].tolist()))

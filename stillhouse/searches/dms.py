@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import Field
@@ -23,8 +23,11 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.searches._candidate import candidate
 from stillhouse.searches._rounding import Rounding, most_important
 from stillhouse.space.blueprint import Architecture, extract, full, masked
-from stillhouse.space.structure import Masks, Structure, geometric_target, resource_loss
+from stillhouse.space.structure import Counts, Structure, geometric_target, resource_loss
 from stillhouse.training.fit import FitSettings, fit
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class DmsSettings(Settings):
@@ -60,7 +63,7 @@ class _Joint:
     full_cost: float
     steps: int
 
-    def loss(self, batch: Any) -> Tensor:
+    def loss(self, batch: Any) -> Float[Tensor, ""]:
         """The task's loss under soft masks, plus the weighted excess of the cost."""
         masks, counts = self.structure()
         with masked(self.supernet, masks):
@@ -68,7 +71,7 @@ class _Joint:
         excess = resource_loss(self.problem.cost(counts), self.target())
         return task + self.settings.resource_weight * excess.to(task.dtype)
 
-    def target(self) -> Tensor:
+    def target(self) -> Float[Tensor, ""]:
         """What the cost should be at this step."""
         budget = min(self.problem.budget, self.full_cost)
         return geometric_target(self.full_cost, budget, self.structure.updates.double() / self.steps)
@@ -79,7 +82,7 @@ class _Joint:
         return [{"params": list(self.supernet.parameters())}, structure | {"weight_decay": 0.0, "constant": True}]
 
     @torch.no_grad()
-    def counts(self) -> Masks:
+    def counts(self) -> Counts:
         """What the masks keep: group name -> a scalar for widths, (size,) for depth."""
         return self.structure()[1]
 

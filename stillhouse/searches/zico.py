@@ -12,13 +12,16 @@ as in training; and every tensor of weights counts as a layer, in whichever kind
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from stillhouse.contracts.parts import Problem, Search, Trial
 from stillhouse.searches._rank import RankSettings, ranked, weight_gradients
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class ZicoSettings(RankSettings):
@@ -32,7 +35,7 @@ def score(problem: Problem[Any], model: nn.Module, batches: list[Any]) -> float:
     return sum(steadiness(torch.stack(gradients)) for gradients in zip(*by_batch, strict=True))
 
 
-def steadiness(gradients: Tensor) -> float:
+def steadiness(gradients: Float[Tensor, " batches *weights"]) -> float:
     """(batches, ...) of one tensor of weights -> its term of the sum."""
     size = gradients.double().abs()
     mean, deviation = size.mean(0), size.std(0, correction=0)

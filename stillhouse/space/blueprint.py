@@ -20,10 +20,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 Layer = TypeVar("Layer", bound=nn.Module)
 RENAMED = {"asked": "query_key", "told": "value"}
@@ -107,7 +110,7 @@ class Gate(nn.Module):
         super().__init__()
         self.masks, self.axis, self.dim = masks, axis, dim
 
-    def forward(self, value: Tensor) -> Tensor:
+    def forward(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Any shape whose dimension `dim` is the axis."""
         mask = axis_mask(self.masks, self.axis, value)
         if mask is None:
@@ -124,7 +127,7 @@ class DepthGate(nn.Module):
         super().__init__()
         self.masks, self.group, self.index = masks, group, index
 
-    def forward(self, branch: Tensor) -> Tensor:
+    def forward(self, branch: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Any shape."""
         mask = self.masks.get(self.group)
         return branch if mask is None else branch * mask[self.index].to(branch.dtype)
@@ -137,7 +140,7 @@ class MaskedLayerNorm(nn.LayerNorm):
         super().__init__(axis.count)
         self.masks, self.axis = masks, axis
 
-    def forward(self, value: Tensor) -> Tensor:
+    def forward(self, value: Float[Tensor, "*rows channels"]) -> Float[Tensor, "*rows channels"]:
         """(..., channels) -> (..., channels); dropped channels hold values that later gates remove."""
         mask = axis_mask(self.masks, self.axis, value)
         if mask is None:
@@ -148,7 +151,7 @@ class MaskedLayerNorm(nn.LayerNorm):
         return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
 
 
-def axis_mask(masks: Mapping[str, Tensor], axis: Axis, like: Tensor) -> Tensor | None:
+def axis_mask(masks: Mapping[str, Float[Tensor, " _"]], axis: Axis, like: Tensor) -> Float[Tensor, " entries"] | None:
     """The mask along a whole axis (fixed parts are ones), or None if none of its groups has one."""
     if not any(name in masks for name, _ in axis.parts):
         return None
@@ -238,7 +241,7 @@ def groups_of(model: nn.Module) -> tuple[Group, ...]:
 
 
 @contextmanager
-def masked(model: nn.Module, masks: Mapping[str, Tensor]) -> Iterator[nn.Module]:
+def masked(model: nn.Module, masks: Mapping[str, Float[Tensor, " _"]]) -> Iterator[nn.Module]:
     """Runs the network under masks (group name -> vector in [0, 1], one entry per element) for the time of the block."""
     current = blueprint_of(model).masks
     current.update(masks)
@@ -248,7 +251,7 @@ def masked(model: nn.Module, masks: Mapping[str, Tensor]) -> Iterator[nn.Module]
         current.clear()
 
 
-def hard_masks(groups: tuple[Group, ...], architecture: Architecture, like: Tensor) -> dict[str, Tensor]:
+def hard_masks(groups: tuple[Group, ...], architecture: Architecture, like: Tensor) -> dict[str, Float[Tensor, " _"]]:
     """The 0/1 masks of an architecture."""
     masks = {}
     for group in groups:
@@ -286,7 +289,7 @@ def _cut(tensor: Tensor, axes: tuple[Axis, ...], architecture: Architecture) -> 
     return tensor
 
 
-def _kept_entries(axis: Axis, architecture: Architecture) -> Tensor:
+def _kept_entries(axis: Axis, architecture: Architecture) -> Int[Tensor, " kept"]:
     entries, offset = [], 0
     for name, size in axis.parts:
         kept = range(size) if name is None else architecture.kept[name]

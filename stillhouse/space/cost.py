@@ -12,13 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, zip_longest
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from stillhouse.space.blueprint import Architecture, Axis, Group, fixed
 
-Counts = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Num
+
+Counts = Mapping[str, "Num[Tensor, ''] | Num[Tensor, ' _']"]
 """Width group -> number kept (scalar); depth group -> one value in [0, 1] a block (vector)."""
 
 
@@ -38,7 +42,7 @@ class Cost:
     terms: tuple[Term, ...]
 
 
-def evaluate(cost: Cost, counts: Counts) -> Tensor:
+def evaluate(cost: Cost, counts: Counts) -> Float[Tensor, ""]:
     """The sum of all terms, a scalar in double precision, on the device of the counts."""
     device = next((count.device for count in counts.values()), torch.device("cpu"))
     tables = _tables(cost, device)
@@ -130,7 +134,7 @@ def _tables(cost: Cost, device: torch.device) -> _Tables:
     )
 
 
-def _axis_table(column: tuple[Axis | None, ...], widths: tuple[str, ...]) -> Tensor:
+def _axis_table(column: tuple[Axis | None, ...], widths: tuple[str, ...]) -> Float[Tensor, "terms widths"]:
     """(terms, widths + 1): how often each count enters one axis of each term."""
     table = torch.zeros(len(column), len(widths) + 1, dtype=torch.float64)
     place = {name: index for index, name in enumerate(widths)}
@@ -140,15 +144,15 @@ def _axis_table(column: tuple[Axis | None, ...], widths: tuple[str, ...]) -> Ten
     return table
 
 
-def _block_index(column: tuple[tuple[str, int] | None, ...], depths: dict[str, int]) -> Tensor:
+def _block_index(column: tuple[tuple[str, int] | None, ...], depths: dict[str, int]) -> Int[Tensor, " terms"]:
     """(terms,): the place of each term's block in the concatenation of all depth groups."""
     ends = dict(zip(depths, accumulate(depths.values()), strict=True))
     last = sum(depths.values())
     return torch.tensor([ends[block[0]] - depths[block[0]] + block[1] if block else last for block in column])
 
 
-def _recorder(rows: dict[str, float], name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+def _recorder(rows: dict[str, float], name: str) -> Callable[[nn.Module, tuple[Any, ...], object], None]:
+    def record(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
         # A layer that knows better (a sparse aggregation: its number of edges; a convolution) says so itself.
         own: Callable[..., float] | None = getattr(module, "rows", None)
         count = own(*inputs) if own else inputs[0].numel() / inputs[0].shape[-1]

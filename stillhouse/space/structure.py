@@ -6,18 +6,28 @@ so one scalar, the share that is pruned, moves the threshold through the element
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.space.blueprint import Group
 
-Masks = dict[str, Tensor]
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+Masks = dict[str, "Float[Tensor, ' _']"]
+"""Group name -> (size,)"""
+Counts = dict[str, "Float[Tensor, ''] | Float[Tensor, ' _']"]
+"""Width group -> a scalar; depth group -> (size,)"""
 AVERAGE = 0.99
 """Decay of the moving average of importance."""
 
 
-def half_integer_ranks(importance: Tensor, group: Tensor, size: Tensor) -> Tensor:
+def half_integer_ranks(
+    importance: Float[Tensor, " elements"], group: Int[Tensor, " elements"], size: Float[Tensor, " elements"]
+) -> Float[Tensor, " elements"]:
     """(rank + 1/2) / size of each element within its group, least important first; ties by index (after eq. 2).
 
     All are (elements,): `group` is sorted and `size` is the size of the element's group. The paper's ranks lack the 1/2;
@@ -91,7 +101,7 @@ class Structure(nn.Module):
         self.register_buffer("gradient", torch.zeros_like(self.importance), persistent=False)
         self.register_buffer("applied", torch.ones_like(self.importance), persistent=False)
 
-    def forward(self) -> tuple[Masks, Masks]:
+    def forward(self) -> tuple[Masks, Counts]:
         """Masks to run the network under, and the counts of its cost; call it once per forward pass of the network.
 
         Group name -> (size,) for a mask and for the count of a depth group, a scalar for the count of a width group.
@@ -108,11 +118,11 @@ class Structure(nn.Module):
         hard = (counted >= 0.5).to(counted)
         return self._by_group(applied), self._counts(hard + (counted - counted.detach()))
 
-    def mask(self) -> Tensor:
+    def mask(self) -> Float[Tensor, " elements"]:
         """(elements,) in [0, 1] (eq. 3); ones before the first update, when nothing is known of the elements."""
         return self._mask(self._position(), self.ratio)
 
-    def _mask(self, position: Tensor, ratio: Tensor) -> Tensor:
+    def _mask(self, position: Float[Tensor, " elements"], ratio: Float[Tensor, " groups"]) -> Float[Tensor, " elements"]:
         soft = torch.sigmoid(self.temperature[self.group] * (position - ratio[self.group]))
         whole = self.pinned[self.group] | (self.updates == 0)
         soft = torch.where(whole, torch.ones_like(soft), soft)
@@ -139,41 +149,41 @@ class Structure(nn.Module):
         """Group name -> (size,)"""
         return self._by_group(self.importance)
 
-    def _position(self) -> Tensor:
+    def _position(self) -> Float[Tensor, " elements"]:
         if not self.normalise_ranks:
             return self.importance
         return half_integer_ranks(self.importance, self.group, self.size[self.group])
 
-    def _frozen(self) -> Tensor:
+    def _frozen(self) -> Bool[Tensor, " groups"]:
         return self.depth & (self.updates >= self.freeze_depth_after)
 
-    def _collect(self, gradient: Tensor) -> None:
+    def _collect(self, gradient: Float[Tensor, " elements"]) -> None:
         self.gradient += gradient
 
-    def _measure(self, gradient: Tensor) -> None:
+    def _measure(self, gradient: Float[Tensor, " groups"]) -> None:
         weight = torch.clamp(1 / self.updates.clamp(min=1), min=1 - AVERAGE).to(gradient)
         self.task_norm = torch.where(gradient.isfinite().all(), self.task_norm.lerp(gradient.norm(), weight), self.task_norm)
 
-    def _balanced(self, gradient: Tensor) -> Tensor:
+    def _balanced(self, gradient: Float[Tensor, " groups"]) -> Float[Tensor, " groups"]:
         if self.balance is None:
             return gradient
         return nn.functional.normalize(gradient, dim=0) * (self.balance * self.task_norm)
 
-    def _by_group(self, elements: Tensor) -> Masks:
+    def _by_group(self, elements: Float[Tensor, " elements"]) -> Masks:
         return {group.name: part for group, part in zip(self.groups, elements.split(self.sizes), strict=True)}
 
-    def _counts(self, elements: Tensor) -> Masks:
+    def _counts(self, elements: Float[Tensor, " elements"]) -> Counts:
         sums = torch.zeros_like(self.ratio).index_add(0, self.group, elements).unbind()
         parts = elements.split(self.sizes)
         pairs = zip(self.groups, sums, parts, strict=True)
         return {group.name: part if group.kind == "depth" else total for group, total, part in pairs}
 
 
-def resource_loss(cost: Tensor, target: Tensor) -> Tensor:
+def resource_loss(cost: Float[Tensor, ""], target: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """log(cost / target) while the cost is above the target, else 0 with no gradient (eq. 5-6)."""
     return torch.log(torch.where(cost > target, cost, target) / target)
 
 
-def geometric_target(full: float, budget: float, progress: Tensor) -> Tensor:
+def geometric_target(full: float, budget: float, progress: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """From the full network's cost at progress 0 to the budget at progress 1 and after, by equal factors (eq. 10)."""
     return full * (budget / full) ** progress.clamp(max=1)

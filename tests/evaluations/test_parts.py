@@ -70,6 +70,18 @@ def test_latency_says_that_the_machine_was_noisy():
     assert run("latency", pair(Fixed(0, 1, 2, 0), Fixed(0, 3, 2, 0)), rounds=3, spread=1e-9, seconds=0)["latency_noisy"] == 1
 
 
+def test_latency_is_that_of_models_in_evaluation_mode():
+    of, modes = pair(Fixed(0, 1, 2, 0).train(), Fixed(0, 3, 2, 0).train()), []
+
+    def apply(model, rows):
+        modes.append(model.training)
+        return Output(model(rows), "classes")
+
+    run("latency", replace(of, workload=replace(of.workload, apply=apply)), rounds=1, spread=1e9, seconds=0)
+    assert modes
+    assert not any(modes)
+
+
 def test_an_unknown_evaluation_is_told():
     with pytest.raises(ValueError, match="unknown evaluation 'latencies'; there are agreement, cost, latency, quality"):
         registry.evaluation("latencies")

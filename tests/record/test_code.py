@@ -35,6 +35,11 @@ def test_imports_are_followed_by_detours_and_into_functions_but_not_for_the_type
     assert set(reached(package)) == {"", "door", "inner", "inner.detour", "late"}
 
 
+def test_the_packages_around_a_module_are_reached_with_it(package: Path):
+    (package / "door.py").write_text("import reached_package.inner.detour\n")
+    assert set(reached(package)) == {"", "door", "inner", "inner.detour", "late"}
+
+
 def test_nothing_is_imported(package: Path):
     (package / "door.py").write_text("raise SystemExit\nfrom reached_package import late\n")
     assert "late" in reached(package)

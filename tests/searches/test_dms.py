@@ -91,6 +91,11 @@ def test_depth_is_searched_too() -> None:
     assert len(found.architecture.kept["blocks"]) < 3
 
 
+def test_the_depth_stands_still_once_the_target_does() -> None:
+    joint = dms._joint(toy.deep_problem(), dms.DmsSettings(fit=FIT, decay=0.5))
+    assert joint.structure.freeze_depth_after == joint.steps == 0.5 * FIT.epochs * 4
+
+
 def test_mixed_precision_trains() -> None:
     found = search(toy.problem(), fit=FIT.model_copy(update={"precision": "bf16-mixed"}))
     assert found.architecture == toy.best(toy.EVEN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.metadata
 import pickle
 import pickletools
@@ -91,13 +90,8 @@ def test_lists_of_structs_have_a_signature():
 def test_the_requirements_name_every_package_that_the_code_imports():
     asked = [name for name in registry.known("workloads") if registry.workload(name).table]
     families = [module for name in asked for module in registry.family_modules(name).values()]
-    files = code.reach([package.LOADER, *families, *(registry.module("workloads", name) for name in asked)]).values()
-    found = set()
-    for file in files:
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-            found |= {name.partition(".")[0] for name in names}
+    files = code.reach([package.LOADER, *families, *(registry.module("workloads", name) for name in asked)])
+    found = {name.partition(".")[0] for module, file in files.items() for name in code.imports(file, module)}
     found -= {*sys.stdlib_module_names, "stillhouse"}
     assert {"pillow" if name == "PIL" else name for name in found} | {"mlflow"} == set(package.REQUIREMENTS)
 
@@ -106,6 +100,12 @@ def test_a_package_is_unpacked_by_its_own_flavour_alone(packed: Path, tmp_path: 
     assert package.unpack(packed) == packed / "data/teacher"
     with pytest.raises(UserError, match=r"MLmodel - wanted a model with the flavor python_function - it has none$"):
         package.unpack(tmp_path)
+    described = (packed / "MLmodel").read_text()
+    (packed / "MLmodel").write_text(described.replace(package.LOADER, "somebody.elses"))
+    with pytest.raises(
+        UserError, match=rf"wanted a model that {package.LOADER} loads .* - got somebody.elses and data/teacher, .*refused$"
+    ):
+        package.unpack(packed)
 
 
 def crafted(packed: Path, trap: Path, **flavour: str | None) -> None:

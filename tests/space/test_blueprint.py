@@ -76,6 +76,7 @@ def test_extracted_weights_are_copies() -> None:
     cut = blueprint.extract(model, blueprint.full(GROUPS))
     cut["head.bias"].zero_()
     assert model.head.bias.abs().min() > 0
+    assert {value.data_ptr() for value in cut.values()}.isdisjoint(value.data_ptr() for value in model.state_dict().values())
 
 
 @given(architectures())

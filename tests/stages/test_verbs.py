@@ -83,14 +83,14 @@ def taught(tmp_path_factory) -> Path:
     return root
 
 
-def find(root: Path, found: Path, weights: str = "teacher") -> dict[str, float]:
+def find(root: Path, found: Path, weights: str = "teacher", workload=WORKLOAD, method: SearchPart = HALVED) -> dict[str, float]:
     settings = SearchSettings(method="halved", settings=Settings(), budget=Budget(unit="macs", share=0.7), weights=weights, data=DATA)
     paths = {"prepared": root / "prepared", "teacher": root / "teacher", "found": found}
-    return search(settings, WORKLOAD, HALVED, **paths, rng=rng(), log=lambda _: None)
+    return search(settings, workload, method, **paths, rng=rng(), log=lambda _: None)
 
 
 def shrink(root: Path, to: Path, losses: tuple[WeightedLoss, ...] = (), **changes) -> dict[str, float]:
-    settings = DistillSettings(losses=losses, data=DATA, fit=FIT, **changes)
+    settings = DistillSettings(**{"losses": losses, "data": DATA, "fit": FIT} | changes)
     paths = {"prepared": root / "prepared", "teacher": root / "teacher", "found": to / "found", "student": to / "student"}
     return distill(settings, WORKLOAD, [DISTANCE] * len(losses), **paths, rng=rng(), log=lambda _: None)
 
@@ -199,6 +199,48 @@ def test_what_a_student_keeps_is_above_one_where_it_is_better(tmp_path):
     compare({"up": "a", "down": "b"}, reports=tmp_path / "in", comparison=tmp_path / "out", log=lambda _: None)
     kept = {row["name"]: row["kept"] for row in json.loads((tmp_path / "out" / "table.json").read_text())}
     assert kept == {"a": 1.0, "up": 2.0, "b": 1.0, "down": 0.5}
+
+
+def test_the_report_of_an_error_says_that_lower_is_better(shrunk, tmp_path):
+    judge(replace(WORKLOAD, higher_is_better=False), tmp_path / "down", shrunk, ("cost", "quality"))
+    judge(WORKLOAD, tmp_path / "up", shrunk, ("cost", "quality"))
+    said = [json.loads((tmp_path / name / "report.json").read_text())["higher_is_better"] for name in ("down", "up")]
+    assert said == [False, True]
+
+
+def test_of_an_error_a_search_keeps_the_least(taught, tmp_path):
+    errors = iter([3.0, 1.0, 2.0])
+
+    def thrice(problem, settings, rng):
+        for _ in range(3):
+            yield Trial(full(problem.groups), 0.0, problem.validate(problem.supernet()))
+
+    workload = replace(WORKLOAD, score=lambda answers: {"error": next(errors)}, higher_is_better=False)
+    assert find(taught, tmp_path / "found", workload=workload, method=SearchPart(Settings, thrice))["found_error"] == 1.0
+
+
+def test_a_search_begins_with_the_weights_that_it_is_told(taught, tmp_path):
+    def whole(problem, settings, rng):
+        yield Trial(full(problem.groups), 0.0, {"accuracy": 1.0}, problem.supernet().state_dict())
+
+    for weights in ("teacher", "scratch"):
+        find(taught, tmp_path / weights, weights, method=SearchPart(Settings, whole))
+    own, fresh = (checkpoint.read_state(tmp_path / weights) for weights in ("teacher", "scratch"))
+    name, weight = next((name, value) for name, value in checkpoint.read_state(taught / "teacher").items() if value.dim() > 1)
+    assert torch.equal(own[name], weight)
+    assert not torch.allclose(fresh[name], weight)
+
+
+def test_a_student_starts_from_the_weights_that_it_is_told(taught, tmp_path):
+    """At a rate that moves nothing, what it starts from is what it ends with."""
+    find(taught, tmp_path / "found")
+    states = {}
+    for start in ("inherited", "fresh"):
+        shrink(taught, tmp_path, start=start, fit=FIT.model_copy(update={"learning_rate": 1e-12, "epochs": 1}))
+        states[start] = checkpoint.read_state(tmp_path / "student")
+    name, weight = next((name, value) for name, value in checkpoint.read_state(tmp_path / "found").items() if value.dim() > 1)
+    torch.testing.assert_close(states["inherited"][name], weight)
+    assert not torch.allclose(states["fresh"][name], weight)
 
 
 def test_without_losses_the_teacher_is_not_read(taught, tmp_path):

@@ -10,17 +10,25 @@ from typing import Any
 
 import pytest
 import torch
+from jaxtyping import Float, jaxtyped
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.output import Output
 from stillhouse.space import cost
 from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
 from tests.space.cutting import random_architecture
 from tests.workloads.untrained import TEACHERS, WORKLOADS, teacher
 
 FAMILIES = [(workload, family) for workload in WORKLOADS for family in registry.family_modules(workload)]
+AXES = {
+    "classes": Float[Tensor, "batch *places classes"],
+    "candidates": Float[Tensor, "queries candidates"],
+    "values": Float[Tensor, "*rows outputs"],
+}
+"""Meaning of a prediction -> its axes."""
 every_family = pytest.mark.parametrize(("workload", "family"), FAMILIES, ids=["-".join(pair) for pair in FAMILIES])
 
 
@@ -47,11 +55,15 @@ def network(workload: str, family: str, architecture: Architecture | None = None
     return model
 
 
-def answer(workload: str, model: nn.Module) -> Tensor:
+def output(workload: str, model: nn.Module) -> Output:
     here = made(workload)
     with torch.no_grad():
-        prediction: Tensor = here.part.apply(model, here.batch).prediction.double()
-    return prediction
+        found: Output = here.part.apply(model, here.batch)
+    return found
+
+
+def answer(workload: str, model: nn.Module) -> Tensor:
+    return output(workload, model).prediction.double()
 
 
 def test_every_workload_of_the_library_has_a_teacher_to_try_its_families_on() -> None:
@@ -64,6 +76,20 @@ def test_the_same_settings_and_seed_are_the_same_network(workload: str, family: 
     first, second = (network(workload, family) for _ in range(2))
     assert first.state_dict().keys() == second.state_dict().keys()
     assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
+
+
+@every_family
+@jaxtyped(typechecker=None)
+def test_its_output_has_the_axes_of_its_meaning(workload: str, family: str) -> None:
+    """One name of an axis is one length throughout, in features too."""
+    found = output(workload, network(workload, family))
+    assert isinstance(found.prediction, AXES[found.meaning])
+    for name, feature in found.features.items():
+        layout = feature.layout
+        named = [axis for axis in (layout.batch, layout.channel, *layout.positions) if axis is not None]
+        assert sorted(named) == list(range(feature.value.dim())), name
+        if found.meaning == "classes" and layout.batch is not None:
+            assert isinstance(feature.value.movedim(layout.batch, 0), Float[Tensor, "batch ..."]), name
 
 
 @every_family

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +40,8 @@ class Batch:
 class QueueOutput(Output):
     """`prediction` is the logarithm of a distribution over states, (samples, states); `penalty` is what a prior adds to the loss."""
 
-    penalty: Tensor | float = 0.0
+    prediction: Float[Tensor, "samples states"]
+    penalty: Float[Tensor, ""] | float = 0.0
 
 
 def loss(output: Output, batch: Batch) -> Tensor:

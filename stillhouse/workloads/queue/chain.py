@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -13,9 +15,14 @@ from stillhouse.workloads.queue.batch import QueueOutput
 from stillhouse.workloads.queue.gradients import GradientSettings, Infinity, steady_state
 from stillhouse.workloads.queue.walk import Transitions, all_others, births
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 LEAST = 1e-30
 """Probabilities below it are told as it, and carry no gradient."""
 _RARE = 1e-4
+Prior = tuple["Float[Tensor, 'loads transitions']", "Float[Tensor, '']", dict[str, Feature]]
+"""What a prior answers: rates, a penalty, and features."""
 
 
 class ChainSettings(Settings):
@@ -44,13 +51,13 @@ class Chain(nn.Module):
         self.register_buffer("target", every.target, persistent=False)
         self.blueprint = blueprint or Blueprint()
 
-    def forward(self, load: Tensor) -> QueueOutput:
+    def forward(self, load: Float[Tensor, " loads"]) -> QueueOutput:
         """(loads,) to the logarithm of the steady state, (loads, states)."""
         rates, penalty, features = self.rates(load)
         steady = steady_state(rates, Transitions(self.states, self.source, self.target), self.gradient)
         return QueueOutput(steady.clamp(min=LEAST).log(), "classes", features, penalty)
 
-    def rates(self, load: Tensor) -> tuple[Tensor, Tensor, dict[str, Feature]]:
+    def rates(self, load: Float[Tensor, " loads"]) -> Prior:
         """All rates (loads, transitions) in the order of `source` and `target`, with the penalty and the features."""
         load = load.double()
         others, penalty, features = self.prior(load)
@@ -65,7 +72,7 @@ class Free(nn.Module):
         self.logarithm = nn.Parameter(start.log())
         self.weight = weight
 
-    def forward(self, load: Tensor) -> tuple[Tensor, Tensor, dict[str, Feature]]:
+    def forward(self, load: Float[Tensor, " loads"]) -> Prior:
         """The same rates for every load."""
         rates = self.logarithm.double().exp()
         return rates.expand(len(load), -1), penalty(rates, self.weight), {}
@@ -78,13 +85,13 @@ class CombinedPrior(nn.Module):
         super().__init__()
         self.first, self.second = first, second
 
-    def forward(self, load: Tensor) -> tuple[Tensor, Tensor, dict[str, Feature]]:
+    def forward(self, load: Float[Tensor, " loads"]) -> Prior:
         """Both rates, and the sum of the penalties."""
         (first, one, _), (second, other, _) = self.first(load), self.second(load)
         return torch.cat((first, second), 1), one + other, {}
 
 
-def penalty(rates: Tensor, weight: float | None) -> Tensor:
+def penalty(rates: Float[Tensor, "*shape"], weight: float | None) -> Float[Tensor, ""]:
     """The weighted Frobenius norm, 0 without a weight; all rates of a chain are above 0."""
     return rates.new_zeros(()) if weight is None or not rates.numel() else weight * rates.norm()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -20,6 +20,9 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.workloads.queue.solve import Solver, followed
 from stillhouse.workloads.queue.spectrum import second_modulus
 from stillhouse.workloads.queue.walk import Transitions, Walk, require_rates
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _LEAST_STOP = 5e-4
 """Below it a sum of thousands of terms costs more than a solve."""
@@ -111,7 +114,9 @@ class Unrolled(Settings):
 GradientSettings = Annotated[Infinity | Exact | Truncated | Unrolled, Field(discriminator="method")]
 
 
-def steady_state(rates: Tensor, transitions: Transitions, settings: Any, *, dense: bool | None = None) -> Tensor:
+def steady_state(
+    rates: Float[Tensor, "loads transitions"], transitions: Transitions, settings: Any, *, dense: bool | None = None
+) -> Float[Tensor, "loads {transitions.states}"]:
     """Rates (loads, transitions) to a distribution over states (loads, states), differentiable once, in double precision."""
     rates = rates.double()
     require_rates(rates.detach())

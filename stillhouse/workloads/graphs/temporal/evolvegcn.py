@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -26,6 +26,9 @@ from stillhouse.workloads.graphs.temporal.graph_convolution import GraphSum, Nei
 from stillhouse.workloads.graphs.temporal.network import Body, FamilySettings
 from stillhouse.workloads.graphs.temporal.recurrent import gru
 from stillhouse.workloads.graphs.temporal.windows import Slots
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class EvolveGcnSettings(FamilySettings):
@@ -104,7 +107,7 @@ class EvolveGcn(Body):
         else:
             self.layers = nn.ModuleList(LayerO(*pair) for pair in pairs)
 
-    def forward(self, batch: Batch, history: Tensor) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, history: Float[Tensor, "nodes steps channels"]) -> dict[str, Float[Tensor, "nodes _"]]:
         """(nodes, steps, channels) -> states (nodes, width)."""
         if self.settings.family == "evolvegcn_h":
             return self._forward_h(batch, history)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from pydantic import Field
@@ -13,6 +13,9 @@ from stillhouse.contracts.output import NODES, Feature, Output
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, fixed
 from stillhouse.workloads.graphs.temporal.batch import Batch
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"softplus": nn.functional.softplus, "tanh": torch.tanh, "relu": torch.relu}
 
@@ -33,7 +36,7 @@ class Body(nn.Module):
     axis: Axis
     """The axis of the last state."""
 
-    def forward(self, batch: Batch, history: Tensor) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, history: Float[Tensor, "nodes steps channels"]) -> dict[str, Float[Tensor, "nodes _"]]:
         """(nodes, steps, channels) -> named states (nodes, channels), the one to be read out last."""
         raise NotImplementedError
 
@@ -71,7 +74,7 @@ class Network(nn.Module):
             return Output(prediction, "classes", features)
         return Output(prediction if anchor is None else anchor + prediction, "values", features)
 
-    def _anchor(self, batch: Batch) -> Tensor | None:
+    def _anchor(self, batch: Batch) -> Float[Tensor, "nodes outputs"] | None:
         """(nodes, outputs)"""
         if self.classes or self.settings.anchor == "none":
             return None
@@ -87,13 +90,15 @@ def framed(body: Callable[[Any, Blueprint, int], Body]) -> Callable[[Any, Mappin
     return build
 
 
-def _with_anchor(history: Tensor, anchor: Tensor) -> Tensor:
+def _with_anchor(
+    history: Float[Tensor, "nodes steps channels"], anchor: Float[Tensor, "nodes outputs"]
+) -> Float[Tensor, "nodes steps channels+outputs"]:
     """(nodes, steps, channels + outputs): the first channels, which are the targets', less the anchor, and the anchor itself."""
     outputs, level = anchor.shape[1], anchor[:, None].expand(-1, history.shape[1], -1)
     return torch.cat((history[..., :outputs] - level, history[..., outputs:], level), -1)
 
 
-def _window_mean(state: Tensor, batch: Batch) -> Tensor:
+def _window_mean(state: Float[Tensor, "nodes channels"], batch: Batch) -> Float[Tensor, "{batch.windows} channels"]:
     """(nodes, channels) -> (windows, channels)"""
     total = state.new_zeros(batch.windows, state.shape[1]).index_add(0, batch.window, state)
     return total / torch.bincount(batch.window, minlength=batch.windows).to(state)[:, None]

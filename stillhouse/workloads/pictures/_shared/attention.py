@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from stillhouse.space.blueprint import Axis, Blueprint, declare
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class Split(nn.Module):
@@ -21,7 +25,7 @@ class Split(nn.Module):
         self.bias = nn.Parameter(torch.zeros(heads.count, dimensions.count))
         declare(self, {"weight": (heads, dimensions, inside), "bias": (heads, dimensions)}, (heads, dimensions, inside))
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Float[Tensor, "batch positions channels"]) -> Float[Tensor, "batch heads positions dimensions"]:
         """(batch, positions, channels) -> (batch, heads, positions, dimensions)"""
         return linear(tokens, self.weight.flatten(0, 1), self.bias.flatten()).unflatten(-1, self.bias.shape).transpose(1, 2)
 
@@ -36,7 +40,7 @@ class Merge(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outside.count))
         declare(self, {"weight": (outside, heads, dimensions), "bias": (outside,)}, (outside, heads, dimensions))
 
-    def forward(self, mixed: Tensor) -> Tensor:
+    def forward(self, mixed: Float[Tensor, "batch heads positions dimensions"]) -> Float[Tensor, "batch positions channels"]:
         """(batch, heads, positions, dimensions) -> (batch, positions, channels)"""
         return linear(mixed.transpose(1, 2).flatten(2), self.weight.flatten(1), self.bias)
 
@@ -53,7 +57,12 @@ class Mix(nn.Module):
         self.scale = scale
         declare(self, {}, (heads, query_key + value))
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def forward(
+        self,
+        query: Float[Tensor, "batch heads positions query_key"],
+        key: Float[Tensor, "batch heads positions query_key"],
+        value: Float[Tensor, "batch heads positions value"],
+    ) -> Float[Tensor, "batch heads positions value"]:
         """(batch, heads, positions, dimensions)"""
         return scaled_dot_product_attention(query, key, value, scale=self.scale)
 
@@ -79,7 +88,7 @@ class Attention(nn.Module):
         self.gate_heads = blueprint.gate(kept, 1)
         self.gate_query_key, self.gate_value = blueprint.gate(query_key), blueprint.gate(value)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Float[Tensor, "batch positions channels"]) -> Float[Tensor, "batch positions channels"]:
         """(batch, positions, channels), the same in and out; masks are in `tokens` already."""
         mixed = self.mix(self.gate_query_key(self.query(tokens)), self.key(tokens), self.value(tokens))
         return self.merge(self.gate_heads(self.gate_value(mixed)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -11,6 +11,9 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Axis, Blueprint
 from stillhouse.workloads.pictures._shared.convolution import convolution, depthwise, image_norm
 from stillhouse.workloads.pictures._shared.residual import Builders, Stage, StageShape, full_count
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _ACTIVATIONS = {"relu6": nn.ReLU6, "silu": nn.SiLU, "relu": nn.ReLU}
 
@@ -62,7 +65,7 @@ class SqueezeExcite(nn.Module):
             nn.Sigmoid(),
         )
 
-    def forward(self, value: Tensor) -> Tensor:
+    def forward(self, value: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch channel height width"]:
         """(batch, channel, height, width), the same in and out."""
         return value * self.body(value.mean((2, 3)))[:, :, None, None]
 
@@ -84,7 +87,7 @@ class Inverted(nn.Module):
             layers.append(SqueezeExcite(blueprint, f"{name}.squeeze", hidden, squeezed, activation))
         self.body = nn.Sequential(*layers, blueprint.gate(hidden, 1), convolution(hidden, outside), image_norm(outside))
 
-    def forward(self, trunk: Tensor) -> Tensor:
+    def forward(self, trunk: Float[Tensor, "batch inside _ _"]) -> Float[Tensor, "batch outside _ _"]:
         """(batch, inside, height, width) -> (batch, outside, height / stride, width / stride)"""
         return self.body(trunk)
 
@@ -103,7 +106,7 @@ class MobileNet(nn.Module):
             self.stages[f"stage{number}"], axis = built, built.axis
             self.channels[f"stage{number}"] = axis
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Float[Tensor, "batch channel height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
         """(batch, channel, height, width) -> `stage1`, `stage2`, ...: maps of (batch, channel, height, width)"""
         maps, trunk = {}, self.stem(image)
         for name, stage in self.stages.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -12,6 +12,9 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Axis, Blueprint
 from stillhouse.workloads.pictures._shared.convolution import convolution, image_norm
 from stillhouse.workloads.pictures._shared.residual import Builders, Stage, StageShape, full_count
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 EXPANSION = 4
 """How many times its inner width a bottleneck's output is wide."""
@@ -130,7 +133,7 @@ class ResNet(nn.Module):
             self.stages[f"stage{number}"], axis = built, built.axis
             self.channels[f"stage{number}"] = axis
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Float[Tensor, "batch channel height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
         """(batch, channel, height, width) -> `stage1`, `stage2`, ...: maps of (batch, channel, height, width)"""
         maps, trunk = {}, self.stem(image)
         for name, stage in self.stages.items():

@@ -117,7 +117,7 @@ def _free(taken: np.ndarray, side: int, rng: np.random.Generator) -> tuple[slice
     return None
 
 
-def _box(ink: np.ndarray, place: tuple[slice, slice]) -> list[int]:
+def _box(ink: np.ndarray, place: tuple[slice, slice]) -> list[np.int64]:
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
     top, left = place[0].start, place[1].start
     return [left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
 from stillhouse.contracts.output import IMAGE, Feature, Layout, Output
 from stillhouse.space.blueprint import Axis, Blueprint, fixed
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 STATE = Layout(channel=1, positions=(), batch=0)
 """(batch, channel)"""
@@ -20,7 +25,7 @@ class Convolutional(nn.Module):
         self.gate, self.classify = blueprint.gate(axis), blueprint.linear(axis, fixed(classes))
         self.blueprint = blueprint
 
-    def forward(self, image: Tensor) -> Output:
+    def forward(self, image: Float[Tensor, "batch channel height width"]) -> Output:
         """(batch, channel, height, width) -> logits; features are the backbone's maps, `stage1`, ..., and the mean `state`"""
         maps = self.backbone(image)
         state = self.head(next(reversed(maps.values()))).mean((2, 3))

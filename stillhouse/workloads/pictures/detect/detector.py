@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -16,6 +16,9 @@ from stillhouse.workloads.pictures.detect.head import HeadShape
 from stillhouse.workloads.pictures.detect.output import DetectorOutput
 from stillhouse.workloads.pictures.detect.pyramid import Pyramid, PyramidShape, depths
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 class DetectorShape(Settings):
     """As published with ResNet-50: `backbone: {block: bottleneck, blocks: [3, 4, 6, 3]}`, all else as it is."""
@@ -25,6 +28,7 @@ class DetectorShape(Settings):
     head: HeadShape = HeadShape.model_validate({})
 
 
+@runtime_checkable
 class MakeHead(Protocol):
     """Makes the head of a family for levels of some channels, by name with their strides."""
 
@@ -41,7 +45,7 @@ class Detector(nn.Module):
         self.head = make_head(blueprint, self.pyramid.axis, self.pyramid.strides)
         self.blueprint = blueprint
 
-    def forward(self, image: Tensor) -> DetectorOutput:
+    def forward(self, image: Float[Tensor, "batch channel height width"]) -> DetectorOutput:
         """(batch, channel, height, width)"""
         levels = self.pyramid(self.backbone(image))
         output: DetectorOutput = self.head(levels)

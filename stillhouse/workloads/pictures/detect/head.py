@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Axis, Blueprint, fixed
 from stillhouse.workloads.pictures._shared.convolution import Convolution, convolution, image_norm
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 PRIOR = 0.01
 """The probability that a fresh network gives to each class at each place (arXiv 1708.02002, section 4.1)."""
@@ -76,7 +80,7 @@ def end(blueprint: Blueprint, inside: Axis, outputs: int, prior: float | None = 
     return nn.Sequential(blueprint.gate(inside, 1), layer)
 
 
-def rows(value: Tensor, numbers: int) -> Tensor:
+def rows(value: Float[Tensor, "batch channel height width"], numbers: int) -> Float[Tensor, "batch places {numbers}"]:
     """(batch, a * numbers, height, width) -> (batch, height * width * a, numbers)"""
     batch, _, height, width = value.shape
     return value.view(batch, -1, numbers, height, width).permute(0, 3, 4, 1, 2).reshape(batch, -1, numbers)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,7 +13,11 @@ from stillhouse.contracts.output import Output
 from stillhouse.workloads.pictures.detect.cells import Cells
 from stillhouse.workloads.pictures.detect.focal import focal
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int, Shaped
 
+
+@runtime_checkable
 class Interpretation(Protocol):
     """What the numbers of a family mean."""
 
@@ -31,9 +35,10 @@ class Interpretation(Protocol):
 class DetectorOutput(Output):
     """`prediction` holds a logit for each class at each place (batch, places, classes): an anchor, or the centre of a cell."""
 
-    box: Tensor
+    prediction: Float[Tensor, "batch places classes"] = field(kw_only=False)
+    box: Float[Tensor, "batch places 4"]
     """(batch, places, 4), as the family's interpretation reads it."""
-    centre: Tensor | None = None
+    centre: Float[Tensor, "batch places"] | None = None
     """(batch, places): a logit for how near to a box's middle a place lies."""
     cells: Cells
     extent: tuple[int, int]
@@ -41,13 +46,15 @@ class DetectorOutput(Output):
     interpretation: Interpretation
 
 
-def class_loss(logit: Tensor, label: Tensor, taught: Tensor) -> Tensor:
+def class_loss(
+    logit: Float[Tensor, "batch places classes"], label: Int[Tensor, "batch places"], taught: Bool[Tensor, "batch places"]
+) -> Float[Tensor, ""]:
     """The sum of the focal loss; `label` (batch, places) is -1 for background, and places that are not `taught` do not count."""
     wanted = one_hot(label + 1, logit.shape[-1] + 1)[..., 1:].to(logit)
     return (focal(logit, wanted) * taught.unsqueeze(-1)).sum()
 
 
-def at(values: Tensor, index: Tensor) -> Tensor:
+def at(values: Shaped[Tensor, "batch rows *rest"], index: Int[Tensor, "batch chosen"]) -> Shaped[Tensor, "batch chosen *rest"]:
     """Rows of (batch, rows, ...) by index (batch, chosen); an index below 0 gives any row."""
     return values[torch.arange(len(values), device=values.device)[:, None], index.clamp(min=0)]
 

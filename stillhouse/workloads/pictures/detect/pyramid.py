@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Axis, Blueprint
 from stillhouse.workloads.pictures._shared.convolution import convolution
 from stillhouse.workloads.pictures._shared.resnet import ResNetShape
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class PyramidShape(Settings):
@@ -53,7 +57,7 @@ class Pyramid(nn.Module):
             else:
                 self.extra[name] = _joined(blueprint, self.axis, self.axis, 3, stride=2)
 
-    def forward(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, maps: dict[str, Float[Tensor, "batch _ _ _"]]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
         """Levels by name, the finest first, each (batch, channel, height, width)."""
         levels: dict[str, Tensor] = {}
         above: Tensor | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -15,6 +15,9 @@ from stillhouse.contracts.families import Family
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Blueprint, fixed
 from stillhouse.workloads.queue.batch import QueueOutput
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class BlackBoxSettings(Settings):
@@ -34,7 +37,7 @@ class BlackBox(nn.Module):
         self.layers = nn.ModuleList(blueprint.linear(*pair) for pair in pairwise(axes))
         self.gates = nn.ModuleList(blueprint.gate(axis) for axis in axes[:-1])
 
-    def forward(self, load: Tensor) -> QueueOutput:
+    def forward(self, load: Float[Tensor, " loads"]) -> QueueOutput:
         """(loads,) to the logarithm of a distribution, (loads, states)."""
         value = load.log().to(next(self.parameters()).dtype).unsqueeze(-1)
         for index, (gate, layer) in enumerate(zip(self.gates, self.layers, strict=True)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -13,8 +13,11 @@ from torch.nn.functional import softplus
 from stillhouse.contracts.families import Family
 from stillhouse.contracts.output import Feature, Layout
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, fixed
-from stillhouse.workloads.queue.chain import Chain, ChainSettings, penalty
+from stillhouse.workloads.queue.chain import Chain, ChainSettings, Prior, penalty
 from stillhouse.workloads.queue.walk import Transitions, deaths
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 TRANSITIONS = Layout(channel=2, positions=(1,), batch=0)
 """(loads, transitions, channel)"""
@@ -86,7 +89,7 @@ class Rates(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, load: Tensor) -> tuple[Tensor, Tensor, dict[str, Feature]]:
+    def forward(self, load: Float[Tensor, " loads"]) -> Prior:
         """Rates (loads, transitions) that begin as those of M/M/1/K at the load's scale."""
         trunk = torch.tanh(self.first(self._inputs(load)))
         for block in self.blocks.values():

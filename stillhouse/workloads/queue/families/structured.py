@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from stillhouse.contracts.families import Family
-from stillhouse.contracts.output import Feature
 from stillhouse.space.blueprint import Architecture
-from stillhouse.workloads.queue.chain import Chain, ChainSettings, with_others
+from stillhouse.workloads.queue.chain import Chain, ChainSettings, Prior, with_others
 from stillhouse.workloads.queue.walk import Transitions, deaths
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class StructuredSettings(ChainSettings):
@@ -39,7 +41,7 @@ class Structured(nn.Module):
         self.register_buffer("servers", known.source.clamp(max=settings.servers).double(), persistent=False)
         self.register_buffer("jobs", known.source - known.target - 1, persistent=False)
 
-    def forward(self, load: Tensor) -> tuple[Tensor, Tensor, dict[str, Feature]]:
+    def forward(self, load: Float[Tensor, " loads"]) -> Prior:
         """The same rates for every load."""
         rates = self.logarithm.double().exp()[self.jobs] * self.servers
         return rates.expand(len(load), -1), load.new_zeros(()), {}

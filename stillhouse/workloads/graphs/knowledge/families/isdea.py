@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -28,6 +28,9 @@ from stillhouse.workloads.graphs.knowledge.distances import distances
 from stillhouse.workloads.graphs.knowledge.graph import Batch, asked_pairs, joins_target
 from stillhouse.workloads.graphs.knowledge.norm import shared_batch_norm
 from stillhouse.workloads.graphs.knowledge.rows import Level, Rows, Step, rows_of
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class IsdeaSettings(Settings):
@@ -149,7 +152,9 @@ class PairScore(nn.Module):
         self.first = blueprint.linear(state + state + distance + distance, hidden)
         self.second = blueprint.linear(hidden, fixed(1))
 
-    def forward(self, head: Tensor, tail: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, head: Float[Tensor, "triples state"], tail: Float[Tensor, "triples state"], batch: Batch
+    ) -> tuple[Float[Tensor, " triples"], Float[Tensor, "triples hidden"]]:
         """Two (triples, state) to (triples,) logits and (triples, hidden) activations."""
         pairs = batch.triples[..., ::2].reshape(-1, 2)
         # With inverse edges a distance is the same in both directions.

@@ -21,7 +21,7 @@ other edges, as the nodes of honest queries do.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -34,6 +34,9 @@ from stillhouse.space.blueprint import Architecture, Axis, Blueprint, declare, f
 from stillhouse.workloads.graphs.knowledge.graph import Batch
 from stillhouse.workloads.graphs.knowledge.marked_index import INTERACTIONS, STATISTICS, Index, index_of, spread
 from stillhouse.workloads.graphs.knowledge.marked_region import Conditions, Region
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 
 class IsdeaMarkedSettings(Settings):
@@ -173,7 +176,7 @@ class Readout(nn.Module):
         self.gates = nn.ModuleList([blueprint.gate(axis) for axis in axes[:-1]])
         self.layers = nn.ModuleList([blueprint.linear(*pair) for pair in pairwise(axes)])
 
-    def forward(self, value: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, value: Float[Tensor, "candidates inside"]) -> tuple[Float[Tensor, " candidates"], Float[Tensor, "candidates hidden"]]:
         """(candidates, inside) -> scores (candidates,) and the last activations (candidates, hidden)"""
         for gate, layer in zip(self.gates[:-1], self.layers[:-1], strict=True):
             value = layer(gate(value)).relu()
@@ -203,7 +206,9 @@ class IsdeaMarked(nn.Module):
         named = {name: Feature(value, NODES) for name, value in features.items()}
         return Output(scores.view(batch.triples.shape[:2]), "candidates", named)
 
-    def scores(self, index: Index, triples: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def scores(
+        self, index: Index, triples: Int[Tensor, "queries candidates 3"]
+    ) -> tuple[Float[Tensor, " queries*candidates"], dict[str, Float[Tensor, "queries*candidates _"]]]:
         """(queries, candidates, 3) -> scores (queries * candidates,) and features (queries * candidates, channel)."""
         conditions, member = Conditions.of(index, triples, self.farthest)
         queries, of = torch.unique(conditions.relation, return_inverse=True)

@@ -12,7 +12,7 @@ states of those nodes that are asked about, instead of all.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -26,6 +26,9 @@ from stillhouse.workloads.graphs._shared.sums import Aggregate, Sums
 from stillhouse.workloads.graphs.knowledge.distances import distances
 from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph, asked_pairs, joins_target
 from stillhouse.workloads.graphs.knowledge.rows import Rows, rows_of
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 
 class IsdeaPlusSettings(Settings):
@@ -79,7 +82,7 @@ class Branch(nn.Module):
         together = sum(states[1:], states[0])
         self.perceptron = Chain(blueprint, f"{name}.perceptron", (together, *hidden, self.outside), nn.Tanh())
 
-    def forward(self, own: Tensor, around: Tensor) -> Tensor:
+    def forward(self, own: Float[Tensor, "asked walks"], around: Float[Tensor, "asked walks"]) -> Float[Tensor, "asked outside"]:
         """(asked, outside) from (asked, T) twice: A^m of h^0 and of its sum over the branch's first neighbours, m < T."""
         ones = own.new_ones(self.width)
         state, beside = own[..., None] * ones, around[..., None] * ones
@@ -131,7 +134,7 @@ class IsdeaPlus(nn.Module):
         shares = torch.stack([torch.where(found > hops, nodes, found) for found in both]).to(like) / nodes
         return self.distance(shares[..., None]).unbind(0)
 
-    def _walks(self, batch: Batch, asked: Tensor) -> tuple[Tensor, Tensor]:
+    def _walks(self, batch: Batch, asked: Int[Tensor, " asked"]) -> tuple[Float[Tensor, "asked _"], Float[Tensor, "asked _"]]:
         """A^m 1 for m = 0..T, (asked, T + 1), and A^m a_k for m < T, (asked, T)."""
         graph, layers = batch.graph, self.settings.layers
         rows, relations = rows_of(graph, 0), 2 * graph.relations

@@ -9,7 +9,7 @@ steps and gates at once, and both directions are one sparse matrix.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -21,6 +21,9 @@ from stillhouse.workloads.graphs.temporal.adjacency import Adjacency, Aggregate,
 from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.network import Body, FamilySettings, framed
 from stillhouse.workloads.graphs.temporal.recurrent import RecurrentLinear
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class DcrnnSettings(FamilySettings):
@@ -42,7 +45,7 @@ class Dcrnn(Body):
         self.gates = RecurrentLinear(terms * width, 2 * width)
         self.candidate = RecurrentLinear(terms * width, width)
 
-    def forward(self, batch: Batch, history: Tensor) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, history: Float[Tensor, "nodes steps channels"]) -> dict[str, Float[Tensor, "nodes _"]]:
         """(nodes, steps, channels) -> the state (nodes, width)."""
         walks = both_directions(batch)
         inputs = self.inputs(self._diffused(history.transpose(0, 1).contiguous(), walks))

@@ -12,7 +12,7 @@ that go out of the source and into the target keep its norm at most 1. Inputs ar
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -24,6 +24,9 @@ from stillhouse.workloads.graphs.temporal.adjacency import Adjacency, Aggregate,
 from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.network import Body, FamilySettings, framed
 from stillhouse.workloads.graphs.temporal.recurrent import RecurrentLinear
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class GcrnSettings(FamilySettings):
@@ -45,7 +48,7 @@ class Gcrn(Body):
         self.hidden = RecurrentLinear(self.terms * width, 4 * width)
         self.peephole = nn.Parameter(torch.empty(3, width).uniform_(-1, 1) * width**-0.5)
 
-    def forward(self, batch: Batch, history: Tensor) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, history: Float[Tensor, "nodes steps channels"]) -> dict[str, Float[Tensor, "nodes _"]]:
         """(nodes, steps, channels) -> the state (nodes, width)."""
         laplacian = scaled_laplacian(batch)
         gates = self.inputs(self._polynomials(history.transpose(0, 1).contiguous(), laplacian))

@@ -8,7 +8,7 @@ All steps go through each layer together.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -20,6 +20,9 @@ from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.graph_convolution import GraphSum, Neighbourhood
 from stillhouse.workloads.graphs.temporal.network import ACTIVATIONS, Body, FamilySettings, framed
 from stillhouse.workloads.graphs.temporal.recurrent import gru
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class GraphThenTimeSettings(FamilySettings):
@@ -55,7 +58,7 @@ class GraphThenTime(Body):
         self.layers = nn.ModuleList(Convolution(blueprint, *pair) for pair in pairwise(widths))
         self.sequence = gru(settings.width)
 
-    def forward(self, batch: Batch, history: Tensor) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, history: Float[Tensor, "nodes steps channels"]) -> dict[str, Float[Tensor, "nodes _"]]:
         """(nodes, steps, channels) -> states (nodes, width)."""
         around = Neighbourhood.of(batch, self.normalize)
         state = history.transpose(0, 1).contiguous()

@@ -6,7 +6,7 @@ h_v = Seq(X_v)    h_e = Seq(A_e), absent steps being -1    z = GNN(h_v; h_e) on 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -20,6 +20,9 @@ from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.convolution import Gine, Weighted, normalised
 from stillhouse.workloads.graphs.temporal.network import ACTIVATIONS, Body, FamilySettings, Network
 from stillhouse.workloads.graphs.temporal.sequence import ENCODERS
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class TimeThenGraphSettings(FamilySettings):
@@ -84,7 +87,7 @@ class TimeThenGraph(Body):
             return Gine(blueprint, name, (inside, outside, self.edge_axis), self.settings.width)
         return Weighted(blueprint, inside, outside)
 
-    def forward(self, batch: Batch, history: Tensor) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, history: Float[Tensor, "nodes steps channels"]) -> dict[str, Float[Tensor, "nodes _"]]:
         """(nodes, steps, channels) -> states: `sequence` of each node's own history, `layer...`, and what is read out."""
         if history.shape[1] != self.steps or batch.static != self.static:
             got = f"{history.shape[1]} steps and {'static' if batch.static else 'changing'} edges"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -16,6 +16,9 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, declare, fixed
 from stillhouse.workloads.pictures._shared.attention import Attention
 from stillhouse.workloads.pictures._shared.convolution import convolution
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 TOKENS = Layout(channel=2, positions=(1,), batch=0)
 """(batch, position, channel): the class token first, then the patches row by row"""
@@ -64,7 +67,7 @@ class Layer(nn.Module):
         )
         self.gate = blueprint.depth_gate("layers", index)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Float[Tensor, "batch positions channels"]) -> Float[Tensor, "batch positions channels"]:
         """(batch, positions, channels), the same in and out."""
         tokens = tokens + self.gate(self.attend(tokens))
         return tokens + self.gate(self.feed(tokens))
@@ -91,7 +94,7 @@ class Transformer(nn.Module):
         self.classify = blueprint.linear(trunk, fixed(sizes["classes"]))
         self.blueprint = blueprint
 
-    def forward(self, image: Tensor) -> Output:
+    def forward(self, image: Float[Tensor, "batch channel height width"]) -> Output:
         """(batch, channel, height, width) -> logits; features are `stage1`, ... and the class token's last `state`"""
         patches = self.embed(image).flatten(2).transpose(1, 2)
         tokens = torch.cat((self.token.expand(len(image), -1, -1), patches), 1) + self.place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -19,6 +19,9 @@ from stillhouse.workloads.pictures.detect.cells import Cells, cells_of
 from stillhouse.workloads.pictures.detect.detector import Detector, DetectorShape
 from stillhouse.workloads.pictures.detect.head import PRIOR, HeadShape, Tower, end, rows
 from stillhouse.workloads.pictures.detect.output import DetectorOutput, at, class_loss, upcast
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 BACKGROUND = -1
 
@@ -46,7 +49,7 @@ class Pointed:
 
     shape: PointShape
 
-    def loss(self, output: DetectorOutput, boxes: Tensor, label: Tensor) -> Tensor:
+    def loss(self, output: DetectorOutput, boxes: Float[Tensor, "batch most 4"], label: Int[Tensor, "batch most"]) -> Float[Tensor, ""]:
         """Focal loss of all cells and the centre-ness of those that stand for a box, over the number of the latter, plus the
         GIoU error weighted by centre-ness, over the sum of that (eq. 2).
         """
@@ -65,12 +68,12 @@ class Pointed:
         middle = binary_cross_entropy_with_logits(upcast(output.centre)[row, place], nearness, reduction="sum")
         return (classes + middle) / count + error
 
-    def score(self, output: DetectorOutput) -> Tensor:
+    def score(self, output: DetectorOutput) -> Float[Tensor, "batch places classes"]:
         """(batch, cells, classes): the geometric mean of the class's probability and the centre-ness."""
         assert output.centre is not None
         return (upcast(output.prediction).sigmoid() * upcast(output.centre).sigmoid().unsqueeze(-1)).sqrt()
 
-    def boxes(self, output: DetectorOutput, place: Tensor) -> Tensor:
+    def boxes(self, output: DetectorOutput, place: Int[Tensor, "batch chosen"]) -> Float[Tensor, "batch chosen 4"]:
         """(batch, chosen, 4)"""
         return _decoded(at(upcast(output.box), place), output.cells, place)
 
@@ -117,7 +120,7 @@ class FcosHead(nn.Module):
         self.centre_end = end(blueprint, self.box_tower.axis, 1)
         self.factor = nn.ParameterDict({name: nn.Parameter(torch.ones(())) for name in strides})
 
-    def forward(self, levels: dict[str, Tensor]) -> DetectorOutput:
+    def forward(self, levels: dict[str, Float[Tensor, "batch _ _ _"]]) -> DetectorOutput:
         """Levels by name, each (batch, channel, height, width)."""
         logits, boxes, centres = [], [], []
         for name, value in levels.items():

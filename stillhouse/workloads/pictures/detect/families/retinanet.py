@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -19,6 +19,9 @@ from stillhouse.workloads.pictures.detect.cells import Cells, cells_of
 from stillhouse.workloads.pictures.detect.detector import Detector, DetectorShape
 from stillhouse.workloads.pictures.detect.head import PRIOR, HeadShape, Tower, end, rows
 from stillhouse.workloads.pictures.detect.output import DetectorOutput, at, class_loss, upcast
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 BACKGROUND, NEITHER = -1, -2
 POSITIVE, NEGATIVE = 0.5, 0.4
@@ -51,7 +54,7 @@ class Anchored:
     shape: AnchorShape
     box: Literal["smooth_l1", "giou"]
 
-    def loss(self, output: DetectorOutput, boxes: Tensor, label: Tensor) -> Tensor:
+    def loss(self, output: DetectorOutput, boxes: Float[Tensor, "batch most 4"], label: Int[Tensor, "batch most"]) -> Float[Tensor, ""]:
         """Focal loss of all anchors plus the boxes' error at those that stand for one, over the number of the latter."""
         anchors = self.anchors(output.cells)
         matched = match(anchors, boxes.to(anchors), label >= 0)
@@ -67,11 +70,11 @@ class Anchored:
             return (1 - generalised_overlap(from_offsets(said, anchors), boxes)).sum()
         return smooth_l1_loss(said, offsets(boxes, anchors), beta=BEND, reduction="sum")
 
-    def score(self, output: DetectorOutput) -> Tensor:
+    def score(self, output: DetectorOutput) -> Float[Tensor, "batch places classes"]:
         """(batch, anchors, classes)"""
         return upcast(output.prediction).sigmoid()
 
-    def boxes(self, output: DetectorOutput, place: Tensor) -> Tensor:
+    def boxes(self, output: DetectorOutput, place: Int[Tensor, "batch chosen"]) -> Float[Tensor, "batch chosen 4"]:
         """(batch, chosen, 4)"""
         return from_offsets(at(upcast(output.box), place), self.anchors(output.cells)[place])
 
@@ -115,7 +118,7 @@ class RetinaHead(nn.Module):
         self.class_end = end(blueprint, self.class_tower.axis, number * classes, PRIOR)
         self.box_end = end(blueprint, self.box_tower.axis, number * 4)
 
-    def forward(self, levels: dict[str, Tensor]) -> DetectorOutput:
+    def forward(self, levels: dict[str, Float[Tensor, "batch _ _ _"]]) -> DetectorOutput:
         """Levels by name, each (batch, channel, height, width)."""
         logits = [rows(self.class_end(self.class_tower(value, name)), self.classes) for name, value in levels.items()]
         boxes = [rows(self.box_end(self.box_tower(value, name)), 4) for name, value in levels.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -16,6 +16,9 @@ from stillhouse.space.blueprint import Architecture, Axis, Blueprint, fixed
 from stillhouse.workloads.pictures._shared.convolution import convolution, image_norm
 from stillhouse.workloads.pictures._shared.residual import full_count
 from stillhouse.workloads.pictures._shared.resnet import ResNet, ResNetShape
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class PSPNetSettings(ResNetShape):
@@ -77,7 +80,7 @@ class PSPNet(nn.Module):
         self.classify = nn.Sequential(blueprint.gate(head, 1), convolution(head, fixed(sizes["classes"]), bias=True))
         self.blueprint = blueprint
 
-    def forward(self, image: Tensor) -> Output:
+    def forward(self, image: Float[Tensor, "batch channel height width"]) -> Output:
         """(batch, channel, height, width) -> logits (batch, height, width, classes), resized from those of the feature `logits`.
 
         Features are the backbone's maps, `stage1`, ..., what is classified, `pyramid`, and `logits`, as coarse as the last stage.
@@ -89,7 +92,9 @@ class PSPNet(nn.Module):
         return Output(prediction, "classes", {name: Feature(value, IMAGE) for name, value in maps.items()})
 
 
-def resized(value: Tensor, like: Tensor) -> Tensor:
+def resized(
+    value: Float[Tensor, "batch channel _ _"], like: Float[Tensor, "batch _ height width"]
+) -> Float[Tensor, "batch channel height width"]:
     """Bilinearly to the height and width of `like`, corners not aligned."""
     return interpolate(value, size=like.shape[2:], mode="bilinear", align_corners=False)
 

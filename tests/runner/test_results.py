@@ -1,0 +1,43 @@
+"""Known results: one that came by `dvc pull` is adopted if its own file of metrics says what it was made of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from stillhouse.contracts.files import write_json
+from stillhouse.runner import results
+from stillhouse.runner.fingerprint import Fingerprint
+
+OUTPUT = Path("data/small/student")
+MINE, OTHER = (Fingerprint(letter * 64, {}, {"torch": "2"}) for letter in "ab")
+PIPELINE = "stages: {make: {cmd: mkdir -p data/small/student && echo 1 > data/small/student/weights, outs: [data/small/student]}}\n"
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "cache"))
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    Repo.init(no_scm=True).close()
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], check=True)
+    write_json(Path("data/small/student.json"), {"loss": 1.0, results.MADE: results.telling(MINE)})
+    return folder
+
+
+def test_a_result_of_the_same_fingerprint_is_adopted_and_known_from_then_on(made: Path):
+    adopted = results.adopt(MINE, "make", OUTPUT)
+    assert adopted is not None
+    assert adopted == results.find(MINE.key)
+    assert adopted.environment == {"torch": "2"}
+
+
+def test_a_result_of_another_fingerprint_is_not_adopted(made: Path):
+    assert results.adopt(OTHER, "make", OUTPUT) is None
+    assert results.find(OTHER.key) is None
