@@ -19,7 +19,8 @@ from stillhouse.searches import gradsign, zico
 from stillhouse.searches._candidate import candidate, magnitudes
 from stillhouse.searches._draw import draw
 from stillhouse.searches._rounding import Rounding, most_important
-from stillhouse.space.blueprint import Architecture, extract
+from stillhouse.space.blueprint import Architecture
+from stillhouse.space.extraction import extract
 from stillhouse.training import checkpoint
 from stillhouse.workloads.pictures.classify import WORKLOAD
 from stillhouse.workloads.pictures.classify.sample import Batch

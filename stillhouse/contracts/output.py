@@ -29,7 +29,7 @@ NODES = Layout(channel=1, positions=(0,))
 
 @dataclass(frozen=True)
 class Feature:
-    """A named intermediate result of a model, with the meaning of its axes."""
+    """An intermediate result of a model, under a name in its `Output`, with the meaning of its axes."""
 
     value: Float[Tensor, " ..."]
     layout: Layout
@@ -41,6 +41,7 @@ class Output:
 
     `prediction` by `meaning`: "classes" is (..., classes) of logits; "candidates" is (queries, candidates) of scores
     with the true answer in column 0; "values" is any shape of real numbers, for which no softmax makes sense.
+    `features` are what distillation losses may compare, by name.
     """
 
     prediction: Float[Tensor, " ..."]

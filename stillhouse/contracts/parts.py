@@ -65,7 +65,7 @@ class Prepare(Protocol):
 
 
 class Load(Protocol[Batch]):
-    """Reads prepared data."""
+    """Reads prepared data as the batches that models are trained and scored on."""
 
     def __call__(self, settings: Any, prepared: Path, /, *, test: bool = False) -> Data[Batch]:
         """The splits of the folder `prepared` as batches; the test split only where `test` asks for it.
@@ -124,7 +124,11 @@ class Workload(Generic[Batch]):
 
 @dataclass(frozen=True)
 class Trial:
-    """One architecture that a search proposes; `weights` (of the static model) may be inherited by the student."""
+    """One architecture that a search proposes, with its `cost` in the budget's unit (MACs or parameters) and validation `metrics`.
+
+    `weights` are a state of its static network, which the student may inherit; None leaves it fresh. Of the metrics the first
+    decides, and higher is better.
+    """
 
     architecture: Architecture
     cost: float
@@ -134,7 +138,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Problem(Generic[Batch]):
-    """What a search is given. Costs are in the budget's unit (MACs or parameters)."""
+    """The task that a search is given: networks, data and a budget. Costs are in the budget's unit (MACs or parameters)."""
 
     groups: tuple[Group, ...]
     supernet: Callable[[], nn.Module]
@@ -155,7 +159,10 @@ class Problem(Generic[Batch]):
 
 @dataclass(frozen=True)
 class Search:
-    """A search method: `run(problem, settings, rng)` yields trials; the verb keeps the best one inside the budget."""
+    """A search method: `run(problem, settings, rng)` yields trials; the verb keeps the best one inside the budget.
+
+    Raises UserError if no architecture that it can make is inside the budget.
+    """
 
     settings: type[Settings]
     run: Callable[[Problem[Any], Any, torch.Generator], Iterator[Trial]]
@@ -163,10 +170,10 @@ class Search:
 
 @dataclass(frozen=True)
 class Loss:
-    """A distillation loss: `make` sees one pair of outputs, so it can build an adapter or refuse before any epoch.
+    """A distillation loss: `make(settings, student Output, teacher Output)` builds an adapter, or refuses, before any epoch.
 
-    The module it makes maps (student Output, teacher Output) to a scalar; its parameters are trained with the student
-    and are no part of the student's checkpoint.
+    It raises UserError, saying why, if the two outputs cannot be compared. The module that it makes maps (student Output, teacher
+    Output) to a scalar; its parameters are trained with the student and are no part of the student's checkpoint.
     """
 
     settings: type[Settings]
