@@ -1,11 +1,12 @@
 # demo: set up and run the default pipeline. test: set up and run the whole suite. bench NAME=...: one benchmark.
+# mutants [NAME=...]: deliberate mistakes, each of which must turn its tests red.
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench tables
+.PHONY: demo test lint bench tables mutants
 
 demo: $(READY)
 	stillhouse run
@@ -18,6 +19,9 @@ lint: $(READY)
 
 bench: $(READY)
 	$(PYTHON) -m benchmarks $(or $(NAME),list) $(if $(DATA),--data $(DATA))
+
+mutants: $(READY)
+	$(PYTHON) -m tests.mutants $(NAME)
 
 tables: $(READY)
 	$(PYTHON) -m benchmarks.tables
