@@ -17,7 +17,7 @@ Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 _NAMES: dict[str, Split] = {"train": "train", "val": "valid", "valid": "valid", "test": "test"}
 SUFFIXES = (".jpeg", ".jpg", ".png")
-"""The suffixes of files that are pictures, in lower case."""
+"""The suffixes of files that are pictures, in small letters."""
 
 
 def split_folders(raw: Path) -> dict[Split, Path]:
