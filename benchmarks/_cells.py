@@ -42,7 +42,7 @@ class Cell:
 
 
 def measure(cells: Iterable[Cell], run: Callable[[Cell], dict[str, Metrics]]) -> list[Row]:
-    """Runs every cell that is not yet measured; `run` gives set name -> metrics. Returns one row a set, method and metric.
+    """Runs every cell that is not yet measured; `run` gives set name -> metrics. Returns one row per set, method and metric.
 
     Ctrl-C ends the measuring: the rows are then those of the cells that are done, and say how many seeds they rest on.
     """

@@ -136,7 +136,7 @@ CASES = [
 
 
 def run(data: Path | None = None) -> Iterator[dict[str, Any]]:
-    """Three rows a case, in milliseconds, with mean and standard deviation over seeds."""
+    """Three rows per case, in milliseconds, with mean and standard deviation over seeds."""
     for case in CASES:
         timings = [_timings(case, seed) for seed in range(int(settings["seeds"]))]
         for method in timings[0]:

@@ -19,7 +19,8 @@ from stillhouse.searches import gradsign, zico
 from stillhouse.searches._candidate import candidate, magnitudes
 from stillhouse.searches._draw import draw
 from stillhouse.searches._rounding import Rounding, most_important
-from stillhouse.space.blueprint import Architecture, extract
+from stillhouse.space.blueprint import Architecture
+from stillhouse.space.extraction import extract
 from stillhouse.training import checkpoint
 from stillhouse.workloads.pictures.classify import WORKLOAD
 from stillhouse.workloads.pictures.classify.sample import Batch
@@ -111,7 +112,7 @@ def _first(problem: Problem[Any], rng: torch.Generator, count: int) -> list[Batc
 
 
 def _single(batch: Batch) -> list[Batch]:
-    """One picture a batch."""
+    """One picture per batch."""
     pairs = zip(batch.image.split(1), batch.label.split(1), strict=True)
     return [Batch(image, label, batch.unit) for image, label in pairs]
 

@@ -55,7 +55,7 @@ def _column(text: str) -> tuple[str, str]:
 
 
 def render(rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
-    """One line a set and method, one column a metric: mean ± standard deviation (seeds)."""
+    """One line per set and method, one column per metric: mean ± standard deviation (seeds)."""
     cells = {(row["set"], row["method"], row["metric"]): row for row in rows}
     lines = [["set", "method", *columns.values()], ["---"] * (2 + len(columns))]
     for group, method in dict.fromkeys((row["set"], row["method"]) for row in rows):

@@ -1,4 +1,4 @@
-"""distill: train the student on the task and on what the teacher answers."""
+"""distill: train the student on the task and on the teacher's outputs."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from stillhouse.contracts.parts import Loss, Search, Trial, Workload
     from stillhouse.contracts.settings import Settings
     from stillhouse.library import Student, Teacher, distill, search
-    from stillhouse.space.blueprint import Architecture, Blueprint, extract, fixed, groups_of, masked
+    from stillhouse.space.blueprint import Architecture, Blueprint, fixed, groups_of, masked
+    from stillhouse.space.extraction import extract
     from stillhouse.training.fit import FitSettings
 
     __version__: str
@@ -63,7 +64,7 @@ _HOME = {
     "UserError": "stillhouse.contracts.errors",
     "Workload": "stillhouse.contracts.parts",
     "distill": "stillhouse.library",
-    "extract": "stillhouse.space.blueprint",
+    "extract": "stillhouse.space.extraction",
     "fixed": "stillhouse.space.blueprint",
     "groups_of": "stillhouse.space.blueprint",
     "masked": "stillhouse.space.blueprint",

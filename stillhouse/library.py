@@ -105,7 +105,7 @@ def distill(
     seed: int = 0,
     log: Log | None = None,
 ) -> Student:
-    """Trains a student of the found architecture on the task and on what the teacher answers; `found` itself stays as it is.
+    """Trains a student of the found architecture on the task and on the teacher's outputs; `found` itself stays as it is.
 
     `losses` are dictionaries such as {"loss": "logits", "weight": 1.0, "settings": {"temperature": 2.0}}; without any, the teacher is not
     asked. `start` is the weights of `found`, or fresh ones; the epoch that is best on the validation split is kept. Seed and `log` as in
@@ -135,12 +135,12 @@ class _Task:
         return self.teacher.higher_is_better
 
     def apply(self, model: nn.Module, batch: Any) -> Output:
-        answer = self.teacher.apply(model, batch)
-        if isinstance(answer, Tensor):
-            return Output(answer, "classes")
-        if not isinstance(answer, Output):
-            raise UserError(f"teacher.apply - wanted a stillhouse.Output or a tensor of logits - got a {type(answer).__name__}")
-        return answer
+        output = self.teacher.apply(model, batch)
+        if isinstance(output, Tensor):
+            return Output(output, "classes")
+        if not isinstance(output, Output):
+            raise UserError(f"teacher.apply - wanted a stillhouse.Output or a tensor of logits - got a {type(output).__name__}")
+        return output
 
     def loss(self, output: Output, batch: Any) -> Tensor:
         value = self.teacher.loss(output, batch)
@@ -149,8 +149,8 @@ class _Task:
             raise UserError(f"teacher.loss - wanted a scalar tensor - got {got}")
         return value
 
-    def score(self, answers: Iterable[tuple[Output, Any]]) -> Metrics:
-        metrics = self.teacher.score(answers)
+    def score(self, outputs: Iterable[tuple[Output, Any]]) -> Metrics:
+        metrics = self.teacher.score(outputs)
         if not isinstance(metrics, dict) or not metrics:
             raise UserError(f"teacher.score - wanted a dictionary such as {{'accuracy': 0.9}} - got {metrics!r}")
         return metrics

@@ -27,16 +27,16 @@ def main(folder: Path) -> int:
     """Prints one line per check; returns the exit code, 1 if there is a problem."""
     console = Console()
     with ThreadPoolExecutor() as pool:
-        answers = {name: pool.submit(_answer, check, folder) for name, check in CHECKS.items()}
+        findings = {name: pool.submit(_finding, check, folder) for name, check in CHECKS.items()}
     problems = 0
-    for name, answer in answers.items():
-        good, text = answer.result()
+    for name, finding in findings.items():
+        good, text = finding.result()
         problems += not good
         console.print(Text.assemble(("OK      ", "green") if good else ("problem ", "red"), f"{name}: {text}"), soft_wrap=True)
     return 1 if problems else 0
 
 
-def _answer(check: Callable[[Path], str], folder: Path) -> tuple[bool, str]:
+def _finding(check: Callable[[Path], str], folder: Path) -> tuple[bool, str]:
     try:
         return True, check(folder)
     except UserError as problem:
@@ -99,7 +99,7 @@ def settings(folder: Path) -> str:
 
 
 def cache(folder: Path) -> str:
-    """Whether DVC can link outputs into its cache; a copy costs the disk twice, and seconds a gigabyte while everything waits."""
+    """Whether DVC can link outputs into its cache; a copy costs the disk twice, and seconds per gigabyte while everything waits."""
     done = _run(graph.root(folder), sys.executable, "-m", "dvc", "doctor")
     possible = next((line.partition(":")[2].strip() for line in done.stdout.splitlines() if line.startswith("Cache types")), "")
     chosen = _run(graph.root(folder), sys.executable, "-m", "dvc", "config", "cache.type").stdout.strip()

@@ -38,7 +38,7 @@ class Point:
     kind: str
     says: str
     spread: float = 0.0
-    """Of x, to both sides."""
+    """The margin of x, to both sides."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,10 @@ Log = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True)
 class Batches(Generic[Batch]):
-    """One split: `draw(rng)` yields the batches of one pass (the same rng state, the same pass), `length` of them."""
+    """One split, gone through as often as wanted: `draw(rng)` yields the `length` batches of one pass.
+
+    The same state of `rng` gives the same pass; batches lie on the CPU, and may have a method `to(device)`.
+    """
 
     draw: Callable[[torch.Generator], Iterator[Batch]]
     length: int
@@ -25,7 +28,10 @@ class Batches(Generic[Batch]):
 
 @dataclass(frozen=True)
 class Data(Generic[Batch]):
-    """What a workload loads: `test` is None unless it was asked for; `sizes` are the facts that shape a model."""
+    """What a workload loads: `test` is None unless it was asked for; `sizes` are the facts that shape a model.
+
+    Such a fact is the number of classes or of input channels, by its name.
+    """
 
     train: Batches[Batch]
     valid: Batches[Batch]

@@ -1,4 +1,4 @@
-"""What a model answers for a batch: a prediction, and named features that say which of their axes is which."""
+"""The output of a model for a batch: a prediction, and named features that say which of their axes is which."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NODES = Layout(channel=1, positions=(0,))
 
 @dataclass(frozen=True)
 class Feature:
-    """A named intermediate result of a model, with the meaning of its axes."""
+    """An intermediate result of a model, under a name in its `Output`, with the meaning of its axes."""
 
     value: Float[Tensor, " ..."]
     layout: Layout
@@ -37,10 +37,11 @@ class Feature:
 
 @dataclass(frozen=True)
 class Output:
-    """What a model answers for one batch.
+    """The output of a model for one batch.
 
     `prediction` by `meaning`: "classes" is (..., classes) of logits; "candidates" is (queries, candidates) of scores
     with the true answer in column 0; "values" is any shape of real numbers, for which no softmax makes sense.
+    `features` are what distillation losses may compare, by name.
     """
 
     prediction: Float[Tensor, " ..."]

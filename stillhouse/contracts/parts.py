@@ -27,7 +27,7 @@ Asked = TypeVar("Asked", contravariant=True)
 
 @dataclass(frozen=True)
 class Question(Generic[Batch]):
-    """A table that was read: the batches that a model is asked, and the columns (of one length) that its answer to each becomes."""
+    """A table that was read: the batches that a model is asked, and the columns (of one length) that its output for each becomes."""
 
     batches: Iterable[Batch]
     columns: Callable[[Output, Batch], Mapping[str, Any]]
@@ -35,7 +35,7 @@ class Question(Generic[Batch]):
 
 @dataclass(frozen=True)
 class Table(Generic[Batch]):
-    """How a model of a workload answers the rows of a table, with nothing at hand but its own folder.
+    """How a model of a workload predicts for the rows of a table, with nothing at hand but its own folder.
 
     `context` is a folder within the model's folder, which holds JSON and parquet alone.
     """
@@ -65,7 +65,7 @@ class Prepare(Protocol):
 
 
 class Load(Protocol[Batch]):
-    """Reads prepared data."""
+    """Reads prepared data as the batches that models are trained and scored on."""
 
     def __call__(self, settings: Any, prepared: Path, /, *, test: bool = False) -> Data[Batch]:
         """The splits of the folder `prepared` as batches; the test split only where `test` asks for it.
@@ -117,14 +117,18 @@ class Workload(Generic[Batch]):
     """Metrics over a whole split; the first key is the one to beat."""
     higher_is_better: bool = True
     agreement: Callable[[Output, Output], Tensor] | None = None
-    """How alike two models answer one batch, one number per row; None compares predictions (`stillhouse/training/score.py`)."""
+    """How alike two models are on one batch, one number per row; None compares predictions (`stillhouse/training/score.py`)."""
     table: Table[Batch] | None = None
-    """How its models answer tables; without it they are for the verbs alone."""
+    """How its models are asked by tables; without it they are for the verbs alone."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One architecture that a search proposes; `weights` (of the static model) may be inherited by the student."""
+    """One architecture that a search proposes, with its `cost` in the budget's unit (MACs or parameters) and validation `metrics`.
+
+    `weights` are a state of its static network, which the student may inherit; None leaves it fresh. Of the metrics the first
+    decides, and higher is better.
+    """
 
     architecture: Architecture
     cost: float
@@ -134,7 +138,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Problem(Generic[Batch]):
-    """What a search is given. Costs are in the budget's unit (MACs or parameters)."""
+    """The task that a search is given: networks, data and a budget. Costs are in the budget's unit (MACs or parameters)."""
 
     groups: tuple[Group, ...]
     supernet: Callable[[], nn.Module]
@@ -142,7 +146,7 @@ class Problem(Generic[Batch]):
     static: Callable[[Architecture], nn.Module]
     """A new network of an architecture on the device, freshly initialised."""
     cost: Callable[[Mapping[str, Tensor]], Tensor]
-    """Cost from kept shares: for a width group a scalar count, for a depth group a vector with one value a block."""
+    """Cost from kept shares: for a width group a scalar count, for a depth group a vector with one value per block."""
     budget: float
     data: Data[Batch]
     apply: Callable[[nn.Module, Batch], Output]
@@ -155,7 +159,10 @@ class Problem(Generic[Batch]):
 
 @dataclass(frozen=True)
 class Search:
-    """A search method: `run(problem, settings, rng)` yields trials; the verb keeps the best one inside the budget."""
+    """A search method: `run(problem, settings, rng)` yields trials; the verb keeps the best one inside the budget.
+
+    Raises UserError if no architecture that it can make is inside the budget.
+    """
 
     settings: type[Settings]
     run: Callable[[Problem[Any], Any, torch.Generator], Iterator[Trial]]
@@ -163,10 +170,10 @@ class Search:
 
 @dataclass(frozen=True)
 class Loss:
-    """A distillation loss: `make` sees one pair of outputs, so it can build an adapter or refuse before any epoch.
+    """A distillation loss: `make(settings, student Output, teacher Output)` builds an adapter, or refuses, before any epoch.
 
-    The module it makes maps (student Output, teacher Output) to a scalar; its parameters are trained with the student
-    and are no part of the student's checkpoint.
+    It raises UserError, saying why, if the two outputs cannot be compared. The module that it makes maps (student Output, teacher
+    Output) to a scalar; its parameters are trained with the student and are no part of the student's checkpoint.
     """
 
     settings: type[Settings]

@@ -1,4 +1,4 @@
-"""agreement: how alike student and teacher answer the test split, whether or not they are right."""
+"""agreement: how alike the predictions of student and teacher are on the test split, whether or not they are right."""
 
 from __future__ import annotations
 

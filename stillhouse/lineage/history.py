@@ -2,7 +2,7 @@
 
 A database in a file is read by SQL: the four columns and two tables used here are as old as MLflow's database, and importing MLflow
 and letting it build its own objects took eighty times as long. Any other tracker is asked by `python -m stillhouse.tracking runs`,
-and a test holds the two answers together.
+and a test compares the two.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _forward(folder: Path) -> None:
 
 
 def ask(folder: Path, *words: str) -> Any:
-    """What `python -m stillhouse.tracking ...` answers, which imports MLflow.
+    """What `python -m stillhouse.tracking ...` replies, which imports MLflow.
 
     Raises:
         UserError: it fails.

@@ -1,4 +1,4 @@
-"""Brings what a student and a teacher answer to one shape, so that a distillation loss can compare the two.
+"""Brings the outputs of a student and a teacher to one shape, so that a distillation loss can compare the two.
 
 What a loss gets from here is at least float32, under autocast too, and carries no gradient into the teacher.
 """

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class ChannelSettings(PairSettings):
-    """`temperature` divides the features of both. The gradient is proportional to it, so the loss's weight goes with it."""
+    """The features that are compared, and the `temperature` that divides those of both.
+
+    The gradient is proportional to it, so the loss's weight goes with it.
+    """
 
     temperature: float = Field(4.0, gt=0)
 
@@ -28,6 +31,7 @@ class Channel(nn.Module):
     """Sum over feature pairs of T^2 KL(teacher || student) between softmaxes over the positions of a channel.
 
     The mean is over the samples and the teacher's channels: with an adapter the student's have become as many.
+    Raises UserError, when it is made, at features that cannot be paired or have a single position.
     """
 
     def __init__(self, settings: ChannelSettings, student: Output, teacher: Output) -> None:
@@ -38,7 +42,7 @@ class Channel(nn.Module):
             _refuse_single_positions(self.pairing(student, teacher))
 
     def forward(self, student: Output, teacher: Output) -> Float[Tensor, ""]:
-        """A scalar."""
+        """The loss in nats times T^2, at least 0, over the feature pairs of two outputs."""
         return torch.stack([self._divergence(*pair) for pair in self.pairing(student, teacher)]).sum()
 
     def _divergence(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class LogitsSettings(Settings):
-    """`temperature` divides the logits of both: above 1, the smaller probabilities count for more."""
+    """How soft the targets are: `temperature` divides the logits of both, and above 1, the smaller probabilities count for more."""
 
     temperature: float = Field(1.0, gt=0)
 
@@ -36,7 +36,10 @@ class Logits(nn.Module):
             raise UserError(f"a softmax wants at least two {student.meaning} to tell apart, got predictions {tuple(ours.shape)}")
 
     def forward(self, student: Output, teacher: Output) -> Float[Tensor, ""]:
-        """A scalar, 0 for equal predictions; its gradient in a row of logits is T / rows times the difference of the softmaxes."""
+        """The loss in nats times T^2, 0 for equal predictions.
+
+        Its gradient in a row of logits is T / rows times the difference of the softmaxes.
+        """
         ours, theirs = (log_softmax(value / self.temperature, dim=-1) for value in predictions(student, teacher))
         return self.temperature**2 * kl_div(ours, theirs, reduction="none", log_target=True).sum(-1).mean()
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class MarginSettings(Settings):
-    """`in_batch` adds, at its weight, the same loss between a query's true answer and the items of the batch's other queries."""
+    """What is compared beside a query's own candidates.
+
+    `in_batch` adds, at its weight, the same loss between a query's true answer and the items of the batch's other queries.
+    """
 
     in_batch: bool = False
     in_batch_weight: float = Field(0.75, gt=0)
@@ -41,7 +44,7 @@ class Margin(nn.Module):
             )
 
     def forward(self, student: Output, teacher: Output) -> Float[Tensor, ""]:
-        """A scalar."""
+        """The loss in squared units of the scores, at least 0, of two (queries, candidates) predictions."""
         ours, theirs = predictions(student, teacher)
         excess = ours - theirs
         loss = (excess[:, :1] - excess[:, 1:]).square().mean()

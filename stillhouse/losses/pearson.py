@@ -36,7 +36,10 @@ class PearsonSettings(PairSettings):
 
 
 class Pearson(nn.Module):
-    """Sum over feature pairs of half the mean squared difference between standardised channels."""
+    """Sum over feature pairs of half the mean squared difference between standardised channels.
+
+    Raises UserError, when it is made, at features that cannot be paired or have a single sample per channel.
+    """
 
     def __init__(self, settings: PearsonSettings, student: Output, teacher: Output) -> None:
         super().__init__()

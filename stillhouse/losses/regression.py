@@ -23,7 +23,10 @@ class RegressionSettings(Settings):
 
 
 class Regression(nn.Module):
-    """The mean over all predictions of (student - teacher)^2."""
+    """The mean over all predictions of (student - teacher)^2, or of the absolute difference.
+
+    Raises UserError, when it is made, if the predictions differ in shape or meaning.
+    """
 
     def __init__(self, settings: RegressionSettings, student: Output, teacher: Output) -> None:
         super().__init__()
@@ -31,7 +34,7 @@ class Regression(nn.Module):
         predictions(student, teacher)
 
     def forward(self, student: Output, teacher: Output) -> Float[Tensor, ""]:
-        """A scalar."""
+        """The loss in the (squared) units of the predictions, at least 0."""
         return self.distance(*predictions(student, teacher))
 
 

@@ -20,6 +20,7 @@ class Squared(nn.Module):
     """Sum over feature pairs of the mean squared difference.
 
     The 1x1 adapter is there only where channel counts differ; the published one is there always.
+    Raises UserError, when it is made, at features that cannot be paired.
     """
 
     def __init__(self, settings: PairSettings, student: Output, teacher: Output) -> None:
@@ -27,7 +28,7 @@ class Squared(nn.Module):
         self.pairing = Pairing(settings, student, teacher)
 
     def forward(self, student: Output, teacher: Output) -> Float[Tensor, ""]:
-        """A scalar."""
+        """The loss in squared units of the features, at least 0, over the feature pairs of two outputs."""
         return torch.stack([mse_loss(ours, theirs) for ours, theirs in self.pairing(student, teacher)]).sum()
 
 

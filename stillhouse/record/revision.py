@@ -124,8 +124,8 @@ def _patch(folder: Path, changed: list[str], added: list[str]) -> tuple[str, str
         shutil.copy2(folder / _git(folder, "rev-parse", "--git-path", "index").decode().strip(), index)
         if added:
             _git(folder, "add", "--intent-to-add", "--", *(f":(top,literal){path}" for path in added), index=index)
-        plain = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
-        patch = _git(folder, "diff", *plain, "HEAD", "--", *(f":(top,literal){path}" for path in [*changed, *added]), index=index)
+        options = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
+        patch = _git(folder, "diff", *options, "HEAD", "--", *(f":(top,literal){path}" for path in [*changed, *added]), index=index)
     if len(patch) > PATCH_BYTES:
         return "", f"it has {len(patch)} bytes, and {PATCH_BYTES} are kept"
     try:

@@ -25,22 +25,19 @@ def picture(page: Path, output: Path) -> Path:
     if not browser:
         raise UserError(f"a picture wants a Chromium on the PATH: one of {', '.join(NAMES)}")
     partial = output.with_name(f".{output.stem}.partial.png").absolute()
-    with tempfile.TemporaryDirectory() as profile:
-        # Without its sandbox it also runs in containers; the page is ours and forbids every request.
-        options = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-            f"--user-data-dir={profile}",
-            f"--window-size={SIZE[0]},{SIZE[1]}",
-        ]
-        command = [browser, *options, f"--screenshot={partial}", page.absolute().as_uri()]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-        except subprocess.TimeoutExpired:
-            raise UserError(f"{browser} has drawn nothing in {SECONDS} s") from None
+    done = _drawn(browser, page, partial)
     if done.returncode or not partial.exists():
         raise UserError(f"{output} - wanted a place for a picture - {(done.stderr.strip().splitlines() or [browser])[-1]}")
     partial.replace(output)
     return output
+
+
+def _drawn(browser: str, page: Path, output: Path) -> subprocess.CompletedProcess[str]:
+    with tempfile.TemporaryDirectory() as profile:
+        # Without its sandbox it also runs in containers; the page is ours and forbids every request.
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        places = [f"--user-data-dir={profile}", f"--window-size={SIZE[0]},{SIZE[1]}", f"--screenshot={output}", page.absolute().as_uri()]
+        try:
+            return subprocess.run([browser, *options, *places], capture_output=True, text=True, timeout=SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{browser} has drawn nothing in {SECONDS} s") from None

@@ -81,10 +81,10 @@ def _tags(ready: Run, revision: Revision, error: BaseException | None) -> dict[s
 def _settings(ready: Run) -> str:
     """The settings that differ from their defaults, as JSON; "" if they are too many for a tag."""
     block = ready.block
-    plain: Any = block.settings
-    if hasattr(plain, "model_dump"):
-        plain = plain.model_dump(mode="json", exclude_defaults=True)
-    text = json.dumps(dict(flat({"seed": block.seed, **(plain or {})})))
+    values: Any = block.settings
+    if hasattr(values, "model_dump"):
+        values = values.model_dump(mode="json", exclude_defaults=True)
+    text = json.dumps(dict(flat({"seed": block.seed, **(values or {})})))
     return text if len(text) <= LONGEST else ""
 
 

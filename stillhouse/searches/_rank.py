@@ -14,7 +14,8 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.searches._candidate import candidate, magnitudes
 from stillhouse.searches._draw import ATTEMPTS, draw
 from stillhouse.searches._rounding import Rounding
-from stillhouse.space.blueprint import Architecture, extract
+from stillhouse.space.blueprint import Architecture
+from stillhouse.space.extraction import extract
 from stillhouse.training.fit import FitSettings
 from stillhouse.training.machine import move
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 
 class RankSettings(Settings):
-    """`fit`: how the finalists are trained before they are scored, its epochs being those of all of them together; None leaves
-    them as cut.
+    """How many networks are drawn, how many of them are finalists, and how these are trained before they are scored (`fit`).
+
+    Its epochs are those of all finalists together; None leaves them as cut.
     """
 
     candidates: int = Field(gt=0)
@@ -96,7 +98,7 @@ def _different(
 
 
 def _batches(problem: Problem[Any], count: int, rng: torch.Generator, device: torch.device) -> list[Any]:
-    """So many, from as many passes as they need."""
+    """`count` training batches, from as many passes as they need."""
     found: list[Any] = []
     while len(found) < count:
         for batch in problem.data.train.draw(rng):

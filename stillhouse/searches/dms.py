@@ -22,7 +22,8 @@ from stillhouse.contracts.parts import Problem, Search, Trial
 from stillhouse.contracts.settings import Settings
 from stillhouse.searches._candidate import candidate
 from stillhouse.searches._rounding import Rounding, most_important
-from stillhouse.space.blueprint import Architecture, extract, full, masked
+from stillhouse.space.blueprint import Architecture, full, masked
+from stillhouse.space.extraction import extract
 from stillhouse.space.structure import Counts, Structure, geometric_target, resource_loss
 from stillhouse.training.fit import FitSettings, fit
 from stillhouse.training.progress import Progress
@@ -93,7 +94,7 @@ class _Joint:
 
 
 def run(problem: Problem[Any], settings: DmsSettings, rng: torch.Generator) -> Iterator[Trial]:
-    """One trial, with the weights of the trained supernet."""
+    """One trial, with the weights of the trained supernet. Raises UserError if the smallest network is above the budget."""
     joint = _joint(problem, settings)
     both = nn.ModuleDict({"supernet": joint.supernet, "structure": joint.structure})
     epochs = fit(

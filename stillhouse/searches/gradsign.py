@@ -21,7 +21,7 @@ from stillhouse.searches._rank import RankSettings, ranked, weight_gradients
 
 
 class GradSignSettings(RankSettings):
-    """`batches` are the samples."""
+    """How many networks are ranked, and by how many samples: `batches`."""
 
 
 def score(problem: Problem[Any], model: nn.Module, batches: list[Any]) -> float:
@@ -35,7 +35,7 @@ def score(problem: Problem[Any], model: nn.Module, batches: list[Any]) -> float:
 
 
 def run(problem: Problem[Any], settings: GradSignSettings, rng: torch.Generator) -> Iterator[Trial]:
-    """One trial for each finalist."""
+    """One trial for each finalist of those ranked by how far gradients agree in sign. Raises UserError if the budget cannot be met."""
     yield from ranked(problem, settings, score, rng)
 
 

@@ -16,7 +16,7 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.searches._candidate import candidate, magnitudes
 from stillhouse.searches._draw import draw
 from stillhouse.searches._rounding import Rounding
-from stillhouse.space.blueprint import extract
+from stillhouse.space.extraction import extract
 from stillhouse.training.fit import FitSettings
 
 
@@ -37,7 +37,7 @@ class RandomSettings(Settings):
 
 
 def run(problem: Problem[Any], settings: RandomSettings, rng: torch.Generator) -> Iterator[Trial]:
-    """One trial a draw."""
+    """One trial per draw. Raises UserError if none of many draws meets the budget."""
     rounding = Rounding(problem.groups, problem.cost, problem.budget, settings.multiple)
     supernet = problem.supernet()
     scores = magnitudes(supernet, problem.groups)

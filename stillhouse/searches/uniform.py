@@ -1,6 +1,6 @@
 """The control that every search must beat: all widths shrink by the same share.
 
-The share is the largest inside the budget; depth stays as it is, unless even one element a group would be too dear.
+The share is the largest inside the budget; depth stays as it is, unless even one element per group would be too dear.
 Which elements stay is decided by the norm of their weights in the supernet.
 """
 
@@ -16,19 +16,19 @@ from stillhouse.contracts.parts import Problem, Search, Trial
 from stillhouse.contracts.settings import Settings
 from stillhouse.searches._candidate import candidate, magnitudes
 from stillhouse.searches._rounding import Rounding
-from stillhouse.space.blueprint import extract
+from stillhouse.space.extraction import extract
 from stillhouse.training.fit import FitSettings
 
 
 class UniformSettings(Settings):
-    """`fit`: how the cut network is trained before it is scored; None leaves it as cut."""
+    """The grid of widths (`multiple`), and `fit`: how the cut network is trained before it is scored; None leaves it as cut."""
 
     fit: FitSettings | None = None
     multiple: int = Field(1, gt=0)
 
 
 def run(problem: Problem[Any], settings: UniformSettings, rng: torch.Generator) -> Iterator[Trial]:
-    """One trial."""
+    """One trial: the network with the largest share that fits. Raises UserError if the smallest network does not."""
     supernet = problem.supernet()
     shares = {group.name: 1.0 for group in problem.groups if group.kind == "width"}
     blocks = {group.name: tuple(range(group.size)) for group in problem.groups if group.kind == "depth"}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ZicoSettings(RankSettings):
-    """The paper takes two batches."""
+    """How many networks are ranked, and by how many batches: two, as in the paper."""
 
 
 def score(problem: Problem[Any], model: nn.Module, batches: list[Any]) -> float:
@@ -44,7 +44,7 @@ def steadiness(gradients: Float[Tensor, " batches *weights"]) -> float:
 
 
 def run(problem: Problem[Any], settings: ZicoSettings, rng: torch.Generator) -> Iterator[Trial]:
-    """One trial for each finalist."""
+    """One trial for each finalist of those ranked by how steady gradients are. Raises UserError if the budget cannot be met."""
     yield from ranked(problem, settings, score, rng)
 
 

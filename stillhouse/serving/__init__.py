@@ -1,1 +1,1 @@
-"""A model's folder answered by tables: predict, MLflow's loader, packages."""
+"""A model's folder asked by tables: predict, MLflow's loader, packages."""

@@ -40,9 +40,9 @@ class Model:
         """Some rows that may be asked; a nullable column of the schema may be missing from a table."""
         return self.table.example(self.context)
 
-    def answer(self, rows: pa.Table) -> Iterator[pa.Table]:
-        """Tables of one schema, whose rows together are the answer."""
-        return table.answers(self.table, self.workload, self._network, self.context, rows)
+    def predict(self, rows: pa.Table) -> Iterator[pa.Table]:
+        """Tables of one schema, whose rows together are the predictions; UserError at what is wrong with `rows`."""
+        return table.predictions(self.table, self.workload, self._network, self.context, rows)
 
 
 def check(folder: Path) -> None:

@@ -57,13 +57,13 @@ _TYPES = {
 
 
 def save(folder: Path, destination: Path, model_id: str | None = None) -> None:
-    """Writes the package of a teacher's or student's folder, once it has answered its own example; `model_id` is MLflow's for it.
+    """Writes the package of a teacher's or student's folder, once it has predicted for its own example; `model_id` is MLflow's for it.
 
-    Raises UserError if it cannot, because its workload answers no tables or the folder is not whole.
+    Raises UserError if it cannot, because its workload reads no tables or the folder is not whole.
     """
     model = Model(folder)
     example = model.example()
-    answer = pa.concat_tables(model.answer(example))
+    predicted = pa.concat_tables(model.predict(example))
     parts = _parts(model.table.workload, folder)
     with _code(parts) as folders, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of MLflow's own modules; nobody here can act on them
@@ -75,7 +75,7 @@ def save(folder: Path, destination: Path, model_id: str | None = None) -> None:
             loader_module=LOADER,
             data_path=str(folder),
             code_paths=[str(folder) for folder in folders],
-            signature=_signature(example.schema, answer.schema),
+            signature=_signature(example.schema, predicted.schema),
             input_example=example.to_pandas(),
             pip_requirements=[
                 *(f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS),
@@ -88,10 +88,10 @@ def unpack(package: Path) -> Path:
     """The model's own folder within a package. Raises UserError if the package is loaded in any other way than ours."""
     path = package / "MLmodel"
     try:
-        flavour = YAML(typ="safe", pure=True).load(path)["flavors"]["python_function"]
-        loader, data = flavour["loader_module"], flavour["data"]
+        flavor = YAML(typ="safe", pure=True).load(path)["flavors"]["python_function"]
+        loader, data = flavor["loader_module"], flavor["data"]
     except (OSError, YAMLError, KeyError, TypeError):
-        raise UserError(f"{path} - wanted a model with the flavour python_function - it has none") from None
+        raise UserError(f"{path} - wanted a model with the flavor python_function - it has none") from None
     if loader not in _LOADERS or data not in _DATA:
         wanted = f"wanted a model that {LOADER} loads from {' or '.join(_DATA)}"
         raise UserError(f"{path} - {wanted} - got {loader} and {data}, and that may run code that came with the model: refused")
@@ -123,11 +123,11 @@ def _code(parts: Iterable[Found]) -> Iterator[list[Path]]:
         yield sorted(Path(place).iterdir())
 
 
-def _signature(asked: pa.Schema, answered: pa.Schema) -> ModelSignature:
+def _signature(inputs: pa.Schema, outputs: pa.Schema) -> ModelSignature:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema
 
-    return ModelSignature(Schema([_column(field) for field in asked]), Schema([_column(field, required=True) for field in answered]))
+    return ModelSignature(Schema([_column(field) for field in inputs]), Schema([_column(field, required=True) for field in outputs]))
 
 
 def _column(field: pa.Field, required: bool | None = None) -> ColSpec:

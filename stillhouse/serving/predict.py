@@ -1,4 +1,4 @@
-"""Batch inference: a model answers a table in a file, with nothing but its own folder.
+"""Batch inference: a model predicts for the rows of a table in a file, with nothing but its own folder.
 
     python -m stillhouse.serving.predict MODEL INPUT OUTPUT [--project FOLDER]
 
@@ -24,21 +24,21 @@ from stillhouse.serving.package import unpack
 from stillhouse.training.files import write_tables
 
 
-def predict(model: Path, asked: Path, answered: Path) -> int:
-    """Writes the answers of a model's folder to a table as parquet, whole or not at all; returns how many rows it has.
+def predict(model: Path, source: Path, destination: Path) -> int:
+    """Writes what a model's folder predicts for a table as parquet, whole or not at all; returns how many rows it has.
 
     Raises UserError at what is wrong with the model, the table or the name of the output.
     """
-    if answered.suffix != ".parquet":
-        raise UserError(f"{answered} - wanted an output that ends in .parquet - got {answered.suffix or 'no suffix'}")
-    rows = read(asked)
+    if destination.suffix != ".parquet":
+        raise UserError(f"{destination} - wanted an output that ends in .parquet - got {destination.suffix or 'no suffix'}")
+    rows = read(source)
     opened = Model(model)
     try:
-        return write_tables(answered, opened.answer(rows))
+        return write_tables(destination, opened.predict(rows))
     except UserError as error:
-        raise UserError(f"{asked}: {error}") from None
+        raise UserError(f"{source}: {error}") from None
     except OSError as error:
-        raise UserError(f"{answered} - wanted a place to write to - {error.strerror or error}") from None
+        raise UserError(f"{destination} - wanted a place to write to - {error.strerror or error}") from None
 
 
 def read(path: Path) -> pa.Table:
@@ -73,11 +73,13 @@ def found(name: str, project: Path) -> Iterator[Path]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Answers one table; returns the exit status: 2 for a mistake that the reader can mend."""
-    parser = argparse.ArgumentParser(prog="python -m stillhouse.serving.predict", description="Answer a table with a model.")
+    """Predicts for one table; returns the exit status: 2 for a mistake that the reader can mend."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stillhouse.serving.predict", description="Predict for the rows of a table with a model."
+    )
     parser.add_argument("model", help="a student or teacher, a folder, or models:/NAME/VERSION")
     parser.add_argument("input", type=Path, help="a table that ends in .parquet or .csv")
-    parser.add_argument("output", type=Path, help="the answers, a table that ends in .parquet")
+    parser.add_argument("output", type=Path, help="the predictions, a table that ends in .parquet")
     parser.add_argument("--project", type=Path, default=Path(), help="the folder of the project")
     given = parser.parse_args(arguments)
     try:

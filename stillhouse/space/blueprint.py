@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
 Layer = TypeVar("Layer", bound=nn.Module)
 RENAMED = {"asked": "query_key", "told": "value"}
@@ -63,7 +63,7 @@ class Architecture:
 
     @staticmethod
     def from_json(text: str) -> Architecture:
-        """The inverse of `to_json`."""
+        """The architecture that `to_json` has written; former names of groups are read too."""
         return Architecture.from_kept(json.loads(text))
 
     @staticmethod
@@ -78,7 +78,7 @@ def _current_name(group: str) -> str:
 
 
 def full(groups: tuple[Group, ...]) -> Architecture:
-    """Everything kept."""
+    """The architecture of the full network, which keeps every element of every group."""
     return Architecture({group.name: tuple(range(group.size)) for group in groups})
 
 
@@ -94,12 +94,12 @@ class Axis:
         return sum(size for _, size in self.parts)
 
     def __add__(self, other: Axis) -> Axis:
-        """Concatenation."""
+        """The concatenation of two axes."""
         return Axis(self.parts + other.parts)
 
 
 def fixed(count: int) -> Axis:
-    """An axis that no search touches."""
+    """An axis of `count` entries that no search touches, such as the channels of the input or the classes."""
     return Axis(((None, count),))
 
 
@@ -161,19 +161,29 @@ def axis_mask(masks: Mapping[str, Float[Tensor, " _"]], axis: Axis, like: Tensor
 
 @dataclass
 class Blueprint:
-    """Builds declared layers, and remembers the groups and the masks of one network."""
+    """Builds the layers of one network and remembers its groups and masks; one is made for each network that is built.
+
+    `architecture` is None for the full network, else that of the static network to be built.
+    """
 
     architecture: Architecture | None = None
     groups: dict[str, Group] = field(default_factory=dict)
     masks: dict[str, Tensor] = field(default_factory=dict)
 
     def width(self, name: str, size: int, *, sharpness: int = 1, minimum: int = 1) -> Axis:
-        """Declares a width group of the full network; the axis has as many entries as the architecture keeps."""
+        """Declares a group of `size` channels; returns an axis of as many entries as the architecture keeps (None: all).
+
+        `sharpness` is the mask temperature in units of `size`, `minimum` the fewest channels that a search leaves.
+        Raises ValueError if the name is declared already, or the architecture lacks it.
+        """
         self._declare(Group(name, size, "width", sharpness, minimum))
         return Axis(((name, len(self._kept(name))),))
 
     def depth(self, name: str, size: int, *, minimum: int = 0) -> tuple[int, ...]:
-        """Declares a depth group; returns the indices of the blocks to build. Mark each of them with `block`."""
+        """Declares a group of `size` removable blocks; returns the indices of those to build. Mark each of them with `block`.
+
+        `minimum` is the fewest blocks that a search leaves. Raises ValueError as `width` does.
+        """
         self._declare(Group(name, size, "depth", sharpness=4, minimum=minimum))
         return self._kept(name)
 
@@ -183,29 +193,29 @@ class Blueprint:
         return module
 
     def linear(self, inside: Axis, outside: Axis, *, bias: bool = True) -> nn.Linear:
-        """nn.Linear; gate its input yourself with `gate(inside)`."""
+        """nn.Linear, (..., inside) -> (..., outside), counted in MACs; its input is gated by the caller with `gate(inside)`."""
         layer = nn.Linear(inside.count, outside.count, bias=bias)
         return declare(layer, {"weight": (outside, inside), "bias": (outside,)}, cost=(outside, inside))
 
     def batch_norm(self, axis: Axis) -> nn.BatchNorm1d:
-        """nn.BatchNorm1d over (rows, channels)."""
+        """nn.BatchNorm1d, (rows, channels) -> (rows, channels)."""
         names = ("weight", "bias", "running_mean", "running_var")
         return declare(nn.BatchNorm1d(axis.count), dict.fromkeys(names, (axis,)))
 
     def layer_norm(self, axis: Axis) -> MaskedLayerNorm:
-        """LayerNorm over the last dimension, exact under masks."""
+        """LayerNorm, (..., channels) -> (..., channels), equal under hard masks to that of the kept channels alone."""
         return declare(MaskedLayerNorm(self.masks, axis), {"weight": (axis,), "bias": (axis,)})
 
     def embedding(self, number: int, axis: Axis) -> nn.Embedding:
-        """nn.Embedding whose vectors lie along a searched axis."""
+        """nn.Embedding, (...) of indices below `number` -> (..., channels), whose channels are a searched axis."""
         return declare(nn.Embedding(number, axis.count), {"weight": (fixed(number), axis)})
 
     def gate(self, axis: Axis, dim: int = -1) -> Gate:
-        """The mask of an axis, to be multiplied into the input of each of its consumers."""
+        """A module that multiplies the mask of an axis into dimension `dim`; it stands before each layer that reads the axis."""
         return Gate(self.masks, axis, dim)
 
     def depth_gate(self, name: str, index: int) -> DepthGate:
-        """The scalar mask of one removable block."""
+        """A module that multiplies the scalar mask of block `index` into its residual branch: x + gate(f(x))."""
         return DepthGate(self.masks, name, index)
 
     def _declare(self, group: Group) -> None:
@@ -228,7 +238,7 @@ def declare(layer: Layer, axes: Mapping[str, tuple[Axis, ...]], cost: tuple[Axis
 
 
 def blueprint_of(model: nn.Module) -> Blueprint:
-    """The blueprint a network was built with."""
+    """The blueprint that a network was built with. Raises TypeError if it has no attribute `blueprint`."""
     blueprint = getattr(model, "blueprint", None)
     if not isinstance(blueprint, Blueprint):
         raise TypeError(f"{type(model).__name__} has no attribute `blueprint`, so nothing is known of what may be searched in it")
@@ -236,13 +246,17 @@ def blueprint_of(model: nn.Module) -> Blueprint:
 
 
 def groups_of(model: nn.Module) -> tuple[Group, ...]:
-    """All groups of a network, in the order of declaration."""
+    """What may be searched in a network: its groups, in the order of declaration. Raises TypeError without a blueprint."""
     return tuple(blueprint_of(model).groups.values())
 
 
 @contextmanager
 def masked(model: nn.Module, masks: Mapping[str, Float[Tensor, " _"]]) -> Iterator[nn.Module]:
-    """Runs the network under masks (group name -> vector in [0, 1], one entry per element) for the time of the block."""
+    """Runs the network under masks for the time of a `with` block; after it, and after an error, it has none.
+
+    `masks` are group name -> (size,) in [0, 1], through which gradients flow; a group without one is kept whole.
+    Raises TypeError without a blueprint.
+    """
     current = blueprint_of(model).masks
     current.update(masks)
     try:
@@ -252,47 +266,9 @@ def masked(model: nn.Module, masks: Mapping[str, Float[Tensor, " _"]]) -> Iterat
 
 
 def hard_masks(groups: tuple[Group, ...], architecture: Architecture, like: Tensor) -> dict[str, Float[Tensor, " _"]]:
-    """The 0/1 masks of an architecture."""
+    """The 0/1 masks of an architecture: group name -> (size,), with device and dtype of `like`."""
     masks = {}
     for group in groups:
         masks[group.name] = like.new_zeros(group.size)
         masks[group.name][list(architecture.kept[group.name])] = 1
     return masks
-
-
-def extract(model: nn.Module, architecture: Architecture) -> dict[str, Tensor]:
-    """The state of the static network of `architecture`, cut out of the full network's."""
-    axes = dict(_axes_by_tensor(model))
-    dropped = tuple(_dropped_blocks(model, architecture))
-    return {
-        name: _cut(tensor, axes.get(name, ()), architecture).clone()
-        for name, tensor in model.state_dict().items()
-        if not name.startswith(dropped)
-    }
-
-
-def _axes_by_tensor(model: nn.Module) -> Iterator[tuple[str, tuple[Axis, ...]]]:
-    for prefix, module in model.named_modules():
-        for name, axes in getattr(module, "axes", {}).items():
-            yield (f"{prefix}.{name}" if prefix else name), axes
-
-
-def _dropped_blocks(model: nn.Module, architecture: Architecture) -> Iterator[str]:
-    for prefix, module in model.named_modules():
-        if (depth := getattr(module, "depth", None)) and depth[1] not in architecture.kept[depth[0]]:
-            yield f"{prefix}."
-
-
-def _cut(tensor: Tensor, axes: tuple[Axis, ...], architecture: Architecture) -> Tensor:
-    for dim, axis in enumerate(axes):
-        tensor = tensor.index_select(dim, _kept_entries(axis, architecture).to(tensor.device))
-    return tensor
-
-
-def _kept_entries(axis: Axis, architecture: Architecture) -> Int[Tensor, " kept"]:
-    entries, offset = [], 0
-    for name, size in axis.parts:
-        kept = range(size) if name is None else architecture.kept[name]
-        entries += [offset + index for index in kept]
-        offset += size
-    return torch.tensor(entries, dtype=torch.long)

@@ -105,7 +105,7 @@ class Structure(nn.Module):
         """Masks to run the network under, and the counts of its cost; call it once per forward pass of the network.
 
         Group name -> (size,) for a mask and for the count of a depth group, a scalar for the count of a width group.
-        Counts are exact integers whose gradient is that of the soft masks. The two answers are separate nodes of the
+        Counts are exact integers whose gradient is that of the soft masks. The two results are separate nodes of the
         graph, so that the importance sees the gradient of the task and not that of the cost.
         """
         position, for_task, for_cost = self._position(), self.ratio.clone(), self.ratio.clone()

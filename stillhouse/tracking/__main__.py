@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parse(arguments)
     root = Path()
     if given.command in ("runs", "version", "artifact"):
-        return _answer(given, root)
+        return _reply(given, root)
     if given.command == "serve":
         outbox.serve(root, given.key, given.owner, given.plan)
         return 0
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if outbox.sync(root) or given.command != "sync" else 1
 
 
-def _answer(given: argparse.Namespace, root: Path) -> int:
+def _reply(given: argparse.Namespace, root: Path) -> int:
     from mlflow.exceptions import MlflowException
 
     try:

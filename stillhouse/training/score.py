@@ -1,4 +1,4 @@
-"""Scoring a model over a split, and comparing the answers of two models."""
+"""Scoring a model over a split, and comparing the predictions of two models."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ EVALUATION_SEED = 0
 
 
 def passes(task: Task[Any], model: nn.Module, batches: Batches[Any]) -> Iterator[tuple[Output, Any]]:
-    """The model's answers in evaluation mode without gradient, batch by batch, on the model's own device."""
+    """The model's outputs in evaluation mode without gradient, batch by batch, on the model's own device."""
     device = next(model.parameters()).device
     model.eval()
     for batch in batches.draw(torch.Generator().manual_seed(EVALUATION_SEED)):
         batch = move(batch, device)
         with torch.no_grad():
-            answer = task.apply(model, batch)
-        yield answer, batch  # outside the block: what the caller does meanwhile keeps its own gradient mode
+            output = task.apply(model, batch)
+        yield output, batch  # outside the block: what the caller does meanwhile keeps its own gradient mode
 
 
 def score(task: Task[Any], model: nn.Module, batches: Batches[Any]) -> Metrics:
@@ -39,9 +39,9 @@ def first_batch(batches: Batches[Any], device: torch.device) -> Any:
 
 
 def agreement(first: Output, second: Output) -> Tensor:
-    """How alike two models answer one batch, one number per row in [0, 1] (values: in [-1, 1]).
+    """How alike two models are on one batch, one number per row in [0, 1] (values: in [-1, 1]).
 
-    Classes and candidates: whether the best answer is the same. Values: the correlation over the whole batch.
+    Classes and candidates: whether the first choice is the same. Values: the correlation over the whole batch.
     """
     if first.meaning == "values":
         return torch.corrcoef(torch.stack([first.prediction.flatten(), second.prediction.flatten()]))[0, 1].view(1)

@@ -21,7 +21,7 @@ CONTEXT = "context"
 
 
 def keep(workload: Workload[Any], prepared: Path, model: Path) -> None:
-    """Puts beside a model's weights whatever it needs to answer tables; nothing if its workload answers none."""
+    """Puts beside a model's weights whatever it needs to predict for tables; nothing if its workload reads none."""
     if workload.table is None:
         return
     context = model / CONTEXT
@@ -35,12 +35,12 @@ def workload_name(model: Path) -> str:
     path = model / CONTEXT / "workload.json"
     if not path.exists():
         wanted = "wanted a model that can be asked by a table"
-        raise UserError(f"{model} - {wanted} - its workload answers no tables, or did not yet when it was trained")
+        raise UserError(f"{model} - {wanted} - its workload reads no tables, or did not yet when it was trained")
     return str(read_json(path)["workload"])
 
 
-def answers(part: Table[Any], workload: Workload[Any], network: nn.Module, context: Path, rows: pa.Table) -> Iterator[pa.Table]:
-    """The answers to a table as tables of one schema, one for each batch. Raises UserError at what is wrong with the rows."""
+def predictions(part: Table[Any], workload: Workload[Any], network: nn.Module, context: Path, rows: pa.Table) -> Iterator[pa.Table]:
+    """The predictions for the rows of a table, one table per batch, all of one schema. Raises UserError at what is wrong with the rows."""
     question = part.ask(context, conform(rows, part.example(context).schema))
     device = next(network.parameters()).device
     network.eval()

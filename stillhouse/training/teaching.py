@@ -1,4 +1,4 @@
-"""How a student is trained on the task and on what a teacher answers."""
+"""How a student is trained on the task and on the outputs of a teacher."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def train(
     if teacher is None:
         objective = _untaught(task, student)
     else:
-        pair = _answers(task, student, teacher, example)
+        pair = _outputs(task, student, teacher, example)
         parts["teaching"] = _teaching(settings, losses, pair, data.train.length).to(next(student.parameters()).device)
         objective = _taught(task, settings, parts, teacher)
     best = fit_best(
@@ -97,7 +97,7 @@ def train(
     return best | cost.summary(student, lambda: task.apply(student, example))
 
 
-def _answers(task: Task[Any], student: nn.Module, teacher: nn.Module, batch: Any) -> tuple[Output, Output]:
+def _outputs(task: Task[Any], student: nn.Module, teacher: nn.Module, batch: Any) -> tuple[Output, Output]:
     with torch.no_grad():
         return task.apply(student.eval(), batch), task.apply(teacher, batch)
 
@@ -109,10 +109,10 @@ def _teaching(settings: TeachingSettings, losses: Sequence[Loss], pair: tuple[Ou
 
 def _taught(task: Task[Any], settings: TeachingSettings, parts: nn.ModuleDict, teacher: nn.Module) -> Callable[[Any], Tensor]:
     def objective(batch: Any) -> Tensor:
-        answer = task.apply(parts["student"], batch)
+        output = task.apply(parts["student"], batch)
         with torch.no_grad():
             wanted = task.apply(teacher, batch)
-        return settings.task_weight * task.loss(answer, batch) + parts["teaching"](answer, wanted)
+        return settings.task_weight * task.loss(output, batch) + parts["teaching"](output, wanted)
 
     return objective
 

@@ -1,4 +1,4 @@
-"""The benchmark of detection: which cells it has, and that teachers and the lone student are measured once a seed."""
+"""The benchmark of detection: which cells it has, and that teachers and the lone student are measured once per seed."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ ROWS = torch.eye(4)
 
 
 class Fixed(nn.Module):
-    """Answers with given classes, one a row; in training mode with class 0 throughout."""
+    """Answers with given classes, one per row; in training mode with class 0 throughout."""
 
     def __init__(self, *classes: int) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stillhouse.record import run_record as letters
+from stillhouse.record import run_record
 from stillhouse.record.run_record import Closing, Execution, Item, Planned, RunRecord, flat, history
 
 TEXT = st.text(max_size=20)
@@ -39,11 +39,11 @@ CLOSING = st.builds(Closing, key=TEXT, status=STATUS, ended=TIME, stages=st.dict
 
 
 @given(RECORD | CLOSING)
-def test_what_is_written_is_read(tmp_path_factory, letter: RunRecord | Closing):
-    path = tmp_path_factory.getbasetemp() / "outbox" / "letter.json"
-    letters.write(letter, path)
-    assert letters.read(path) == letter
-    assert [file.name for file in path.parent.iterdir()] == ["letter.json"], "nothing half-written is left"
+def test_what_is_written_is_read(tmp_path_factory, told: RunRecord | Closing):
+    path = tmp_path_factory.getbasetemp() / "outbox" / "record.json"
+    run_record.write(told, path)
+    assert run_record.read(path) == told
+    assert [file.name for file in path.parent.iterdir()] == ["record.json"], "nothing half-written is left"
 
 
 def test_nested_settings_become_dotted_names():

@@ -8,7 +8,8 @@ from torch import nn
 
 from stillhouse.contracts.output import Output
 from stillhouse.searches._candidate import candidate, magnitudes
-from stillhouse.space.blueprint import Architecture, extract, full, groups_of
+from stillhouse.space.blueprint import Architecture, full, groups_of
+from stillhouse.space.extraction import extract
 from stillhouse.training.fit import FitSettings
 from tests.searches import toy
 from tests.space.networks import Mixed

@@ -71,7 +71,7 @@ def test_weights_that_do_not_fit_their_settings_are_refused(teacher: Path):
 
 def test_a_model_that_does_not_say_how_it_reads_tables_is_told_so(teacher: Path):
     (teacher / "context/workload.json").unlink()
-    with pytest.raises(UserError, match="wanted a model that can be asked by a table - its workload answers no tables, or did not yet"):
+    with pytest.raises(UserError, match="wanted a model that can be asked by a table - its workload reads no tables, or did not yet"):
         Model(teacher)
 
 

@@ -71,7 +71,7 @@ def test_signature_example_and_requirements_are_those_of_the_model(packed: Path,
         ("y", "double", True),
     ]
     assert [column.name for column in signature.outputs] == ["ring", "probabilities"]
-    wanted = pa.concat_tables(Model(teacher).answer(Model(teacher).example()))
+    wanted = pa.concat_tables(Model(teacher).predict(Model(teacher).example()))
     assert loaded.predict(loaded.input_example).to_dict("list") == wanted.to_pydict()
     lines = (packed / "requirements.txt").read_text().split()
     assert lines == [f"{name}=={importlib.metadata.version(name)}" for name in package.REQUIREMENTS]
@@ -98,7 +98,7 @@ def test_the_requirements_name_every_package_that_the_code_imports():
 
 def test_a_package_is_unpacked_by_its_own_flavour_alone(packed: Path, tmp_path: Path):
     assert package.unpack(packed) == packed / "data/teacher"
-    with pytest.raises(UserError, match=r"MLmodel - wanted a model with the flavour python_function - it has none$"):
+    with pytest.raises(UserError, match=r"MLmodel - wanted a model with the flavor python_function - it has none$"):
         package.unpack(tmp_path)
     described = (packed / "MLmodel").read_text()
     (packed / "MLmodel").write_text(described.replace(package.LOADER, "somebody.elses"))

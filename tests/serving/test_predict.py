@@ -35,7 +35,7 @@ def test_a_table_is_answered_row_by_row(asked: Path, teacher: Path, table: str, 
     assert main(["rings", table, "deep/answers.parquet"]) == 0
     assert capsys.readouterr().out == "deep/answers.parquet: 250 rows\n"
     got = parquet.read_table("deep/answers.parquet")
-    assert got.equals(pa.concat_tables(Model(teacher).answer(ROWS)).combine_chunks())
+    assert got.equals(pa.concat_tables(Model(teacher).predict(ROWS)).combine_chunks())
     assert [path.name for path in (asked / "deep").iterdir()] == ["answers.parquet"]
 
 
@@ -83,13 +83,13 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(asked: Path, teacher: Path
 
 def test_an_answer_that_fails_half_way_leaves_the_old_file(asked: Path, teacher: Path, monkeypatch):
     (asked / "answers.parquet").write_text("old")
-    part = next(Model(teacher).answer(ROWS))
+    part = next(Model(teacher).predict(ROWS))
 
     def halfway(self: Model, rows: pa.Table):
         yield part
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Model, "answer", halfway)
+    monkeypatch.setattr(Model, "predict", halfway)
     assert main(["rings", "rows.csv", "answers.parquet"]) == 2
     assert (asked / "answers.parquet").read_text() == "old"
     assert list(asked.glob(".answers*")) == []

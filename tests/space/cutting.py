@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stillhouse.contracts.output import Output
 from stillhouse.space import cost
-from stillhouse.space.blueprint import Architecture, Group, extract, full, groups_of, hard_masks, masked
+from stillhouse.space.blueprint import Architecture, Group, full, groups_of, hard_masks, masked
+from stillhouse.space.extraction import extract
 
 Build = Callable[[Architecture | None], nn.Module]
 CUTS = 4

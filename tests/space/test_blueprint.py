@@ -8,6 +8,7 @@ from torch import nn
 
 from stillhouse.space import blueprint
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, MaskedLayerNorm, fixed
+from stillhouse.space.extraction import extract
 from tests.space.networks import Mixed, example, settled
 
 GROUPS = blueprint.groups_of(Mixed())
@@ -28,7 +29,7 @@ def architectures(draw: st.DrawFn) -> Architecture:
 def test_hard_masks_and_extraction_are_one_network(architecture: Architecture) -> None:
     """Output and gradient of the input, to 1e-10: the invariant that everything else stands on."""
     model, static = settled(Mixed()), Mixed(architecture).double().eval()
-    static.load_state_dict(blueprint.extract(model, architecture))
+    static.load_state_dict(extract(model, architecture))
     answers = []
     for network, masks in ((model, blueprint.hard_masks(GROUPS, architecture, torch.ones(1).double())), (static, {})):
         ids, values = example()
@@ -66,14 +67,14 @@ def test_layer_norm_sees_only_what_is_kept() -> None:
 
 def test_the_full_architecture_cuts_nothing() -> None:
     model = settled(Mixed())
-    cut = blueprint.extract(model, blueprint.full(GROUPS))
+    cut = extract(model, blueprint.full(GROUPS))
     assert cut.keys() == model.state_dict().keys()
     assert all(torch.equal(cut[name], tensor) for name, tensor in model.state_dict().items())
 
 
 def test_extracted_weights_are_copies() -> None:
     model = settled(Mixed())
-    cut = blueprint.extract(model, blueprint.full(GROUPS))
+    cut = extract(model, blueprint.full(GROUPS))
     cut["head.bias"].zero_()
     assert model.head.bias.abs().min() > 0
     assert {value.data_ptr() for value in cut.values()}.isdisjoint(value.data_ptr() for value in model.state_dict().values())

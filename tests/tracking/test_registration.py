@@ -176,7 +176,7 @@ def test_a_workload_without_tables_is_registered_without_bytes_and_says_why(proj
     shutil.rmtree(project / "data/half/student/context")
     output = _item("distill@half", "data/half/student")
     tell(project, record("distill@half", output=output))
-    why = "wanted a model that can be asked by a table - its workload answers no tables, or did not yet when it was trained"
+    why = "wanted a model that can be asked by a table - its workload reads no tables, or did not yet when it was trained"
     assert why in versions()["1"].tags["bytes"]
     tell(project, evaluated(0.8))
     assert champion() is None

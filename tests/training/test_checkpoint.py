@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from stillhouse.space.blueprint import Architecture, extract, groups_of
+from stillhouse.space.blueprint import Architecture, groups_of
+from stillhouse.space.extraction import extract
 from stillhouse.training.checkpoint import read_model, write_model
 from stillhouse.workloads.pictures.classify import WORKLOAD
 from tests.space.cutting import random_architecture

@@ -138,7 +138,7 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence():
 
 
 def scripted(scores, higher=True, patience=None, scratch=None):
-    """Trains one weight that grows by one an epoch, with the given validation scores."""
+    """Trains one weight that grows by one per epoch, with the given validation scores."""
     model = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(model.weight)
     settings = FitSettings(epochs=len(scores), learning_rate=0.25, optimizer="sgd", patience=patience)

@@ -18,7 +18,8 @@ from stillhouse import registry
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.space import cost
-from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
+from stillhouse.space.blueprint import Architecture, groups_of, hard_masks, masked
+from stillhouse.space.extraction import extract
 from tests.space.cutting import random_architecture
 from tests.workloads.untrained import TEACHERS, WORKLOADS, teacher
 

@@ -26,7 +26,7 @@ def made(request: Any, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamesp
 
 
 def answer(made: SimpleNamespace, rows: pa.Table) -> pa.Table:
-    return pa.concat_tables(Model(made.folder).answer(rows))
+    return pa.concat_tables(Model(made.folder).predict(rows))
 
 
 def test_a_workload_that_answers_tables_says_its_own_name(made: SimpleNamespace) -> None:

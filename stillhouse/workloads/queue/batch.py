@@ -57,14 +57,14 @@ def _negative_log_likelihood(prediction: Tensor, batch: Batch) -> Tensor:
     return -(batch.counts * logarithm).sum()
 
 
-def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
+def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
     """Where the share of time with a full queue is known, the mean of |error| / share (`mape`, over shares above 0) and of error^2;
     always `log_loss`, nats an observation among the states that are watched in that split.
 
     Lower is better.
     """
     error, share, nats, seen = [], [], 0.0, 0.0
-    for output, batch in answers:
+    for output, batch in outputs:
         prediction = output.prediction.detach().double()
         known = ~batch.full.isnan()
         error.append((prediction[:, -1].exp() - batch.full)[known])

@@ -26,7 +26,7 @@ from stillhouse.workloads.queue.walk import Walk, births, deaths
 from tests.workloads.queue.chains import queue, random_walk
 
 DERIVATIVES = {0: 0.02079924, 1: 0.00083158, 2: -0.00475927, 19: -1.38236870e-06}
-"""Of pi by mu at lambda 13, mu 25, K 20."""
+"""The derivative of pi by mu at lambda 13, mu 25, K 20."""
 
 
 def by_mu(method: Any, state: int, load: float = 13.0, dense: bool | None = None) -> float:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
+from stillhouse.space.blueprint import Architecture, groups_of, hard_masks, masked
 from stillhouse.space.cost import counts_of, evaluate, macs, parameters, total
+from stillhouse.space.extraction import extract
 from stillhouse.training.precision import mixed
 from stillhouse.workloads.queue.families.black_box import BlackBox, BlackBoxSettings
 from stillhouse.workloads.queue.families.neural import NeuralSettings, neural

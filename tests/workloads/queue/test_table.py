@@ -10,7 +10,7 @@ import torch
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
-from stillhouse.training.table import answers
+from stillhouse.training.table import predictions
 from stillhouse.workloads.queue import WORKLOAD
 from stillhouse.workloads.queue.table import ROWS, TABLE
 
@@ -24,7 +24,7 @@ def context(tmp_path: Path) -> Path:
 def test_rows_are_distributions_at_their_own_load_in_their_order(context: Path) -> None:
     model = WORKLOAD.model(_settings(), {"states": 4}, None)
     loads = torch.linspace(1, 40, ROWS + 5, dtype=torch.float64)
-    got = pa.concat_tables(answers(TABLE, WORKLOAD, model, context, pa.table({"load": loads.numpy()})))
+    got = pa.concat_tables(predictions(TABLE, WORKLOAD, model, context, pa.table({"load": loads.numpy()})))
     assert got.column("load").to_pylist() == pytest.approx(loads.tolist())
     rows = torch.tensor(got.column("probabilities").to_pylist(), dtype=torch.float64)
     assert torch.allclose(rows, model(loads / 8).prediction.exp())

@@ -34,8 +34,8 @@ class Sums:
         label = torch.zeros_like(row) if label is None else label
         forward, back = torch.argsort(row, stable=True), torch.argsort(column, stable=True)
         return Sums(
-            *(part.int() for part in (column[forward], _starts(row, shape[0]), label[forward])),
-            *(part.int() for part in (row[back], _starts(column, shape[1]), label[back])),
+            *(part.int() for part in (column[forward], row_starts(row, shape[0]), label[forward])),
+            *(part.int() for part in (row[back], row_starts(column, shape[1]), label[back])),
         )
 
     @property
@@ -55,12 +55,12 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, table: Tensor, sums: Sums, weights: Tensor | None, weights_back: Tensor | None) -> Tensor:
         context.sums, context.weights = sums, weights_back
-        return _bag(table, sums.columns, sums.starts, weights)
+        return row_sums(table, sums.columns, sums.starts, weights)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         sums = context.sums
-        return _bag(gradient.contiguous(), sums.columns_back, sums.starts_back, context.weights), None, None, None
+        return row_sums(gradient.contiguous(), sums.columns_back, sums.starts_back, context.weights), None, None, None
 
 
 class Aggregate(nn.Module):
@@ -75,9 +75,15 @@ class Aggregate(nn.Module):
         return sums.entries
 
 
-def _bag(table: Tensor, columns: Tensor, starts: Tensor, weights: Tensor | None) -> Tensor:
+def row_sums(table: Tensor, columns: Tensor, starts: Tensor, weights: Tensor | None) -> Tensor:
+    """(columns, width) -> (rows, width): the product of a sparse matrix, sorted by row, with a table.
+
+    `columns` and `weights` (None: all 1) are one number per entry, and the entries of row i are those from starts[i] to
+    starts[i + 1].
+    """
     return functional.embedding_bag(columns, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True)
 
 
-def _starts(index: Tensor, size: int) -> Tensor:
-    return functional.pad(torch.bincount(index, minlength=size).cumsum(0), (1, 0))
+def row_starts(row: Tensor, size: int) -> Tensor:
+    """(size + 1,): where each row's entries start once they are sorted; `row` is the row of each entry, in any order."""
+    return functional.pad(torch.bincount(row, minlength=size).cumsum(0), (1, 0))

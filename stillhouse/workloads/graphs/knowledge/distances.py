@@ -51,11 +51,11 @@ def _search(links: Sums, source: Tensor, target: Tensor, nodes: int, hops: int) 
     touched = forward.rim[back.seen[forward.rim]] // nodes
     found[touched] = found[touched].clamp(max=2)
     for distance in range(3, hops + 1):
-        work = torch.stack((forward.work(), back.work()))
-        going = (found > hops) & (work > 0).all(0)
+        edges = torch.stack((forward.next_edges(), back.next_edges()))
+        going = (found > hops) & (edges > 0).all(0)
         if not going.any():
             break
-        cheaper = work[0] <= work[1]
+        cheaper = edges[0] <= edges[1]
         for side, other, chosen in ((forward, back, going & cheaper), (back, forward, going & ~cheaper)):
             side.step(chosen, going)
             touched = side.rim[other.seen[side.rim]] // nodes
@@ -75,7 +75,7 @@ class _Side:
         every = torch.ones_like(end, dtype=torch.bool)
         self.step(every, every)
 
-    def work(self) -> Tensor:
+    def next_edges(self) -> Tensor:
         """(pairs,): edges that the next step has to follow."""
         node = self.rim % self.nodes
         edges = self.starts[node + 1] - self.starts[node]

@@ -12,6 +12,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from stillhouse.workloads.graphs._shared.sums import row_starts
 from stillhouse.workloads.graphs.knowledge.graph import Graph
 
 INTERACTIONS = 4
@@ -73,8 +74,8 @@ def index_of(graph: Graph, limit: int) -> Index:
     incident, count = torch.unique_consecutive(source * types + relation, return_counts=True)
     interactions, statistics = _relation_statistics(source, relation, target, nodes, types)
     return Index(
-        nodes, types, source, relation, target, _starts(source, nodes), arrivals, distance, shell_sizes(distance, limit),
-        _starts(incident // types, nodes), incident % types, count, interactions, statistics,
+        nodes, types, source, relation, target, row_starts(source, nodes), arrivals, distance, shell_sizes(distance, limit),
+        row_starts(incident // types, nodes), incident % types, count, interactions, statistics,
     )  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def _parallel(source: Tensor, relation: Tensor, target: Tensor, nodes: int, type
     """(types, types): how many ordered pairs of nodes are joined by both relations."""
     pairs, pair = torch.unique(source * nodes + target, return_inverse=True)
     sorted_pair, order = torch.sort(pair, stable=True)
-    edge, other = spread(_starts(sorted_pair, len(pairs)), pair)
+    edge, other = spread(row_starts(sorted_pair, len(pairs)), pair)
     both = relation[edge] * types + relation[order][other]
     return torch.bincount(both, minlength=types * types).view(types, types).float()
 
@@ -150,7 +151,3 @@ def _parallel(source: Tensor, relation: Tensor, target: Tensor, nodes: int, type
 def _sparse(row: Tensor, column: Tensor, shape: tuple[int, int]) -> Tensor:
     ones = torch.ones(len(row), device=row.device)
     return torch.sparse_coo_tensor(torch.stack([row, column]), ones, shape, check_invariants=False).coalesce()
-
-
-def _starts(sorted_rows: Tensor, size: int) -> Tensor:
-    return torch.nn.functional.pad(torch.bincount(sorted_rows, minlength=size).cumsum(0), (1, 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,7 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
 from stillhouse.workloads.graphs.knowledge.candidates import candidate_lists
 from stillhouse.workloads.graphs.knowledge.graph import inverse
-from stillhouse.workloads.graphs.knowledge.read import Triples, read
+from stillhouse.workloads.graphs.knowledge.read import Source, Triples, read
 
 
 class PrepareSettings(Settings):
@@ -62,13 +62,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     exclude all observed triples and all queries of the same graph.
     """
     source = read(raw, settings.train, settings.test)
-    test_parts = [source.test_observed, source.test]
-    if source.same_graph or settings.candidates == "authors":
-        test_parts += [source.observed, source.train, source.valid]
-    test = Numbering.of(*test_parts)
-    train = test if source.same_graph else Numbering.of(source.observed, source.train, source.valid)
-    if set(test.relations) <= set(train.relations):  # only the nodes are new: a relation that the test graph lacks still is one
-        test = replace(test, relations=train.relations)
+    train, test = _numberings(source, settings)
     tables = {
         "train_graph": train.number(source.observed),
         "train": train.number(source.train),
@@ -78,13 +72,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     }
     for name, triples in tables.items():
         write_parquet(prepared / f"{name}.parquet", _columns(triples))
-    all_known = list(tables.values())
-    train_known, test_known = (all_known, all_known) if source.same_graph else (all_known[:3], all_known[3:])
-    every = torch.arange(len(test.nodes)) if settings.candidates == "authors" else None
-    for split in (
-        _Split("valid", tables["valid"], train_known, _pool(tables["train_graph"]), len(train.relations)),
-        _Split("test", tables["test"], test_known, _pool(tables["test_graph"]) if every is None else every, len(test.relations)),
-    ):
+    for split in _splits(settings, source, tables, train, test):
         _write_lists(settings, prepared, split, rng)
     _write_names(prepared / "names.parquet", train, test)
     sizes = {
@@ -97,6 +85,18 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     return {name: float(size) for name, size in (sizes | {f"{name}_triples": len(triples) for name, triples in tables.items()}).items()}
 
 
+def _numberings(source: Source, settings: PrepareSettings) -> tuple[Numbering, Numbering]:
+    """The numbers of the names in the training graph, and in the test graph."""
+    test_parts = [source.test_observed, source.test]
+    if source.same_graph or settings.candidates == "authors":
+        test_parts += [source.observed, source.train, source.valid]
+    test = Numbering.of(*test_parts)
+    train = test if source.same_graph else Numbering.of(source.observed, source.train, source.valid)
+    if set(test.relations) <= set(train.relations):  # only the nodes are new: a relation that the test graph lacks still is one
+        test = replace(test, relations=train.relations)
+    return train, test
+
+
 @dataclass(frozen=True)
 class _Split:
     """The queries of a split, the triples known to be true, and the nodes that may be false answers."""
@@ -106,6 +106,20 @@ class _Split:
     known: Sequence[Tensor]
     pool: Tensor
     relations: int
+
+
+def _splits(
+    settings: PrepareSettings, source: Source, tables: Mapping[str, Tensor], train: Numbering, test: Numbering
+) -> tuple[_Split, _Split]:
+    """Validation is asked on the training graph, test on the test graph."""
+    all_known = list(tables.values())
+    train_known, test_known = (all_known, all_known) if source.same_graph else (all_known[:3], all_known[3:])
+    every = settings.candidates == "authors"
+    pool = torch.arange(len(test.nodes)) if every else _pool(tables["test_graph"])
+    return (
+        _Split("valid", tables["valid"], train_known, _pool(tables["train_graph"]), len(train.relations)),
+        _Split("test", tables["test"], test_known, pool, len(test.relations)),
+    )
 
 
 def _write_lists(settings: PrepareSettings, prepared: Path, split: _Split, rng: torch.Generator) -> None:

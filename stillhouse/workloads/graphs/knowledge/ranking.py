@@ -27,10 +27,10 @@ def ranks(scores: Tensor) -> Tensor:
     return 1 + (false > true).sum(1) + (false == true).sum(1) / 2
 
 
-def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
+def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
     """Mean reciprocal rank and Hits@1, 3, 10 of each task that occurs, the mixed lists first."""
     found: dict[Task, list[Tensor]] = defaultdict(list)
-    for output, batch in answers:
+    for output, batch in outputs:
         found[batch.task].append(ranks(output.prediction.detach().double()).cpu())
     metrics: Metrics = {}
     for task in TASKS:

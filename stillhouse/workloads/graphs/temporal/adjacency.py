@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from stillhouse.space.blueprint import declare, fixed
+from stillhouse.workloads.graphs._shared.sums import row_starts, row_sums
 from stillhouse.workloads.graphs.temporal.batch import Batch
 
 
@@ -70,8 +70,7 @@ class Order:
     def of(row: Tensor, column: Tensor, edges: Edges) -> Order:
         """From entries in any order."""
         order = torch.argsort(row)
-        starts = functional.pad(torch.bincount(row, minlength=edges.size).cumsum(0), (1, 0))
-        return Order(column[order], starts, edges.weight[order], edges.nodes, edges.bounds)
+        return Order(column[order], row_starts(row, edges.size), edges.weight[order], edges.nodes, edges.bounds)
 
     @cached_property
     def _steps(self) -> tuple[Tensor, Tensor]:
@@ -83,14 +82,17 @@ class Order:
         """(nodes, channels) -> (nodes, channels), by the entries of one step."""
         columns, starts = self._steps
         entries = slice(self.bounds[step], self.bounds[step + 1])
-        return _bag(table, columns[entries], starts[step], self.weight[entries])
+        return row_sums(table.contiguous(), columns[entries], starts[step], self.weight[entries].to(table.dtype))
 
     def everywhere(self, table: Tensor) -> Tensor:
         """(steps, nodes, channels) -> (steps, nodes, channels), each step by its own entries."""
         if len(self.bounds) > 2:
-            return _bag(table.flatten(0, 1), self.columns, self.starts, self.weight).view_as(table)
+            return self._all(table.flatten(0, 1)).view_as(table)
         wide = table.transpose(0, 1)
-        return _bag(wide.flatten(1), self.columns, self.starts, self.weight).view_as(wide).transpose(0, 1)
+        return self._all(wide.flatten(1)).view_as(wide).transpose(0, 1)
+
+    def _all(self, table: Tensor) -> Tensor:
+        return row_sums(table.contiguous(), self.columns, self.starts, self.weight.to(table.dtype))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +152,3 @@ class _Sum(torch.autograd.Function):
 def inverse(value: Tensor) -> Tensor:
     """1 / value, and 0 where it is 0."""
     return torch.where(value > 0, 1 / value, 0)
-
-
-def _bag(table: Tensor, columns: Tensor, starts: Tensor, weight: Tensor) -> Tensor:
-    return functional.embedding_bag(
-        columns, table.contiguous(), starts, mode="sum", per_sample_weights=weight.to(table.dtype), include_last_offset=True
-    )

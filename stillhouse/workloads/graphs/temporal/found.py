@@ -30,11 +30,11 @@ class Found:
 def text(place: str, content: bytes) -> str:
     """The text of a file, unpacked if its name ends in .gz. Raises UserError when it is packed or encoded otherwise."""
     try:
-        plain = gzip.decompress(content) if place.endswith(".gz") else content
+        unpacked = gzip.decompress(content) if place.endswith(".gz") else content
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{place} - wanted a gzip file - {error}") from None
     try:
-        return plain.decode("utf-8-sig")
+        return unpacked.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{place} - wanted UTF-8 text - byte {error.start} is not") from None
 

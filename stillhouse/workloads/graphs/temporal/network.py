@@ -68,11 +68,11 @@ class Network(nn.Module):
         if self.classes:
             state = _window_mean(state, batch)
         hidden = self.activate(self.first(self.gate_in(self.activate(state))))
-        answer = self.second(self.gate_out(hidden))
+        prediction = self.second(self.gate_out(hidden))
         features = {name: Feature(value, NODES) for name, value in states.items()} | {"head": Feature(hidden, NODES)}
         if self.classes:
-            return Output(answer, "classes", features)
-        return Output(answer if anchor is None else anchor + answer, "values", features)
+            return Output(prediction, "classes", features)
+        return Output(prediction if anchor is None else anchor + prediction, "values", features)
 
     def _anchor(self, batch: Batch) -> Float[Tensor, "nodes outputs"] | None:
         """(nodes, outputs)"""

@@ -21,16 +21,16 @@ def loss(output: Output, batch: Batch) -> Tensor:
     return error(output.prediction[batch.asked], batch.target[batch.asked])
 
 
-def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
+def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
     """`accuracy` for classes, the metrics of `errors` for values."""
-    answers = list(answers)
-    if answers[0][0].meaning == "classes":
-        right = torch.cat([output.prediction.argmax(-1) == batch.target for output, batch in answers])
+    outputs = list(outputs)
+    if outputs[0][0].meaning == "classes":
+        right = torch.cat([output.prediction.argmax(-1) == batch.target for output, batch in outputs])
         return {"accuracy": float(right.float().mean())}
-    return errors(answers)
+    return errors(outputs)
 
 
-def errors(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
+def errors(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
     """Means over all nodes that are asked about and all outputs.
 
     - `skill`: 1 - MAE / MAE of the last value seen; 1 is perfect, 0 is no better than to repeat the last value;
@@ -39,13 +39,13 @@ def errors(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
       of the value, since scaled targets are small beside the 1).
     """
     error, baseline, scaled = [], [], []
-    for output, batch in answers:
+    for output, batch in outputs:
         asked = batch.asked
-        answer, target, last = (value[asked].double() for value in (output.prediction, batch.target, batch.last))
+        predicted, target, last = (value[asked].double() for value in (output.prediction, batch.target, batch.last))
         raw = batch.raw(target)
-        error.append((batch.raw(answer) - raw).flatten())
+        error.append((batch.raw(predicted) - raw).flatten())
         baseline.append((batch.raw(last) - raw).flatten())
-        scaled.append(((answer - target).abs() / (target.abs() + 1)).flatten())
+        scaled.append(((predicted - target).abs() / (target.abs() + 1)).flatten())
     every, repeated = torch.cat(error), torch.cat(baseline).abs().mean()
     mae = every.abs().mean()
     return {

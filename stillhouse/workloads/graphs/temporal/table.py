@@ -42,7 +42,7 @@ def example(context: Path) -> pa.Table:
     """A window in which nothing happens; of a graph whose edges change, two nodes and an edge that stays."""
     facts = read_json(context / "facts.json")
     if facts["classes"]:
-        raise UserError("models that tell the classes of whole graphs answer no tables")
+        raise UserError("models that tell the classes of whole graphs read no tables")
     nodes = facts["nodes"] if facts["static"] else 2
     step, node = torch.arange(facts["window"]).repeat_interleave(nodes), torch.arange(nodes).repeat(facts["window"])
     columns: dict[str, Any] = {"step": step.numpy(), "node": node.numpy()}

@@ -28,8 +28,8 @@ class Slots:
         order = torch.argsort(batch.window, stable=True)
         slots = torch.arange(batch.windows, device=order.device) * longest - (counts.cumsum(0) - counts)
         place = torch.empty_like(order).index_copy(0, order, slots[batch.window[order]] + numbers)
-        plain = batch.windows * longest == len(place) and bool((place == numbers).all())
-        return Slots(counts, longest, None if plain else place)
+        full = batch.windows * longest == len(place) and bool((place == numbers).all())
+        return Slots(counts, longest, None if full else place)
 
     @property
     def windows(self) -> int:

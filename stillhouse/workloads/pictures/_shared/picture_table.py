@@ -34,7 +34,7 @@ def example(context: Path) -> pa.Table:
 
 
 def row_picture(row: int, content: bytes, facts: Mapping[str, Any]) -> Image.Image:
-    """The plain picture of a row: coded, or the pixels of a training picture as `prepare` writes them (channel, height, width).
+    """The picture of a row as it is asked: coded, or the pixels of a training picture as `prepare` writes them (channel, height, width).
 
     Raises UserError, beginning with the row, at what is none.
     """

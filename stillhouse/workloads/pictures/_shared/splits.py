@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -68,6 +68,19 @@ def cells(raw: Path, table: pa.Table, name: str, rows: np.ndarray) -> Iterator[t
     column = table.column(name)
     for row in rows:
         yield f"{raw}, row {row}", column[int(row)].as_py()
+
+
+def completed(
+    present: Collection[Split], count: int, test_share: float, valid_share: float, rng: torch.Generator
+) -> dict[Split, np.ndarray]:
+    """Which of the `count` rows of train each split gets that is not `present`, test before valid; train keeps the rest."""
+    rows: dict[Split, np.ndarray] = {"train": np.arange(count)}
+    shares: tuple[tuple[Split, float], ...] = (("test", test_share), ("valid", valid_share))
+    for split, share in shares:
+        if split not in present:
+            left, drawn = held_out(len(rows["train"]), share, rng)
+            rows[split], rows["train"] = rows["train"][drawn], rows["train"][left]
+    return rows
 
 
 def held_out(count: int, share: float, rng: torch.Generator) -> tuple[np.ndarray, np.ndarray]:

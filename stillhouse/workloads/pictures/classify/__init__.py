@@ -1,4 +1,4 @@
-"""Classes of pictures."""
+"""Image classification: one class for each picture."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
 from stillhouse.workloads.pictures._shared.picture import unit
-from stillhouse.workloads.pictures._shared.splits import Split, held_out
+from stillhouse.workloads.pictures._shared.splits import Split, completed
 from stillhouse.workloads.pictures.classify.decode import Form
 from stillhouse.workloads.pictures.classify.read import Pictures, Source, read
 
@@ -53,14 +53,9 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
 
 
 def _split(settings: PrepareSettings, source: Source, rng: torch.Generator) -> dict[Split, Pictures]:
-    splits = dict(source.splits)
-    shares: tuple[tuple[Split, float], ...] = (("test", settings.test_share), ("valid", settings.valid_share))
-    for name, share in shares:
-        if name not in splits:
-            pictures = splits["train"]
-            left, drawn = held_out(len(pictures.label), share, rng)
-            splits["train"], splits[name] = pictures.rows(left), pictures.rows(drawn)
-    return splits
+    train = source.splits["train"]
+    rows = completed(source.splits, len(train.label), settings.test_share, settings.valid_share, rng)
+    return source.splits | {name: train.rows(chosen) for name, chosen in rows.items()}
 
 
 def _classes(raw: Path, splits: dict[Split, Pictures]) -> int:

@@ -18,10 +18,10 @@ def loss(output: Output, batch: Batch) -> Tensor:
     return functional.cross_entropy(output.prediction, batch.label)
 
 
-def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
+def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
     """Means over all pictures: `accuracy`, the share whose class gets the highest logit, and `cross_entropy` in nats."""
     right, entropy = [], []
-    for output, batch in answers:
+    for output, batch in outputs:
         right.append(output.prediction.argmax(-1) == batch.label)
         entropy.append(functional.cross_entropy(output.prediction.double(), batch.label, reduction="none"))
     return {"accuracy": float(torch.cat(right).double().mean()), "cross_entropy": float(torch.cat(entropy).mean())}

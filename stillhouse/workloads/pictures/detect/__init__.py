@@ -1,4 +1,4 @@
-"""Boxes around the objects of pictures."""
+"""Object detection: boxes around the objects of pictures, each with a class and a score."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
 from stillhouse.workloads.pictures._shared.picture import unit
-from stillhouse.workloads.pictures._shared.splits import Split, held_out
+from stillhouse.workloads.pictures._shared.splits import Split, completed
 from stillhouse.workloads.pictures.detect.item import Form, Item, Pictures, Source, gather
 from stillhouse.workloads.pictures.detect.read import read
 
@@ -63,15 +63,11 @@ def _columns(pictures: Pictures) -> dict[str, np.ndarray]:
 
 
 def _split(settings: PrepareSettings, raw: Path, source: Source, rng: torch.Generator) -> dict[Split, list[Item]]:
-    splits = dict(source.splits)
-    if not splits.get("train"):
-        raise UserError(f"{raw} - wanted pictures to train on - got {sorted(splits)}")
-    shares: tuple[tuple[Split, float], ...] = (("test", settings.test_share), ("valid", settings.valid_share))
-    for name, share in shares:
-        if name not in splits:
-            items = splits["train"]
-            splits["train"], splits[name] = ([items[row] for row in rows] for rows in held_out(len(items), share, rng))
-    return splits
+    train = source.splits.get("train")
+    if not train:
+        raise UserError(f"{raw} - wanted pictures to train on - got {sorted(source.splits)}")
+    rows = completed(source.splits, len(train), settings.test_share, settings.valid_share, rng)
+    return source.splits | {name: [train[row] for row in chosen] for name, chosen in rows.items()}
 
 
 def _check(raw: Path, splits: dict[Split, Pictures], names: tuple[str, ...]) -> None:

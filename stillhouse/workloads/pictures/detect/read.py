@@ -2,7 +2,7 @@
 
 - A Parquet table: image (the bytes of a coded picture), boxes (a list of xmin, ymin, xmax, ymax, label) and, if there is one,
   split (train, val or valid, test). Names of classes may stand in its metadata.
-- COCO: a JSON file with its pictures beside it, or a folder with such files, one a split (`read_coco.py`).
+- COCO: a JSON file with its pictures beside it, or a folder with such files, one per split (`read_coco.py`).
 - Pascal VOC: a folder with Annotations and JPEGImages (`read_voc.py`).
 - JSON that describes scenes of digits (`_shared/scenes.py`).
 

@@ -33,7 +33,7 @@ def loss(output: Output, batch: Batch) -> Tensor:
     return detected.interpretation.loss(detected, batch.boxes, batch.taught())
 
 
-def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
+def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
     """`map` is the mean over classes and over overlaps of 0.5, 0.55, ..., 0.95 of average precision, `map_50` that at 0.5 alone.
 
     `ap_<class>` is a class's own mean over overlaps; a class without a box in the split has none and does not count. At most 100
@@ -43,7 +43,7 @@ def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
     truth: list[Entry] = []
     found: list[Entry] = []
     pictures = 0
-    for output, batch in answers:
+    for output, batch in outputs:
         names = batch.names
         truth += _truth(batch, pictures)
         found += _found(detections(_of_detector(output)), pictures)

@@ -62,7 +62,7 @@ def ask(context: Path, table: pa.Table) -> Question[Batch]:
 
 
 def _lists(counts: Tensor, columns: Mapping[str, Any]) -> pa.ListArray:
-    """So many structs of those columns a row."""
+    """A list of structs of those columns per row."""
     ends = torch.cat((counts.new_zeros(1), counts.cumsum(0))).int()
     structs = pa.StructArray.from_arrays([pa.array(column) for column in columns.values()], names=list(columns))
     return pa.ListArray.from_arrays(pa.array(ends.numpy()), structs)

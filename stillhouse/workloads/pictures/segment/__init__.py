@@ -1,4 +1,4 @@
-"""A class for each pixel of a picture."""
+"""Semantic segmentation: one class for each pixel of a picture."""
 
 from __future__ import annotations
 

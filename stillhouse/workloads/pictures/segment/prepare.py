@@ -15,7 +15,7 @@ from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
 from stillhouse.workloads.pictures._shared.picture import unit
-from stillhouse.workloads.pictures._shared.splits import SPLITS, Split, held_out
+from stillhouse.workloads.pictures._shared.splits import SPLITS, Split, completed
 from stillhouse.workloads.pictures.segment.crop import VOID
 from stillhouse.workloads.pictures.segment.decode import Form
 from stillhouse.workloads.pictures.segment.read import Pictures, Source, read
@@ -85,13 +85,9 @@ def _split(settings: PrepareSettings, raw: Path, source: Source, rng: torch.Gene
             wanted = f"wanted some training pictures, not all, with names that begin with {settings.valid_names!r} (`valid_names`)"
             raise UserError(f"{raw} - {wanted} - got {chosen.sum()} of {len(chosen)}")
         splits["train"], splits["valid"] = splits["train"].rows(~chosen), splits["train"].rows(chosen)
-    shares: tuple[tuple[Split, float], ...] = (("test", settings.test_share), ("valid", settings.valid_share))
-    for split, share in shares:
-        if split not in splits:
-            pictures = splits["train"]
-            left, drawn = held_out(len(pictures.name), share, rng)
-            splits["train"], splits[split] = pictures.rows(left), pictures.rows(drawn)
-    return splits
+    train = splits["train"]
+    rows = completed(splits, len(train.name), settings.test_share, settings.valid_share, rng)
+    return splits | {split: train.rows(chosen) for split, chosen in rows.items()}
 
 
 def _shape(raw: Path, splits: dict[Split, Pictures]) -> tuple[int, ...]:

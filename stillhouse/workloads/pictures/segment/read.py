@@ -6,7 +6,7 @@
   picture's name) and metadata `dataset`, JSON with `classes` (names by number) and `ignore_index` (the number of no class).
 - JSON that describes scenes composed of the digits of an installed package.
 
-A mask is a picture of one number a pixel, its class from 0. What has no splits is all of `train`.
+A mask is a picture of one number per pixel, its class from 0. What has no splits is all of `train`.
 """
 
 from __future__ import annotations

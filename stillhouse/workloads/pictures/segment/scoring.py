@@ -20,7 +20,7 @@ def loss(output: Output, batch: Batch) -> Tensor:
     return _entropy(output.prediction, batch) / (batch.mask != VOID).sum().clamp(min=1)
 
 
-def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
+def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
     """Over all pixels that have a class, all pictures taken together.
 
     `miou`, the mean over classes of pixels in the answer and the mask over pixels in the answer or the mask; `pixel_accuracy`;
@@ -28,7 +28,7 @@ def score(answers: Iterable[tuple[Output, Batch]]) -> Metrics:
     Raises UserError if no pixel has a class.
     """
     confusion, entropy = [], []
-    for output, batch in answers:
+    for output, batch in outputs:
         confusion.append(_confusion(output.prediction, batch.mask))
         entropy.append(_entropy(output.prediction.double(), batch).item())
     table = sum(confusion[1:], start=confusion[0]).double().cpu()

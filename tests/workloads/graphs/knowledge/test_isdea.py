@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from benchmarks.isdea_literal import literal_scores
 from stillhouse.contracts.output import Output
-from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
+from stillhouse.space.blueprint import Architecture, groups_of, hard_masks, masked
 from stillhouse.space.cost import counts_of, evaluate, macs, parameters, total
+from stillhouse.space.extraction import extract
 from stillhouse.workloads.graphs.knowledge.families.isdea import Isdea, IsdeaSettings
 from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph, asked_pairs
 from stillhouse.workloads.graphs.knowledge.rows import rows_of

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.contracts.output import Output
-from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
+from stillhouse.space.blueprint import Architecture, groups_of, hard_masks, masked
 from stillhouse.space.cost import counts_of, evaluate, macs, parameters, total
+from stillhouse.space.extraction import extract
 from stillhouse.workloads.graphs.knowledge.families.isdea_marked import IsdeaMarked, IsdeaMarkedSettings
 from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph
 from stillhouse.workloads.graphs.knowledge.marked_index import hops, index_of

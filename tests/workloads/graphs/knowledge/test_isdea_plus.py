@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.contracts.output import Output
-from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
+from stillhouse.space.blueprint import Architecture, groups_of, hard_masks, masked
 from stillhouse.space.cost import counts_of, evaluate, macs, parameters, total
+from stillhouse.space.extraction import extract
 from stillhouse.workloads.graphs.knowledge.distances import distances
 from stillhouse.workloads.graphs.knowledge.families.isdea import Isdea, IsdeaSettings
 from stillhouse.workloads.graphs.knowledge.families.isdea_plus import Branch, IsdeaPlus, IsdeaPlusSettings

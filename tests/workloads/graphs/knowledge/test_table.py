@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.training.files import read_parquet
-from stillhouse.training.table import answers
+from stillhouse.training.table import predictions
 from stillhouse.workloads.graphs.knowledge import WORKLOAD
 from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph
 from stillhouse.workloads.graphs.knowledge.table import TABLE
@@ -46,7 +46,7 @@ def rows(triples: list[tuple[str, str, str]], seen: list[bool] | None = None) ->
 
 
 def answer(context: Path, model: torch.nn.Module, table: pa.Table) -> pa.Table:
-    return pa.concat_tables(answers(TABLE, WORKLOAD, model, context, table))
+    return pa.concat_tables(predictions(TABLE, WORKLOAD, model, context, table))
 
 
 @pytest.mark.parametrize("block", FAMILIES)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stillhouse.space.blueprint import Architecture, extract, groups_of, hard_masks, masked
+from stillhouse.space.blueprint import Architecture, groups_of, hard_masks, masked
+from stillhouse.space.extraction import extract
 from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.network import ACTIVATIONS, FamilySettings, Network
 from tests.workloads.graphs.temporal.graphs import joined, random_batch

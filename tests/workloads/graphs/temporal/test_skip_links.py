@@ -13,7 +13,7 @@ from stillhouse.workloads.graphs.temporal.panel import Panel
 from stillhouse.workloads.graphs.temporal.skip_links import CLASSES, NODES, SKIPS, SkipLinks, generate
 
 Neighbours = dict[int, list[tuple[int, Hashable]]]
-"""Of each node: its neighbours, each with the label of the edge."""
+"""For each node, its neighbours, each with the label of the edge."""
 
 
 def made(samples: int = 12, **settings: object) -> Panel:

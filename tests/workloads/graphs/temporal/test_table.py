@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.training.score import passes
-from stillhouse.training.table import answers, conform
+from stillhouse.training.table import conform, predictions
 from stillhouse.workloads.graphs.temporal import WORKLOAD
 from stillhouse.workloads.graphs.temporal.table import TABLE
 from tests.workloads.graphs.temporal.raws import Raw, one_graph, several_graphs
@@ -61,7 +61,7 @@ def test_forecasts_are_those_of_the_test_windows(tmp_path: Path, case: dict[str,
     [(output, batch)] = passes(WORKLOAD, model, data.test)
     wanted = batch.raw(output.prediction).double()
     first = 30 - HORIZON - WINDOW + 1 - batch.windows  # the last windows of thirty steps are the test's
-    got = pa.concat_tables(answers(TABLE, WORKLOAD, model, tmp_path / "context", rows(raw, first, 30 - HORIZON)))
+    got = pa.concat_tables(predictions(TABLE, WORKLOAD, model, tmp_path / "context", rows(raw, first, 30 - HORIZON)))
     names = ["x", "y"][: case.get("targets", 1)]
     assert got.column_names == ["step", "node", *names]
     assert got.column("node").to_pylist() == list(range(12)) * batch.windows
@@ -74,7 +74,7 @@ def test_many_windows_are_asked_in_parts(tmp_path: Path) -> None:
     raw = one_graph(0, nodes=3, steps=60, static=True)
     data = WORKLOAD.load(WORKLOAD.data_settings(), prepared(raw, tmp_path, window=WINDOW))
     settings = TypeAdapter(WORKLOAD.model_settings).validate_python({"family": "time_then_graph", "width": 4})
-    parts = list(answers(TABLE, WORKLOAD, WORKLOAD.model(settings, data.sizes, None), tmp_path / "context", rows(raw, 0, 60)))
+    parts = list(predictions(TABLE, WORKLOAD, WORKLOAD.model(settings, data.sizes, None), tmp_path / "context", rows(raw, 0, 60)))
     assert [part.num_rows for part in parts] == [32 * 3, 25 * 3]
     assert pa.concat_tables(parts).column("step").to_pylist()[::3] == list(range(4, 61))
 
@@ -125,5 +125,5 @@ def test_edges_that_are_none_are_refused(tmp_path: Path, targets: list[Any], wei
 
 def test_models_of_whole_graphs_say_that_they_answer_no_tables(tmp_path: Path) -> None:
     prepared(several_graphs(0, [(3, 6)] * 12), tmp_path)
-    with pytest.raises(UserError, match=r"^models that tell the classes of whole graphs answer no tables$"):
+    with pytest.raises(UserError, match=r"^models that tell the classes of whole graphs read no tables$"):
         TABLE.example(tmp_path / "context")

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from stillhouse.space.blueprint import Architecture, extract, full, groups_of, hard_masks, masked
+from stillhouse.space.blueprint import Architecture, full, groups_of, hard_masks, masked
 from stillhouse.space.cost import counts_of, evaluate, macs, parameters, total
+from stillhouse.space.extraction import extract
 from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.families.time_then_graph import TimeThenGraphSettings
 from tests.space.cutting import random_architecture

@@ -11,7 +11,7 @@ from tests.workloads.graphs.temporal.graphs import random_batch
 
 
 def slots(window: list[int]) -> Slots:
-    """Of nodes in these windows."""
+    """The slots of nodes in these windows."""
     batch = random_batch(0, len(window), 1, 1)
     return Slots.of(replace(batch, window=torch.tensor(window), windows=max(window) + 1))
 

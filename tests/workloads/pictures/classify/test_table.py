@@ -10,7 +10,7 @@ import torch
 from pydantic import TypeAdapter
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.training.table import answers
+from stillhouse.training.table import predictions
 from stillhouse.workloads.pictures.classify import WORKLOAD
 from stillhouse.workloads.pictures.classify.prepare import PrepareSettings, prepare
 from stillhouse.workloads.pictures.classify.table import ROWS, TABLE
@@ -36,7 +36,7 @@ def test_answers_are_those_of_the_prepared_pictures(tmp_path: Path, form: dict[s
     [batch] = data.test.draw(torch.Generator())
     wanted = WORKLOAD.apply(model, batch).prediction.double().softmax(-1)
     rows = pa.table({"image": [coded(picture) for picture in pixels(12, **form)[9:]]})
-    got = pa.concat_tables(answers(TABLE, WORKLOAD, model, folder / "context", rows))
+    got = pa.concat_tables(predictions(TABLE, WORKLOAD, model, folder / "context", rows))
     assert torch.allclose(torch.tensor(got.column("probabilities").to_pylist(), dtype=torch.float64), wanted, atol=1e-6)
     assert got.column("class").to_pylist() == [str(place) for place in wanted.argmax(-1).tolist()]
     assert got.column("probability").to_pylist() == pytest.approx(wanted.amax(-1).tolist(), abs=1e-6)

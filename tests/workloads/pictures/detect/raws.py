@@ -15,7 +15,7 @@ from PIL import Image
 SCENES = Path(__file__).parents[4] / "data/raw/scene-boxes.json"
 Box = tuple[float, float, float, float, int]
 BOXES: list[list[Box]] = [[(1, 2, 7, 6, 0)], [], [(0, 0, 3.5, 2, 1), (2, 2, 10, 8, 0)], [(4, 4, 6, 6, 2)], [(1, 1, 9, 7, 1)]] * 2
-"""Of ten pictures of ten by eight pixels."""
+"""The boxes of ten pictures of ten by eight pixels."""
 BOX = pa.struct([(name, pa.float32()) for name in ("xmin", "ymin", "xmax", "ymax")] + [("label", pa.int32())])
 
 

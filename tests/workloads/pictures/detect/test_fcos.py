@@ -24,7 +24,7 @@ SHAPE = PointShape(reach=2.0)
 
 
 def naive_assign(shape: PointShape, cells: Cells, boxes: Tensor, real: list[bool]) -> list[int]:
-    """Of one picture."""
+    """The anchors or cells of one picture, each matched to a box or to none, by loops."""
     found, strides = [], sorted(set(cells.stride.tolist()))
     for (x, y), stride in zip(cells.centre.tolist(), cells.stride.tolist(), strict=True):
         least = 0.0 if stride == strides[0] else shape.reach * stride / 2

@@ -14,7 +14,7 @@ every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 class Everything(nn.Module):
-    """All that a detector says, in one row a picture."""
+    """All that a detector says, in one row per picture."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

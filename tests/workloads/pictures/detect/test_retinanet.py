@@ -37,7 +37,7 @@ def test_anchors_by_hand() -> None:
 
 
 def naive_match(anchors: Tensor, boxes: Tensor, real: list[bool]) -> list[int]:
-    """Of one picture."""
+    """The anchors or cells of one picture, each matched to a box or to none, by loops."""
     known = [number for number, there in enumerate(real) if there]
     shared = overlap(anchors, boxes).tolist()
     found = []

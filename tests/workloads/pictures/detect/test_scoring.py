@@ -22,7 +22,7 @@ Found = tuple[float, float, float, float, int, float]
 
 
 def batch(pictures: list[list[Box]], crowd: list[tuple[int, int]] | None = None) -> Batch:
-    """Of twenty by twenty pixels; `crowd` names boxes by picture and place."""
+    """Pictures of twenty by twenty pixels; `crowd` names boxes by picture and place."""
     most = max(1, max(len(boxes) for boxes in pictures))
     boxes, label, crowds = torch.zeros(len(pictures), most, 4), torch.full((len(pictures), most), -1), torch.zeros(len(pictures), most)
     for row, found in enumerate(pictures):

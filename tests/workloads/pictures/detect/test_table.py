@@ -13,7 +13,7 @@ from PIL import Image
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.training.machine import move
-from stillhouse.training.table import answers
+from stillhouse.training.table import predictions
 from stillhouse.workloads.pictures.detect import WORKLOAD
 from stillhouse.workloads.pictures.detect.detections import detections
 from stillhouse.workloads.pictures.detect.output import DetectorOutput
@@ -64,7 +64,7 @@ def test_answers_are_the_objects_of_the_prepared_pictures_on_the_given_ones(tmp_
     wanted = detections(output)
     assert (wanted.label >= 0).any(1).all()
     rows = pa.table({"image": [raw(*size) for size in SIZES]})
-    got = pa.concat_tables(answers(TABLE, WORKLOAD, model, folder / "context", rows)).column("boxes").to_pylist()
+    got = pa.concat_tables(predictions(TABLE, WORKLOAD, model, folder / "context", rows)).column("boxes").to_pylist()
     for found, (height, width), *parts in zip(got, SIZES, wanted.boxes, wanted.score, wanted.label, strict=True):
         share = min(22 / height, 26 / width)
         new = torch.tensor([round(width * share), round(height * share)]).repeat(2)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.output import Output
-from stillhouse.training.table import answers
+from stillhouse.training.table import predictions
 from stillhouse.workloads.pictures.segment import WORKLOAD
 from stillhouse.workloads.pictures.segment.crop import VOID
 from stillhouse.workloads.pictures.segment.prepare import PrepareSettings, prepare
@@ -74,7 +74,7 @@ def test_answers_are_those_of_the_prepared_pictures_on_the_given_ones(tmp_path: 
     folder, model = kept(tmp_path, channels), Bright()
     wanted = predicted(folder, model)
     rows = pa.table({"image": [coded(pixels(1, channels=channels, height=height, width=width)[0]) for height, width in SIZES]})
-    got = pa.concat_tables(answers(TABLE, WORKLOAD, model, folder / "context", rows))
+    got = pa.concat_tables(predictions(TABLE, WORKLOAD, model, folder / "context", rows))
     found = [decoded(content) for content in got.column("mask").to_pylist()]
     assert [mask.shape for mask in found] == SIZES
     chosen = wanted.argmax(-1)
@@ -93,7 +93,7 @@ def test_a_mask_lies_where_its_picture_was_cut_out(tmp_path: Path) -> None:
     """Of 30 by 90 pixels the columns 25 to 65 are seen, those before 45 are dark."""
     picture = np.zeros((3, 30, 90), dtype=np.uint8)
     picture[:, :, 45:] = 255
-    [got] = answers(TABLE, WORKLOAD, Bright(), kept(tmp_path) / "context", pa.table({"image": [coded(picture)]}))
+    [got] = predictions(TABLE, WORKLOAD, Bright(), kept(tmp_path) / "context", pa.table({"image": [coded(picture)]}))
     [row] = got.to_pylist()
     mask = decoded(row["mask"])
     for number, columns in ((VOID, slice(0, 25)), (0, slice(25, 42)), (2, slice(48, 65)), (VOID, slice(65, 90))):
@@ -132,7 +132,7 @@ def test_colours_are_those_of_training_and_a_batch_more_keeps_the_order(tmp_path
     grey = coded(pixels(1, channels=1, height=12, width=16)[0])
     colour = coded(np.repeat(pixels(1, channels=1, height=24, width=16, seed=1)[0], 3, 0))
     rows = pa.table({"image": [grey] * ROWS + [colour]})
-    got = pa.concat_tables(answers(TABLE, WORKLOAD, Bright(), folder / "context", rows))
+    got = pa.concat_tables(predictions(TABLE, WORKLOAD, Bright(), folder / "context", rows))
     heights = [decoded(content).shape[0] for content in got.column("mask").to_pylist()]
     assert heights == [12] * ROWS + [24]
 

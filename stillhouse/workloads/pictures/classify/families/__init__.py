@@ -1,1 +1,1 @@
-"""One model family a file, each a FAMILY at its foot."""
+"""One model family per file, each a FAMILY at its foot."""

@@ -119,7 +119,7 @@ def example(context: Path) -> pa.Table:
 
 
 def ask(context: Path, table: pa.Table) -> Question[Points]:
-    """To each point its ring and the probabilities of all rings; 100 rows a batch."""
+    """To each point its ring and the probabilities of all rings; 100 rows per batch."""
     points = torch.stack([torch.tensor(table[name].to_numpy(), dtype=torch.float32) for name in ("x", "y")], dim=1)
     batches = ((part, torch.zeros(len(part), dtype=torch.int64)) for part in points.split(100))
     return Question(
