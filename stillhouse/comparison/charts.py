@@ -122,10 +122,10 @@ def _heaps(points: Sequence[Point], x: _Scale, y: _Scale) -> list[list[Point]]:
 
 
 def _label(x: float, y: float, points: Sequence[Point]) -> str:
-    """The marks beside a place, on the side where there is more room."""
+    """The marks beside a place and above its spread, on the side where there is more room."""
     left = x > (LEFT + WIDTH - RIGHT) / 2
-    side = f'x="{x - 9:.1f}" text-anchor="end"' if left else f'x="{x + 9:.1f}" text-anchor="start"'
-    return f'<text class="mark" {side} y="{y + 3.5:.1f}">{escape(", ".join(point.mark for point in points))}</text>'
+    side = f'x="{x - 5:.1f}" text-anchor="end"' if left else f'x="{x + 5:.1f}" text-anchor="start"'
+    return f'<text class="mark" {side} y="{y - 5:.1f}">{escape(", ".join(point.mark for point in points))}</text>'
 
 
 def line(across: Sequence[float], up: Sequence[float], name: str) -> str:

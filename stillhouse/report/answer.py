@@ -39,7 +39,7 @@ def _answer(teacher: Row, students: list[Row], gate: Gate) -> Answer:
     verb = "take" if passing else "no student passes the gate; the nearest is"
     sentences = (
         _kept(best, teacher),
-        _gate(verdicts[best["name"]]),
+        _gate(verdicts[best["name"]], gate),
         _reason(len(passing), len(students)),
         *_sureness(best, [row for row in students if row is not best]),
     )
@@ -73,10 +73,10 @@ def _latencies(row: Row, teacher: Row) -> str:
     return f"a test batch takes {own} against {other}"
 
 
-def _gate(verdicts: Sequence[Verdict]) -> str:
-    failed = [verdict for verdict in verdicts if not verdict.passed]
-    said = "; ".join(verdict.reason for verdict in failed or verdicts)
-    return f"The gate {'refuses it' if failed else 'lets it pass'}: {said}."
+def _gate(verdicts: tuple[Verdict, Verdict], gate: Gate) -> str:
+    if failed := [verdict.reason for verdict in verdicts if not verdict.passed]:
+        return f"The gate refuses it: {'; '.join(failed)}."
+    return f"The gate, which wants {percent(gate.kept)} kept, lets it pass; {verdicts[1].reason}."
 
 
 def _reason(passing: int, students: int) -> str:
@@ -84,13 +84,17 @@ def _reason(passing: int, students: int) -> str:
         return f"None of {students} passes; this is the one of the best quality."
     if students == 1:
         return "It is the only student."
-    return f"Of {students} students {passing} {'passes' if passing == 1 else 'pass'}; this has the smallest share of MACs and, at equal shares, the best quality."
+    some = f"{passing} {'passes' if passing == 1 else 'pass'}"
+    return f"Of {students} students {some}; this has the smallest share of MACs and, at equal shares, the best quality."
 
 
 def _sureness(best: Row, others: Sequence[Row]) -> Iterator[str]:
     """What one seed and so many examples can tell, and which other students they cannot tell from the chosen one."""
     yield f"One seed each, so how far results differ between seeds is not known{_examples(best)}."
-    if (room := chance(best)) is not None:
+    room = chance(best)
+    if room is None:
+        yield f"How large a difference in {best['metric']} chance alone can make is not known either: train with other seeds to see."
+    else:
         yield f"Differences in {best['metric']} below about {room:.2g} say nothing{_alike(best, others, room)}."
     if others:
         yield f"It was chosen among {len(others) + 1} by the same test split that its figures come from, which flatters it a little."

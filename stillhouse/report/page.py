@@ -14,12 +14,12 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri
 """The browser enforces that nothing is fetched and no script runs."""
 STYLE = """
 :root { color-scheme: light dark }
-body { font: 16px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 70rem }
+body { font: 16px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 76rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2rem; border-top: 1px solid var(--line); padding-top: 1rem }
 p, li, summary { overflow-wrap: anywhere } summary { cursor: pointer; padding: .4rem 0 }
 .wide { overflow-x: auto } .small { font-size: .85rem; opacity: .75 }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums }
-th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
+th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
 th:nth-child(2), td:nth-child(2) { text-align: left }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1rem; max-width: 52rem }
 svg { width: 100%; max-width: 30rem }

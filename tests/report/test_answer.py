@@ -28,6 +28,10 @@ def answer(*students: dict[str, Any], teacher: dict[str, Any] = TEACHER) -> Answ
 def test_the_smallest_share_within_the_gate_is_taken():
     found = answer(row("large", quality=0.95), row("small", macs_share=0.25, quality=0.88), row("poor", macs_share=0.1, quality=0.5))
     assert found.choice == "rings: take small, at 25.0% of the teacher's MACs"
+    assert (
+        found.sentences[1]
+        == "The gate, which wants 95.0% kept, lets it pass; it costs 25.0% of its teacher's macs, within its budget of 50.0%."
+    )
     assert "Of 3 students 2 pass" in found.sentences[2]
 
 
@@ -67,6 +71,7 @@ def test_the_room_of_chance_is_the_textbooks_and_never_zero():
 @pytest.mark.parametrize("changes", [{"metric": "skill"}, {"test_examples": None}])
 def test_without_a_bound_no_number_is_given(changes: dict[str, Any]):
     found = answer(row("half", **changes), row("other", **changes))
+    assert "train with other seeds" in found.sentences[4]
     assert not [sentence for sentence in found.sentences if "say nothing" in sentence]
 
 
