@@ -51,6 +51,7 @@ def _facts(report: Row, own: Row) -> Row:
         "metric": metric,
         "higher_is_better": report["higher_is_better"],
         "test_examples": report.get("test_examples"),
+        "latency_noisy": bool(report.get("latency_noisy")),
         "quality": own[metric],
         "kept": _kept(own[metric], teacher[metric], report["higher_is_better"]),
         "parameters": own["parameters"],

@@ -70,7 +70,7 @@ def _kept(row: Row, teacher: Row) -> str:
 
 def _latencies(row: Row, teacher: Row) -> str:
     own, other = (f"{each['latency_ms']:.1f} ± {each['latency_spread_ms']:.1f} ms" for each in (row, teacher))
-    return f"a test batch takes {own} against {other}"
+    return f"a test batch takes {own} against {other}{', on a machine that was noisy' if row['latency_noisy'] else ''}"
 
 
 def _gate(verdicts: tuple[Verdict, Verdict], gate: Gate) -> str:

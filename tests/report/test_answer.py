@@ -12,7 +12,7 @@ from stillhouse.report.answer import Answer, answers, chance
 
 def row(name: str, kind: str = "student", **changes: Any) -> dict[str, Any]:
     values = {"name": name, "kind": kind, "teacher": "rings", "metric": "accuracy", "quality": 0.9, "kept": 1.0, "macs_share": 0.5}
-    values |= {"latency_ms": 1.5, "latency_spread_ms": 0.2, "higher_is_better": True, "test_examples": 1000.0}
+    values |= {"latency_ms": 1.5, "latency_spread_ms": 0.2, "higher_is_better": True, "test_examples": 1000.0, "latency_noisy": False}
     values |= {"budget": {"unit": "macs", "share": 0.5}} | changes
     return {"metrics": {"macs": 1e7 * values["macs_share"]}, **values}
 
@@ -73,6 +73,11 @@ def test_without_a_bound_no_number_is_given(changes: dict[str, Any]):
     found = answer(row("half", **changes), row("other", **changes))
     assert "train with other seeds" in found.sentences[4]
     assert not [sentence for sentence in found.sentences if "say nothing" in sentence]
+
+
+def test_a_latency_of_a_noisy_machine_says_so():
+    assert "on a machine that was noisy" in answer(row("half", latency_noisy=True)).sentences[0]
+    assert "noisy" not in answer(row("half")).sentences[0]
 
 
 def test_a_teacher_without_students_has_no_answer():

@@ -41,6 +41,7 @@ def row(name: str, kind: str = "student", **changes: Any) -> dict[str, Any]:
         "agreement": 0.97,
         "higher_is_better": True,
         "test_examples": 1000.0,
+        "latency_noisy": False,
         "budget": {"unit": "macs", "share": 0.5},
     }
     values |= changes
