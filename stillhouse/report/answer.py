@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stillhouse.comparison.gate import Gate, Result, Verdict, keeps_budget, keeps_quality
 from stillhouse.comparison.table import Row, percent
 
-_MEANS = re.compile(r"accuracy|(.*_)?(mrr|hits@\d+)")
-"""Metrics that are the mean over examples of one number in [0, 1], so that their sampling error has a bound."""
+_MEANS = ("accuracy",)
+"""Metrics that are the mean of one number in [0, 1] over all rows answered, so that their sampling error has a bound."""
 _Z = 1.96
 """Standard errors within which 95 % of the differences lie that are due to chance alone."""
 
@@ -101,7 +100,7 @@ def _sureness(best: Row, others: Sequence[Row]) -> Iterator[str]:
 
 
 def _examples(row: Row) -> str:
-    return f"; the test split has {row['test_examples']:,.0f} examples" if row["test_examples"] else ""
+    return f"; {row['test_examples']:,.0f} rows of the test split were answered" if row["test_examples"] else ""
 
 
 def chance(row: Row) -> float | None:
@@ -111,7 +110,7 @@ def chance(row: Row) -> float | None:
     which makes the bound too large rather than too small. Nearly perfect results count as one mistake, not as none.
     """
     count = row["test_examples"]
-    if not count or not _MEANS.fullmatch(row["metric"]):
+    if not count or row["metric"] not in _MEANS:
         return None
     edge = 1 / (count + 2)
     share = min(max(row["quality"], edge), 1 - edge)

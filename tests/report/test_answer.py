@@ -57,7 +57,9 @@ def test_where_none_passes_the_best_is_named_with_what_the_gate_wants():
 
 def test_it_says_what_cannot_be_told_apart():
     sentences = answer(row("one", quality=0.91), row("like", quality=0.90), row("far", quality=0.87)).sentences
-    assert sentences[3] == "One seed each, so how far results differ between seeds is not known; the test split has 1,000 examples."
+    assert (
+        sentences[3] == "One seed each, so how far results differ between seeds is not known; 1,000 rows of the test split were answered."
+    )
     assert sentences[4] == "Differences in accuracy below about 0.025 say nothing, so like cannot be told from it by quality."
     assert "chosen among 3" in sentences[5]
 
@@ -65,7 +67,7 @@ def test_it_says_what_cannot_be_told_apart():
 def test_the_room_of_chance_is_the_textbooks_and_never_zero():
     assert chance(row("x", quality=0.5, test_examples=100.0)) == pytest.approx(1.96 * (2 * 0.25 / 100) ** 0.5)
     assert 0 < (chance(row("x", quality=1.0, test_examples=100.0)) or 0) < 0.05
-    assert chance(row("x", metric="mixed_hits@10")) is not None
+    assert chance(row("x", metric="mixed_hits@10")) is None, "its rows are those of three tasks"
 
 
 @pytest.mark.parametrize("changes", [{"metric": "skill"}, {"test_examples": None}])
