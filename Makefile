@@ -9,9 +9,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test lint bench tables mutants
 
 demo: $(READY)
+	@echo 'demo: trains the teachers and students of params.yaml, as far as they are due, and ends with a table that compares them'
 	stillhouse run
 
 test: $(READY)
+	@echo 'test: the whole suite, ten to fifteen minutes on two cores'
 	$(PYTHON) -m pytest
 
 lint: $(READY)
@@ -26,9 +28,18 @@ mutants: $(READY)
 tables: $(READY)
 	$(PYTHON) -m benchmarks.tables
 
-# torch goes first and by its exact pin: an index may otherwise prefer a build with gigabytes of CUDA packages.
+INSTALL := $(PYTHON) -m pip install --constraint constraints.txt
+
+# torch goes first and by its exact pin: an index may otherwise prefer a build with gigabytes of CUDA packages. It is the longest download, so
+# pip shows its progress; the steps after it have a line each.
 $(READY): pyproject.toml constraints.txt
-	test -x $(PYTHON) || python3 -m venv $(VENV)
-	$(PYTHON) -m pip install --quiet --constraint constraints.txt torch
-	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[dev,demo]'
-	touch $@
+	@echo 'set-up, once and for some minutes: everything goes into $(VENV)'
+	@echo '1 of 4: an environment of its own'
+	@test -x $(PYTHON) || python3 -m venv $(VENV)
+	@echo '2 of 4: torch, the largest download'
+	@$(INSTALL) torch
+	@echo '3 of 4: Stillhouse with DVC, MLflow and Prefect, some two hundred packages'
+	@$(INSTALL) --quiet --editable .
+	@echo '4 of 4: what the demo and the tests use besides'
+	@$(INSTALL) --quiet --editable '.[dev,demo]'
+	@touch $@

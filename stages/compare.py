@@ -40,6 +40,7 @@ def _rows(reports: dict[str, Row], names: dict[str, str]) -> list[Row]:
 
 def _student_row(name: str, teacher: str, report: Row) -> Row:
     origin = {"search": report["search"]["method"], "losses": "+".join(report["losses"]) or "none"}
+    origin["budget"] = {key: report["search"][key] for key in ("unit", "share")}
     facts = _facts(report, report["student"]) | {"agreement": report["agreement"]}
     return {"name": name, "kind": "student", "teacher": teacher} | origin | facts
 
@@ -48,6 +49,9 @@ def _facts(report: Row, own: Row) -> Row:
     metric, teacher = report["metric"], report["teacher"]
     return {
         "metric": metric,
+        "higher_is_better": report["higher_is_better"],
+        "test_examples": report.get("test_examples"),
+        "latency_noisy": bool(report.get("latency_noisy")),
         "quality": own[metric],
         "kept": _kept(own[metric], teacher[metric], report["higher_is_better"]),
         "parameters": own["parameters"],

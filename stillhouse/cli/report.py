@@ -15,7 +15,7 @@ Picture = Annotated[Path | None, typer.Option("--picture", help="Also draw its u
 
 
 def report(output: Output = None, picture: Picture = None) -> None:
-    """Write all results, and what changed since the last report, to one page that needs nothing but itself."""
+    """Write which students to take, all results, and what changed since the last report to one page that needs nothing but itself."""
     from stillhouse.report import browser, write
 
     folder = graph.root(Path.cwd())

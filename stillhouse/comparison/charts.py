@@ -122,15 +122,15 @@ def _heaps(points: Sequence[Point], x: _Scale, y: _Scale) -> list[list[Point]]:
 
 
 def _label(x: float, y: float, points: Sequence[Point]) -> str:
-    """The marks beside a place, on the side where there is more room."""
+    """The marks beside a place and above its spread, on the side where there is more room."""
     left = x > (LEFT + WIDTH - RIGHT) / 2
-    side = f'x="{x - 9:.1f}" text-anchor="end"' if left else f'x="{x + 9:.1f}" text-anchor="start"'
-    return f'<text class="mark" {side} y="{y + 3.5:.1f}">{escape(", ".join(point.mark for point in points))}</text>'
+    side = f'x="{x - 5:.1f}" text-anchor="end"' if left else f'x="{x + 5:.1f}" text-anchor="start"'
+    return f'<text class="mark" {side} y="{y - 5:.1f}">{escape(", ".join(point.mark for point in points))}</text>'
 
 
 def line(across: Sequence[float], up: Sequence[float], name: str) -> str:
-    """One line."""
-    x = _Scale(*_bounds(across), LEFT, WIDTH - RIGHT)
+    """One line over epochs, which are counted from zero."""
+    x = _Scale(*_cost_bounds(across), LEFT, WIDTH - RIGHT)
     y = _Scale(*_bounds(up), HEIGHT - BOTTOM, TOP)
     places = " ".join(f"{x(first):.1f},{y(second):.1f}" for first, second in zip(across, up, strict=True))
     return _frame([*_axes(x, y, "epoch", name), f'<polyline points="{places}"/>'], f"{name} by epoch")
@@ -151,10 +151,10 @@ def _cost_bounds(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _bounds(values: Sequence[float]) -> tuple[float, float]:
-    """A little more than the values need; equal ones stand in the middle."""
+    """A little more than the values need, but not below zero where no value is; equal ones stand in the middle."""
     low, high = min(values), max(values)
     room = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
-    return low - room, high + room
+    return (max(low - room, 0.0) if low >= 0 else low - room), high + room
 
 
 def _axes(x: _Scale, y: _Scale, across: str, up: str) -> list[str]:
@@ -173,7 +173,7 @@ def _axes(x: _Scale, y: _Scale, across: str, up: str) -> list[str]:
 
 def _named(name: str, axis: _Scale) -> str:
     """The name of an axis, with where it starts if that is not zero."""
-    return name if axis.low == 0 else f"{name} (axis starts at {axis.low:.3g})"
+    return name if axis.low == 0 else f"{name} (from {axis.low:.3g})"
 
 
 def _frame(parts: Sequence[str], label: str) -> str:

@@ -17,9 +17,9 @@ from stillhouse.contracts.settings import Settings
 class Gate(Settings):
     """The block `gate` of params.yaml. It changes no result, so nothing is stale when it changes; it counts at the next evaluation."""
 
-    kept: float = Field(0.95, gt=0)
+    kept: float = Field(default=0.95, gt=0)
     """The least share of its teacher's quality (of errors: the teacher's divided by its own)."""
-    slack: float = Field(0.01, ge=0)
+    slack: float = Field(default=0.01, ge=0)
     """By what share the costs may exceed the budget: they are those of a test batch, and the budget was set on another one."""
     other_data: Literal["keep", "replace"] = "keep"
     """What becomes of a champion that was measured on other test data, with which nothing can be compared."""
@@ -77,12 +77,13 @@ class Verdict:
 
 def judge(gate: Gate, result: Result, champion: Champion | None) -> Verdict:
     """All checks in one sentence if they are passed, else those that are not."""
-    checks = [_keeps_quality(gate, result), _keeps_budget(gate, result), _beats(gate, result, champion)]
+    checks = [keeps_quality(gate, result), keeps_budget(gate, result), _beats(gate, result, champion)]
     failed = [check for check in checks if not check.passed]
     return Verdict(not failed, "; ".join(check.reason for check in failed or checks))
 
 
-def _keeps_quality(gate: Gate, result: Result) -> Verdict:
+def keeps_quality(gate: Gate, result: Result) -> Verdict:
+    """Whether enough is kept of the teacher's quality; `result.data` is not read."""
     better = _better(result)
     # Where a quality is not above 0 there is no share of it; the teacher itself is then the measure.
     own, other = (result.quality, result.teacher) if result.higher_is_better else (result.teacher, result.quality)
@@ -92,7 +93,8 @@ def _keeps_quality(gate: Gate, result: Result) -> Verdict:
     return Verdict(passed, got if passed else f"{got} and {gate.kept:.1%} are wanted")
 
 
-def _keeps_budget(gate: Gate, result: Result) -> Verdict:
+def keeps_budget(gate: Gate, result: Result) -> Verdict:
+    """Whether the cost is within the budget and the gate's slack; `result.data` is not read."""
     passed = result.cost <= result.budget * (1 + gate.slack)
     got = f"it costs {result.cost:.1%} of its teacher's {result.unit}"
     return Verdict(passed, f"{got}, {'within' if passed else 'above'} its budget of {result.budget:.1%}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse import lineage
+from stillhouse.comparison.gate import Gate, read_gate
 from stillhouse.contracts.errors import UserError
 from stillhouse.lineage import picture, subject
 
@@ -36,6 +37,7 @@ class Facts:
     rows: list[Row]
     curves: Mapping[str, Curve] = field(default_factory=dict)
     lineage: Mapping[str, str] = field(default_factory=dict)
+    gate: Gate = field(default_factory=Gate)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def read(folder: Path) -> Facts:
     """The facts of the project in `folder`.
 
     Raises:
-        UserError: the comparison has not run yet, or is no table.
+        UserError: the comparison has not run yet, is no table, or one of an older version; or the gate is no gate.
     """
     path = folder / "data/comparison/table.json"
     try:
@@ -60,10 +62,12 @@ def read(folder: Path) -> Facts:
         raise UserError(f"there are no results yet ({path} does not exist): `stillhouse run` makes them") from error
     except ValueError as error:
         raise UserError(f"{path} - wanted the table of the comparison as JSON - {error}") from error
+    if any("higher_is_better" not in row for row in rows):
+        raise UserError(f"{path} - wanted the table of this version - got an older one: `stillhouse run` renews it")
     curves = {row["name"]: curve for row in rows if (curve := _curve(folder / "data" / row["name"] / f"{row['kind']}.csv"))}
     students = [row["name"] for row in rows if row["kind"] == "student"]
     now = time.strftime("%Y-%m-%d %H:%M")
-    return Facts(folder.resolve().name, now, _commit(folder), rows, curves, _lineage(folder, students))
+    return Facts(folder.resolve().name, now, _commit(folder), rows, curves, _lineage(folder, students), _gate(folder))
 
 
 def told(facts: Facts) -> str:
@@ -96,6 +100,11 @@ def _number(text: str | None) -> float:
         return float(text or "nan")
     except ValueError:
         return math.nan
+
+
+def _gate(folder: Path) -> Gate:
+    path = folder / "params.yaml"
+    return read_gate(path) if path.exists() else Gate()
 
 
 def _commit(folder: Path) -> str:

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from html import escape
 
 from stillhouse.comparison import charts, table
+from stillhouse.report.answer import Answer, answers
 from stillhouse.report.facts import COMPARED, Facts, Last, Row, told
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """The browser enforces that nothing is fetched and no script runs."""
 STYLE = """
 :root { color-scheme: light dark }
-body { font: 16px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 70rem }
+body { font: 16px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 76rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2rem; border-top: 1px solid var(--line); padding-top: 1rem }
 p, li, summary { overflow-wrap: anywhere } summary { cursor: pointer; padding: .4rem 0 }
 .wide { overflow-x: auto } .small { font-size: .85rem; opacity: .75 }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums }
-th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
+th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
 th:nth-child(2), td:nth-child(2) { text-align: left }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1rem; max-width: 52rem }
 svg { width: 100%; max-width: 30rem }
@@ -33,6 +34,7 @@ def render(facts: Facts, last: Last | None) -> str:
     body = [
         f"<h1>{title}</h1>",
         f"<p class=small>{escape(facts.time)}{f', commit {escape(facts.commit)}' if facts.commit else ''}</p>",
+        *_answer(facts),
         *_changes(facts, last),
         *(part for teacher in dict.fromkeys(row["teacher"] for row in facts.rows) for part in _teacher(facts, teacher)),
         f'<script type="application/json" id="facts">{told(facts)}</script>',
@@ -44,6 +46,17 @@ def render(facts: Facts, last: Last | None) -> str:
         f'<link rel="icon" href="data:,"><title>{title}</title><style>{charts.STYLE}{STYLE}</style></head><body>',
     ]
     return "\n".join([*head, *body, "</body></html>", ""])
+
+
+def _answer(facts: Facts) -> Iterator[str]:
+    """Which students to take, before any table."""
+    yield "<h2>Which student to take</h2>"
+    yield f"<ul>{''.join(map(_choice, answers(facts.rows, facts.gate)))}</ul>"
+
+
+def _choice(answer: Answer) -> str:
+    rest = "".join(f"<li>{escape(sentence)}</li>" for sentence in answer.sentences)
+    return f"<li><b>{escape(answer.choice)}</b><ul>{rest}</ul></li>"
 
 
 def _changes(facts: Facts, last: Last | None) -> Iterator[str]:

@@ -29,7 +29,7 @@ def test_a_cost_starts_at_zero_so_that_half_of_it_is_half_the_way():
 
 def test_an_axis_that_starts_elsewhere_says_where():
     costs, times = charts.quality(ROWS[:2])
-    assert all("accuracy (axis starts at 0.788)" in chart for chart in (costs, times))
+    assert all("accuracy (from 0.788)" in chart for chart in (costs, times))
     assert ">million MACs per validation batch<" in costs
     assert ">latency, ms per test batch (median ± spread)<" in times
 
@@ -51,3 +51,10 @@ def test_the_file_has_every_teacher_with_the_names_of_its_marks():
     assert sum(element.tag.endswith("}svg") for element in root) == 4
     assert text == charts.picture(ROWS), "equal tables give equal bytes"
     ElementTree.fromstring(charts.picture([]))
+
+
+def test_a_curve_of_positive_values_has_no_axis_below_zero():
+    chart = charts.line([1.0, 2.0, 12.0], [1.5, 0.5, 0.01], "loss")
+    assert ">loss<" in chart, "it starts at zero"
+    assert not re.findall(r">-[\d.]+<", chart)
+    assert ">valid_loss (from -" in charts.line([1.0, 2.0], [0.5, -0.5], "valid_loss")

@@ -46,7 +46,7 @@ def run(name: str, of: Pair, **settings: float) -> dict[str, float]:
 
 def test_quality_is_that_of_each_model_in_evaluation_mode():
     of = pair(Fixed(0, 1, 2, 0).train(), Fixed(0, 1, 0, 0).train())
-    assert run("quality", of) == {"teacher_accuracy": 0.75, "student_accuracy": 0.5}
+    assert run("quality", of) == {"teacher_accuracy": 0.75, "student_accuracy": 0.5, "test_examples": 4}
 
 
 def test_agreement_is_between_the_two_models():

@@ -39,9 +39,13 @@ def row(name: str, kind: str = "student", **changes: Any) -> dict[str, Any]:
         "search": "dms",
         "losses": "logits+pearson",
         "agreement": 0.97,
-        "metrics": {},
+        "higher_is_better": True,
+        "test_examples": 1000.0,
+        "latency_noisy": False,
+        "budget": {"unit": "macs", "share": 0.5},
     }
-    return {**values, **changes}
+    values |= changes
+    return {"metrics": {"macs": values["macs"]}, **values}
 
 
 DATA = '<script type="application/json" id="facts">{}</script>'
@@ -106,7 +110,7 @@ def test_nothing_in_the_page_points_outside_it_and_nothing_in_it_runs(project: P
     text = (project / "report.html").read_text()
     assert "url(" not in text
     assert "@import" not in text
-    assert len(text) < 30_000
+    assert len(text) < 32_000
 
 
 def test_it_shows_every_model_its_numbers_its_place_and_its_training(project: Path):
@@ -120,6 +124,20 @@ def test_it_shows_every_model_its_numbers_its_place_and_its_training(project: Pa
     assert sum(tag == "polyline" for tag, _ in found.tags) == 2, "the loss and the metric"
     assert sum(tag == "circle" for tag, _ in found.tags) == 6, "each against MACs and against latency"
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in found.tags
+
+
+def test_it_opens_with_the_answer(project: Path):
+    (project / "params.yaml").write_text("gate: {kept: 0.999}\n")
+    texts = parsed(project).text
+    assert texts.index("Which student to take") < texts.index("rings: take half, at 50.0% of the teacher's MACs") < texts.index("rings")
+    results(project, [ROWS[0], row("half", quality=0.89)])
+    assert "rings: no student passes the gate; the nearest is half, at 50.0% of the teacher's MACs" in parsed(project).text
+
+
+def test_a_table_of_an_older_version_is_refused(project: Path):
+    results(project, [{key: value for key, value in row.items() if key != "higher_is_better"} for row in ROWS])
+    with pytest.raises(UserError, match=r"got an older one: `stillhouse run` renews it"):
+        write(project, project / "report.html")
 
 
 def test_names_are_text_and_nothing_else(project: Path):

@@ -142,6 +142,8 @@ def test_a_student_is_distilled_evaluated_and_compared(taught, tmp_path):
     rows = json.loads((tmp_path / "comparison" / "table.json").read_text())
     assert [(row["name"], row["kind"]) for row in rows] == [("rings", "teacher"), ("small", "student")]
     assert rows[1]["losses"] == "distance"
+    assert rows[1]["test_examples"] == report["test_examples"] > 0
+    assert (rows[1]["higher_is_better"], rows[1]["budget"]["unit"]) == (True, "macs")
     assert rows[1]["quality"] == report["student_accuracy"]
     head, _, _, line = (tmp_path / "comparison" / "table.md").read_text().splitlines()
     assert head.startswith("| name | quality | kept | share | latency, ms |")
@@ -194,7 +196,8 @@ def test_the_metric_to_beat_is_the_workloads_first_and_not_the_alphabets(taught,
 def test_what_a_student_keeps_is_above_one_where_it_is_better(tmp_path):
     for name, higher in (("up", True), ("down", False)):
         costs = {"parameters": 1.0, "macs": 1.0, "latency_ms": 1.0, "latency_spread_ms": 0.0}
-        report = {"metric": "m", "higher_is_better": higher, "search": {"method": "s"}, "losses": [], "agreement": 1.0}
+        report = {"metric": "m", "higher_is_better": higher, "search": {"method": "s", "unit": "macs", "share": 0.5}}
+        report |= {"losses": [], "agreement": 1.0}
         write_json(tmp_path / "in" / name / "report.json", report | {"teacher": {"m": 2.0, **costs}, "student": {"m": 4.0, **costs}})
     compare({"up": "a", "down": "b"}, reports=tmp_path / "in", comparison=tmp_path / "out", log=lambda _: None)
     kept = {row["name"]: row["kept"] for row in json.loads((tmp_path / "out" / "table.json").read_text())}
