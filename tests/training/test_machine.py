@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy
 import pytest
@@ -53,3 +55,25 @@ def test_a_batch_of_any_make_is_moved():
     assert moved["pair"][0].device == device
     assert isinstance(moved["pair"], tuple)
     assert moved["name"] == "x"
+
+
+class Pair(NamedTuple):
+    """A batch as some data sets give it."""
+
+    image: torch.Tensor
+    label: list[torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Nest:
+    """A batch in a batch."""
+
+    pair: Pair
+    name: str = "x"
+
+
+def test_a_batch_keeps_its_types_and_all_of_it_is_moved():
+    moved = machine.move({"nest": Nest(Pair(torch.ones(2), [torch.zeros(1)]))}, torch.device("meta"))["nest"]
+    assert isinstance(moved, Nest)
+    assert isinstance(moved.pair, Pair)
+    assert (moved.pair.image.device.type, moved.pair.label[0].device.type, moved.name) == ("meta", "meta", "x")

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.training.packaged import read_pointer
 from stillhouse.workloads.pictures._shared.digits import DigitsPointer, read_digits
 from stillhouse.workloads.pictures._shared.splits import SUFFIXES, Split, cells, read_table, split_folders, split_rows
@@ -58,7 +59,8 @@ def _foldered(raw: Path, form: Form) -> Source:
     names = sorted({path.parent.name for paths in files.values() for path in paths})
     if empty := [split for split, paths in files.items() if not paths]:
         raise UserError(f"{places[empty[0]]} - wanted folders of {', '.join(SUFFIXES)} files, one folder a class - there are none")
-    return Source({split: _read_files(names, paths, form) for split, paths in files.items()}, tuple(names))
+    pictures = every(lambda paths: _read_files(names, paths, form), files.values())
+    return Source(dict(zip(files, pictures, strict=True)), tuple(names))
 
 
 def _read_files(names: list[str], paths: list[Path], form: Form) -> Pictures:
@@ -69,8 +71,9 @@ def _read_files(names: list[str], paths: list[Path], form: Form) -> Pictures:
 def _tabled(raw: Path, form: Form) -> Source:
     table = read_table(raw, ("image",), ("label",))
     label = table.column("label").to_numpy()
-    splits = split_rows(raw, table).items()
-    return Source({name: Pictures(stack(cells(raw, table, "image", rows), form), label[rows]) for name, rows in splits})
+    splits = split_rows(raw, table)
+    pictures = every(lambda rows: Pictures(stack(cells(raw, table, "image", rows), form), label[rows]), splits.values())
+    return Source(dict(zip(splits, pictures, strict=True)))
 
 
 def _packaged(raw: Path) -> Source:

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.contracts.files import read_json
 from stillhouse.workloads.pictures._shared.splits import Split
 from stillhouse.workloads.pictures.detect.item import Item, Source
@@ -82,12 +83,16 @@ def _split(path: Path) -> Split:
 def _items(folder: Path, path: Path, content: _File, number: dict[int, int]) -> list[Item]:
     images = {image.id: image for image in content.images}
     found: dict[int, list[_Annotation]] = defaultdict(list)
-    for place, annotation in enumerate(content.annotations):
+
+    def add(numbered: tuple[int, _Annotation]) -> None:
+        place, annotation = numbered
         if annotation.image_id not in images or annotation.category_id not in number:
             wrong = "image" if annotation.image_id not in images else "category"
             raise UserError(f"{path}: annotations.{place}.{wrong}_id - wanted the id of one of the {wrong}s - there is none such")
         found[annotation.image_id].append(annotation)
-    return [_item(_located(folder, path, image.file_name), found[image.id], number) for image in images.values()]
+
+    every(add, enumerate(content.annotations))
+    return every(lambda image: _item(_located(folder, path, image.file_name), found[image.id], number), images.values())
 
 
 def _item(picture: Path, annotations: list[_Annotation], number: dict[int, int]) -> Item:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.splits import Split
 from stillhouse.workloads.pictures.detect.item import Item, Source
 
@@ -30,9 +31,11 @@ def read_voc(raw: Path) -> Source:
     marked as difficult need not be found.
     """
     splits = _lists(raw)
-    known = {stem: _objects(raw / "Annotations" / f"{stem}.xml") for stems in splits.values() for stem in stems}
+    stems = [stem for part in splits.values() for stem in part]
+    known = dict(zip(stems, every(lambda stem: _objects(raw / "Annotations" / f"{stem}.xml"), stems), strict=True))
     names = tuple(sorted({item.name for objects in known.values() for item in objects}))
-    return Source({split: [_item(raw, stem, known[stem], names) for stem in stems] for split, stems in splits.items()}, names)
+    items = dict(zip(stems, every(lambda stem: _item(raw, stem, known[stem], names), stems), strict=True))
+    return Source({split: [items[stem] for stem in part] for split, part in splits.items()}, names)
 
 
 def _lists(raw: Path) -> dict[Split, list[str]]:
@@ -54,7 +57,7 @@ def _objects(path: Path) -> list[_Object]:
     except ElementTree.ParseError as error:
         raise UserError(f"{path}:{error.position[0]} - wanted XML - {error.msg.partition(':')[0]}") from None
     lines = [text.count("\n", 0, match.start()) + 1 for match in re.finditer(r"<object[\s>]", text)]
-    return [_object(f"{path}:{line}", element) for line, element in zip(lines, root.iter("object"), strict=True)]
+    return every(lambda pair: _object(f"{path}:{pair[0]}", pair[1]), zip(lines, root.iter("object"), strict=True))
 
 
 def _object(place: str, element: ElementTree.Element) -> _Object:

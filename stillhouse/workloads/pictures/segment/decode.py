@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 
 Coded = tuple[str, bytes]
@@ -43,14 +44,17 @@ def decode(image: Coded, mask: Coded, form: Form) -> tuple[np.ndarray, np.ndarra
 
 
 def stack(pairs: Iterable[tuple[Coded, Coded]], form: Form) -> tuple[np.ndarray, np.ndarray]:
-    """(pictures, channel, height, width) and (pictures, height, width). Raises UserError at the first of another shape."""
+    """(pictures, channel, height, width) and (pictures, height, width). Raises UserError naming all that are none or of another shape."""
     images: list[np.ndarray] = []
     masks: list[np.ndarray] = []
-    for image, mask in pairs:
-        picture, numbers = decode(image, mask, form)
+
+    def add(pair: tuple[Coded, Coded]) -> None:
+        picture, numbers = decode(*pair, form)
+        same_shape(pair[0][0], picture, (images or [picture])[0])
         images.append(picture)
         masks.append(numbers)
-        same_shape(image[0], picture, images[0])
+
+    every(add, pairs)
     return np.stack(images), np.stack(masks)
 
 
