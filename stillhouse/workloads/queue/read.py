@@ -67,9 +67,12 @@ def _generated(raw: Path, states: int | None) -> Source:
 
 
 def _written(raw: Path, states: int | None) -> Source:
-    with raw.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        rows = list(reader)
+    try:
+        with raw.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{raw} - wanted comma-separated values in UTF-8 - {error}") from None
     names = [name for name in reader.fieldnames or () if name.startswith(_STATE)]
     wanted = [_LOAD, *(f"{_STATE}{state}" for state in range(max(len(names), 2)))]
     if missing := [name for name in wanted if name not in (reader.fieldnames or ())]:

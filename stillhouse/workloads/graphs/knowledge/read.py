@@ -1,7 +1,7 @@
 """Raw knowledge graphs of several forms, read into one.
 
-Text holds one triple a line: head, relation, tail, separated by white space. A folder or a zip (read in place) holds
-train.txt, valid.txt and test.txt, and tells by what else it holds which form it is of:
+Text holds one triple a line: head, relation, tail, separated by tabs or, where it has none, by white space. A folder or a
+zip (read in place) holds train.txt, valid.txt and test.txt, and tells by what else it holds which form it is of:
 
 - msg.txt: the observed test graph, with nodes and relations of its own (PediaTypes);
 - another folder named for the test: its train.txt is the observed test graph (GraIL);
@@ -117,13 +117,14 @@ def _unzipped(raw: Path) -> Iterator[tuple[str, bytes]]:
 def parse(text: bytes, place: str) -> Triples:
     """The triples of a text, one per line. Raises UserError with `place` and line at all lines that are none."""
     try:
-        lines = text.decode("utf-8").splitlines()
+        lines = text.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"{place} - wanted UTF-8 text - byte {error.start} is not") from None
 
     def triple(numbered: tuple[int, str]) -> tuple[str, str, str]:
-        match numbered[1].split():
-            case head, relation, tail:
+        line = numbered[1].strip()
+        match [part.strip() for part in line.split("\t")] if "\t" in line else line.split():
+            case head, relation, tail if head and relation and tail:
                 return head, relation, tail
         raise UserError(f"{place}:{numbered[0]} - wanted head, relation, tail separated by white space - got {numbered[1]!r}")
 

@@ -81,7 +81,15 @@ def _split(path: Path) -> Split:
 
 
 def _items(folder: Path, path: Path, content: _File, number: dict[int, int]) -> list[Item]:
-    images = {image.id: image for image in content.images}
+    images: dict[int, _Image] = {}
+
+    def note(numbered: tuple[int, _Image]) -> None:
+        place, image = numbered
+        if images.setdefault(image.id, image) is not image:
+            first = content.images.index(images[image.id])
+            raise UserError(f"{path}: images.{place}.id - wanted an id of its own - {image.id} is that of images.{first} too")
+
+    every(note, enumerate(content.images))
     found: dict[int, list[_Annotation]] = defaultdict(list)
 
     def add(numbered: tuple[int, _Annotation]) -> None:
@@ -103,6 +111,8 @@ def _item(picture: Path, annotations: list[_Annotation], number: dict[int, int])
 
 
 def _located(folder: Path, path: Path, name: str) -> Path:
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UserError(f"{path} - wanted pictures within {folder} - got {name!r}, which leads out of it")
     places = [folder / name, folder / "images" / name, folder / path.stem.rpartition("_")[2] / name]
     for place in places:
         if place.is_file():

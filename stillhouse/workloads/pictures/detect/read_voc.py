@@ -41,7 +41,7 @@ def read_voc(raw: Path) -> Source:
 def _lists(raw: Path) -> dict[Split, list[str]]:
     words: dict[Split, str] = {"train": "train", "valid": "val", "test": "test"}
     files = {split: raw / "ImageSets" / "Main" / f"{word}.txt" for split, word in words.items()}
-    lists = {split: path.read_text().split() for split, path in files.items() if path.is_file()}
+    lists = {split: path.read_text(encoding="utf-8-sig").split() for split, path in files.items() if path.is_file()}
     found = lists or {"train": sorted(path.stem for path in (raw / "Annotations").glob("*.xml"))}
     if empty := [split for split, stems in found.items() if not stems]:
         raise UserError(f"{raw} - wanted pictures in each split - there are none in {empty[0]}")
@@ -50,14 +50,23 @@ def _lists(raw: Path) -> dict[Split, list[str]]:
 
 def _objects(path: Path) -> list[_Object]:
     try:
-        text = path.read_text(encoding="utf-8")
-        root = ElementTree.fromstring(text)
+        content = path.read_bytes()
+        root = ElementTree.fromstring(content)
     except OSError:
         raise UserError(f"{path} - wanted the boxes of a picture - there is no such file") from None
     except ElementTree.ParseError as error:
         raise UserError(f"{path}:{error.position[0]} - wanted XML - {error.msg.partition(':')[0]}") from None
-    lines = [text.count("\n", 0, match.start()) + 1 for match in re.finditer(r"<object[\s>]", text)]
-    return every(lambda pair: _object(f"{path}:{pair[0]}", pair[1]), zip(lines, root.iter("object"), strict=True))
+    except (LookupError, ValueError) as error:
+        raise UserError(f"{path} - wanted XML in an encoding that is known - {error}") from None
+    objects = list(root.iter("object"))
+    return every(lambda pair: _object(*pair), zip(_places(path, content, len(objects)), objects, strict=True))
+
+
+def _places(path: Path, content: bytes, count: int) -> list[str]:
+    """By lines, if the encoding lets them be found."""
+    text = re.sub(rb"<!--.*?-->", lambda comment: b"\n" * comment[0].count(b"\n"), content, flags=re.DOTALL)
+    lines = [text.count(b"\n", 0, match.start()) + 1 for match in re.finditer(rb"<object[\s/>]", text)]
+    return [f"{path}:{line}" for line in lines] if len(lines) == count else [f"{path}, object {number}" for number in range(count)]
 
 
 def _object(place: str, element: ElementTree.Element) -> _Object:

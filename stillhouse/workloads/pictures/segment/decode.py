@@ -32,6 +32,8 @@ class Form:
 def decode(image: Coded, mask: Coded, form: Form) -> tuple[np.ndarray, np.ndarray]:
     """(channel, height, width) and (height, width), uint8. Raises UserError, beginning with the place, at what is no such pair."""
     picture, numbers = to_channels(image[0], opened(*image), form.channels), opened(*mask)
+    if mask[1].startswith(b"\xff\xd8\xff"):
+        raise UserError(f"{mask[0]} - wanted a mask as PNG, which keeps the numbers of classes - got a JPEG, which changes them")
     if numbers.mode not in _NUMBERED:
         wanted = "wanted a mask of one number of eight bits a pixel (in grey or with a palette)"
         raise UserError(f"{mask[0]} - {wanted} - got the mode {numbers.mode}")

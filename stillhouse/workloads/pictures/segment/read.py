@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.scenes import read_scenes
-from stillhouse.workloads.pictures._shared.splits import SUFFIXES, Split, cells, read_table, split_folders, split_rows
+from stillhouse.workloads.pictures._shared.splits import SUFFIXES, Split, cells, picture_files, read_table, split_folders, split_rows
 from stillhouse.workloads.pictures.segment.decode import Coded, Form, stack
 
 
@@ -68,10 +68,10 @@ def read(raw: Path, form: Form) -> Source:
 
 def _folder(place: Path, form: Form) -> Pictures:
     images, masks = place / "images", place / "masks"
-    paths = [path for path in sorted(images.rglob("*")) if path.suffix.lower() in SUFFIXES]
+    paths = picture_files(images)
     if not paths:
         raise UserError(f"{place} - wanted folders images, of {', '.join(SUFFIXES)} files, and masks - there are no such images")
-    known = {path.relative_to(masks).with_suffix(""): path for path in sorted(masks.rglob("*")) if path.suffix.lower() in SUFFIXES}
+    known = {path.relative_to(masks).with_suffix(""): path for path in picture_files(masks)}
     names = [path.relative_to(images).with_suffix("") for path in paths]
 
     def mask(name: Path) -> Path:
