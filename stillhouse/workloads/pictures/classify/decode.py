@@ -24,7 +24,7 @@ class Form:
 
 
 def decode(place: str, content: bytes, form: Form) -> np.ndarray:
-    """(channel, height, width), uint8. Raises UserError, beginning with `place`, at what is no picture of eight bits."""
+    """(channel, height, width), uint8. Raises UserError, beginning with `place`, at what is no picture that is read."""
     return pixels(fitted(to_channels(place, opened(place, content), form.channels), form.size))
 
 
