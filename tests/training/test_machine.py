@@ -57,7 +57,6 @@ def test_a_batch_of_any_make_is_moved():
     assert moved["name"] == "x"
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("sizes", [(2**60,), (2**62, 2**62), (10**9, 10**9)])
 def test_memory_that_does_not_suffice_is_one_sentence(sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STILLHOUSE_DEVICE", "cpu")
@@ -69,7 +68,8 @@ def test_memory_that_does_not_suffice_is_one_sentence(sizes: tuple[int, ...], mo
 def test_another_error_is_not_taken_for_a_lack_of_memory():
     with pytest.raises(RuntimeError, match="mat1 and mat2"), machine.telling_memory():
         torch.ones(2, 3) @ torch.ones(2, 3)
-=======
+
+
 class Pair(NamedTuple):
     """A batch as some data sets give it."""
 
@@ -90,4 +90,3 @@ def test_a_batch_keeps_its_types_and_all_of_it_is_moved():
     assert isinstance(moved, Nest)
     assert isinstance(moved.pair, Pair)
     assert (moved.pair.image.device.type, moved.pair.label[0].device.type, moved.name) == ("meta", "meta", "x")
->>>>>>> n8
