@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stillhouse.comparison import charts
-from stillhouse.comparison.table import Row, markdown
+from stillhouse.comparison.table import Row, macs_share, markdown
 from stillhouse.contracts.data import Log, Metrics
 from stillhouse.contracts.files import read_json, write_json
 
@@ -52,7 +52,7 @@ def _facts(report: Row, own: Row) -> Row:
         "kept": _kept(own[metric], teacher[metric], report["higher_is_better"]),
         "parameters": own["parameters"],
         "macs": own["macs"],
-        "macs_share": own["macs"] / teacher["macs"],
+        "macs_share": macs_share(own, teacher),
         "latency_ms": own["latency_ms"],
         "latency_spread_ms": own["latency_spread_ms"],
         "metrics": own,

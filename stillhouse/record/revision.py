@@ -16,6 +16,8 @@ FILE_BYTES = 50_000_000
 """Changed files that are larger than this together are too large for even a try at a patch."""
 LISTED = 1_000
 """Untracked files that are named."""
+TITLE = 100
+"""Characters of a title."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,12 @@ def take(folder: Path, dependencies: Iterable[str]) -> Revision:
         kept.append(str(path))
     patch, omitted = _patch(folder, changed, added) if changed or added else ("", "")
     return Revision(commit, (*changed, *added), tuple(untracked[:LISTED]), patch, omitted)
+
+
+def title(folder: Path) -> str:
+    """What people call what runs now: the name of the DVC experiment, else the subject of the last commit, "" without either."""
+    found = os.environ.get("DVC_EXP_NAME") or _git(folder, "log", "-1", "--format=%s").decode(errors="replace").strip()
+    return found if len(found) <= TITLE else f"{found[: TITLE - 3]}..."
 
 
 def _is_written(path: PurePosixPath, prefix: PurePosixPath) -> bool:

@@ -83,6 +83,18 @@ def test_the_execution_keeps_its_plan_and_the_model_its_lineage(whole):
     assert lineage.backward(whole.folder, "data/comparison")["inputs"][0]["inputs"][0]["inputs"] == [model]
 
 
+def test_the_run_of_an_execution_is_named_and_shows_what_the_table_compares(whole):
+    with sqlite3.connect(whole.folder / "mlflow.db") as mlflow:
+        [(run, name)] = mlflow.execute(
+            "select run_uuid, name from runs join tags using (run_uuid) where key = 'stillhouse.execution'"
+        ).fetchall()
+        tags = dict(mlflow.execute("select key, value from tags where run_uuid = ?", (run,)).fetchall())
+        metrics = dict(mlflow.execute("select key, value from latest_metrics where run_uuid = ?", (run,)).fetchall())
+    student = json.loads((whole.folder / "data/comparison/table.json").read_text())[1]
+    assert (name, tags["mlflow.note.content"]) == ("project", "Students: half"), "the subject of the commit"
+    assert metrics == {"half.quality": pytest.approx(student["quality"]), "half.share": pytest.approx(student["macs_share"])}
+
+
 def test_the_student_is_in_the_registry_and_answers_a_table(whole, tmp_path):
     with sqlite3.connect(whole.folder / "mlflow.db") as mlflow:
         tags = dict(mlflow.execute("select key, value from model_version_tags where name = 'half'").fetchall())
