@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import sqlite3
 import subprocess
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 import yaml
 
 from stillhouse import lineage
-from tests.pipelines import Project, build_toy, commit
+from tests.pipelines import REPOSITORY, Project, build_toy, commit
+from tests.processes import until
 
 
 @pytest.fixture(scope="module")
@@ -145,13 +147,14 @@ def test_metrics_and_curves_are_files_for_git_and_outputs_are_not(whole):
         "data/half/student.json",
         "data/half/student.csv",
         "data/reports/half.json",
+        "data/comparison.json",
     }
 
 
 def test_plain_dvc_sees_and_shows_everything(whole, plain, tmp_path):
     assert "up to date" in plain("status")
     assert "didn't change, skipping" in plain("repro")
-    assert "teacher_accuracy" in plain("metrics", "show")
+    assert plain("metrics", "show").splitlines()[0].split() == ["Path", "half.quality", "half.share"]
     plain("plots", "show", "--out", str(tmp_path / "plots"))
     page = (tmp_path / "plots/index.html").read_text()
     assert "data/half/student.csv" in page.replace("\\\\", "/")
@@ -161,9 +164,15 @@ def test_an_experiment_with_a_loss_weight_runs_only_what_depends_on_it(whole, pl
     commit(whole.folder)
     before = locked(whole)
     whole.set("students.half.distill.losses.0.weight", 2.0)
-    plain("exp", "run", "--quiet")
+    plain("exp", "run", "--quiet", "--name", "heavier")
     assert changed(before, locked(whole)) == {"distill@half", "evaluate@half", "compare"}
+    with sqlite3.connect(whole.folder / "mlflow.db") as mlflow:  # the process that tells MLflow ends some seconds after DVC
+        until(lambda: mlflow.execute("select count(*) from runs where name = 'heavier'").fetchone() == (1,))
     difference = json.loads(plain("params", "diff", "--json"))
     assert "students.half.distill.losses" in str(difference)
     assert "up to date" in plain("status")
-    assert "half" in plain("exp", "show", "--csv")
+    documented = next(line for line in (REPOSITORY / "docs/reference.md").read_text().splitlines() if line.startswith("    dvc exp show"))
+    heads, *rows = csv.reader(plain(*shlex.split(documented)[1:], "--csv").splitlines())
+    columns = set(heads) - {"Experiment", "rev", "typ", "Created", "parent"}
+    assert columns - {"half.quality"} == {"students.half.distill.losses"}, "the quality is no column if it is the same in all"
+    assert len(rows) == 3
