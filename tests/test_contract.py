@@ -83,8 +83,8 @@ def paths(verb: str, name: str, block: dict[str, Any]) -> list[str]:
 
 
 def outs(stage: Any) -> list[str]:
-    """The outputs of a stage that DVC keeps; metrics and curves beside them are for git."""
-    return [out.def_path for out in stage.outs if out.use_cache]
+    """The outputs of a stage that are neither metrics nor plots."""
+    return [out.def_path for out in stage.outs if not out.metric and not out.plot]
 
 
 def tracked(stage: Any) -> set[str]:
@@ -153,7 +153,7 @@ def test_the_committed_parameters_resolve_too(tmp_path, file):
         ("        - data/${key}/found\n", "", "is read and no dependency"),
         ('params: [seed, threads, "students.${key}.distill"]', 'params: [threads, "students.${key}.distill"]', "and is given"),
         ('params: [seed, threads, "students.${key}.search"]', 'params: [seed, threads, "students.${key}"]', "and is given"),
-        ('outs: ["data/${key}/teacher", ', 'outs: ["data/${key}/master", ', "is written"),
+        ('outs: ["data/${key}/teacher"]', 'outs: ["data/${key}/master"]', "is written"),
         ("deps: [data/reports, ", "deps: [data/reports, data/raw, ", "data/raw is a dependency and not read"),
         ("stages evaluate ${key}", "stages teach ${key}", "cmd is"),
     ],

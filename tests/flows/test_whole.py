@@ -154,7 +154,7 @@ def test_metrics_and_curves_are_files_for_git_and_outputs_are_not(whole):
 def test_plain_dvc_sees_and_shows_everything(whole, plain, tmp_path):
     assert "up to date" in plain("status")
     assert "didn't change, skipping" in plain("repro")
-    assert plain("metrics", "show").splitlines()[0].split() == ["Path", "half.quality", "half.share"]
+    assert "teacher_accuracy" in plain("metrics", "show")
     plain("plots", "show", "--out", str(tmp_path / "plots"))
     page = (tmp_path / "plots/index.html").read_text()
     assert "data/half/student.csv" in page.replace("\\\\", "/")
