@@ -89,3 +89,15 @@ def test_a_project_that_fills_its_repository_has_paths_as_they_are(tmp_path: Pat
     git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "project")
     (folder / "params.yaml").write_text("second\n")
     assert revision.take(folder, DEPENDENCIES).changed == ("params.yaml",)
+
+
+def test_what_runs_is_called_by_the_experiment_or_else_by_the_commit(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "A smaller student\n\nand why", "--allow-empty")
+    assert revision.title(folder) == "A smaller student"
+    git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "long " * 100, "--allow-empty")
+    assert (len(revision.title(folder)), revision.title(folder)[-4:]) == (revision.TITLE, "g...")
+    monkeypatch.setenv("DVC_EXP_NAME", "sooty-gaur")
+    assert revision.title(folder) == "sooty-gaur"
+    monkeypatch.delenv("DVC_EXP_NAME")
+    assert revision.title(tmp_path) == ""
