@@ -95,8 +95,8 @@ def test_what_runs_is_called_by_the_experiment_or_else_by_the_commit(folder: Pat
     monkeypatch.delenv("DVC_EXP_NAME", raising=False)
     git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "A smaller student\n\nand why", "--allow-empty")
     assert revision.title(folder) == "A smaller student"
-    git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "long " * 100, "--allow-empty")
-    assert (len(revision.title(folder)), revision.title(folder)[-4:]) == (revision.TITLE, "g...")
+    git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "long" * 100, "--allow-empty")
+    assert (len(revision.title(folder)), revision.title(folder)[-4:]) == (100, "l...")
     monkeypatch.setenv("DVC_EXP_NAME", "sooty-gaur")
     assert revision.title(folder) == "sooty-gaur"
     monkeypatch.delenv("DVC_EXP_NAME")
