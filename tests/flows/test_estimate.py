@@ -25,8 +25,9 @@ def test_stages_run_side_by_side_where_they_do_not_need_each_other(at_once, seco
 
 def test_one_that_is_alone_has_no_neighbour():
     nodes = [node("teach@a"), node("evaluate@b", alone=True), node("teach@c"), node("teach@d")]
-    seconds = {"teach@a": 10.0, "evaluate@b": 7.0, "teach@c": 10.0, "teach@d": 1.0}
-    assert estimate.left(nodes, seconds, 4) == 17.0
+    seconds = {"teach@a": 20.0, "evaluate@b": 7.0, "teach@c": 10.0, "teach@d": 1.0}
+    assert estimate.left(nodes, seconds, 4) == 27.0, "it waits for those that run"
+    assert estimate.left(nodes[1:3], seconds, 4) == 17.0, "and they for it"
 
 
 def test_what_is_needed_and_not_among_the_nodes_is_there():
