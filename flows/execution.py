@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.flows import cores
+from stillhouse.flows import cores, estimate
 from stillhouse.flows.graph import Node
 from stillhouse.flows.server import Serving, server
 from stillhouse.flows.tracker import Status, tracked
@@ -28,7 +28,8 @@ def execute(folder: Path, names: Sequence[str], nodes: Sequence[Node], jobs: int
         UserError: another execution is going on in this folder, or Prefect's server does not start.
     """
     with _alone(folder), tracked(folder, nodes) as tracker, server(folder) as serving:
-        status = _flow(names, [node.name for node in nodes if node.forced], jobs or cores.at_once(nodes), serving)
+        forced, expected = [node.name for node in nodes if node.forced], estimate.expected(folder, nodes)
+        status = _flow(names, forced, expected, jobs or cores.at_once(nodes), serving)
         tracker.end(status)
     return EXIT[status]
 
@@ -46,7 +47,7 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _flow(names: Sequence[str], forced: Sequence[str], jobs: int, serving: Serving) -> Status:
+def _flow(names: Sequence[str], forced: Sequence[str], expected: dict[str, float], jobs: int, serving: Serving) -> Status:
     from prefect import get_client
 
     from stillhouse.flows import pipeline, states
@@ -56,7 +57,7 @@ def _flow(names: Sequence[str], forced: Sequence[str], jobs: int, serving: Servi
         if serving.own:
             states.close_open_runs(client)
         run = pipeline.execute.with_options(task_runner=pipeline.threads(jobs))
-        state: State[Any] = run(list(names), list(forced), return_state=True)
+        state: State[Any] = run(list(names), list(forced), expected, jobs, return_state=True)
         states.settle(client, state.state_details.flow_run_id)
     if state.is_completed():
         return "FINISHED"

@@ -23,7 +23,7 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
-from stillhouse.flows import graph, slots
+from stillhouse.flows import estimate, graph, slots
 from stillhouse.flows.graph import Node
 from stillhouse.flows.progress import Board
 from stillhouse.flows.stage import Outcome, Stopped, run_due_stage
@@ -62,6 +62,8 @@ class Execution:
                 self.board.set(node.name, "failed", str(error))
                 raise
         self.board.set(node.name, outcome)
+        if outcome == "done":
+            estimate.note(self.folder, node.name, self.board.lines[node.name].seconds())
         return Completed(name=outcome.capitalize(), message=outcome)
 
 
@@ -72,8 +74,12 @@ def stage(execution: Execution, node: Node) -> State[str]:
 
 
 @flow(name="stillhouse", task_runner=threads(), persist_result=False)
-def execute(names: list[str] | None = None, forced: list[str] | None = None) -> State[str]:
+def execute(
+    names: list[str] | None = None, forced: list[str] | None = None, expected: dict[str, float] | None = None, jobs: int = 1
+) -> State[str]:
     """Runs what is due of the pipeline around the working folder, and the stages named in `forced`.
+
+    `expected` (seconds by stage) and `jobs` are for the estimate of the time left.
 
     Raises:
         UserError: an unknown name, or nothing can be said about what is due.
@@ -81,7 +87,7 @@ def execute(names: list[str] | None = None, forced: list[str] | None = None) -> 
     folder = graph.root(Path.cwd())
     read = graph.select(graph.read(folder), names or [])
     nodes = [node for node in graph.force(read, forced or []) if node.state != "unchanged"]
-    board = Board(nodes, folder, Console())
+    board = Board(nodes, folder, Console(), expected, jobs)
     with interruptible() as stop:
         with board:
             _run_all(Execution(folder, board, stop), nodes)

@@ -1,4 +1,4 @@
-"""What the stages of an execution are doing: one live table on a terminal, plain lines anywhere else."""
+"""What the stages of an execution are doing and how long they will take: a live table on a terminal, plain lines anywhere else."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from stillhouse.flows import estimate
 from stillhouse.flows.graph import Node
 from stillhouse.flows.stage import log_path
 
@@ -44,19 +45,28 @@ class Line:
     started: float | None = None
     ended: float | None = None
 
+    def seconds(self) -> float:
+        """Since the start of the latest try."""
+        return 0.0 if self.started is None else (self.ended or time.monotonic()) - self.started
+
     def elapsed(self) -> str:
         """Minutes and seconds since the start."""
-        if self.started is None:
-            return ""
-        seconds = int((self.ended or time.monotonic()) - self.started)
-        return f"{seconds // 60}:{seconds % 60:02d}"
+        seconds = int(self.seconds())
+        return "" if self.started is None else f"{seconds // 60}:{seconds % 60:02d}"
 
 
 class Board:
-    """Told of every change by the stages' threads; shows it while the `with` block lasts."""
+    """Told of every change by the stages' threads; shows it while the `with` block lasts.
 
-    def __init__(self, nodes: Sequence[Node], folder: Path, console: Console) -> None:
+    `expected` are the seconds that stages should take, as far as they are known; `at_once` is how many run side by side.
+    """
+
+    def __init__(
+        self, nodes: Sequence[Node], folder: Path, console: Console, expected: Mapping[str, float] | None = None, at_once: int = 1
+    ) -> None:
         self.lines = {node.name: Line() for node in nodes}
+        self._nodes, self._expected, self._at_once = nodes, expected or {}, at_once
+        self._said_left = ""
         self._folder, self._console = folder, console
         self._lock, self._closed = threading.Lock(), threading.Event()
         self._live = Live(self, console=console, refresh_per_second=4) if console.is_terminal else None
@@ -67,6 +77,7 @@ class Board:
         if self._live:
             self._live.start()
         else:
+            self._say_left()
             self._ticker.start()
         return self
 
@@ -88,6 +99,8 @@ class Board:
                 line.ended = now
         if not self._live:
             self._say(name, f"{state}{': ' + note if note else ''}{' after ' + line.elapsed() if line.ended else ''}")
+            if state != "running":
+                self._say_left()
 
     def __rich__(self) -> Table:
         """The table as it stands now."""
@@ -97,7 +110,20 @@ class Board:
         for name, line in self.lines.items():
             progress = self._progress(name) if line.state == "running" else line.note
             table.add_row(name, Text(line.state, style=STYLES.get(line.state, "")), progress, line.elapsed())
+        table.caption, table.caption_justify = self._left(), "left"
         return table
+
+    def _left(self) -> str:
+        """How long what has not ended will take, "" if all has."""
+        rest = [node for node in self._nodes if self.lines[node.name].state in ("waiting", "running")]
+        known = {name: max(0.0, seconds - self.lines[name].seconds()) for name, seconds in self._expected.items() if name in self.lines}
+        return f"time left: {estimate.words(rest, known, self._at_once)}" if rest else ""
+
+    def _say_left(self) -> None:
+        text = self._left()
+        if text not in ("", self._said_left):
+            self._said_left = text
+            self._print(text)
 
     def failures(self) -> None:
         """The end of each failed stage's log, and how to run that stage by hand."""

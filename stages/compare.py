@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from stillhouse.comparison import charts
-from stillhouse.comparison.table import Row, markdown
+from stillhouse.comparison.table import Row, macs_share, markdown
 from stillhouse.contracts.data import Log, Metrics
 from stillhouse.contracts.files import read_json, write_json
 
@@ -14,16 +15,27 @@ SETTINGS = None
 
 
 def compare(settings: dict[str, str], *, reports: Path, comparison: Path, log: Log) -> Metrics:
-    """Reads the report of every student in `settings` (student -> teacher); writes table.json, table.md and picture.svg."""
+    """Reads the report of every student in `settings` (student -> teacher); writes table.json, table.md and picture.svg.
+
+    Returns quality and share of the teacher's MACs for each student.
+    """
     found = {student: reports / student / "report.json" for student in settings}
     rows = _rows({student: read_json(path) for student, path in found.items() if path.exists()}, settings)
     comparison.mkdir(parents=True, exist_ok=True)
     write_json(comparison / "table.json", rows)
     (comparison / "table.md").write_text(markdown(rows), encoding="utf-8")
     (comparison / "picture.svg").write_text(charts.picture(rows), encoding="utf-8")
-    facts = {"students": float(sum(row["kind"] == "student" for row in rows))}
+    facts = dict(_facts_of_students(rows))
     log(facts)
     return facts
+
+
+def _facts_of_students(rows: list[Row]) -> Iterator[tuple[str, float]]:
+    """("umls-dms.quality", 0.9) and the like: the few numbers that DVC shows of an experiment."""
+    for row in rows:
+        if row["kind"] == "student":
+            yield f"{row['name']}.quality", row["quality"]
+            yield f"{row['name']}.share", row["macs_share"]
 
 
 def _rows(reports: dict[str, Row], names: dict[str, str]) -> list[Row]:
@@ -56,7 +68,7 @@ def _facts(report: Row, own: Row) -> Row:
         "kept": _kept(own[metric], teacher[metric], report["higher_is_better"]),
         "parameters": own["parameters"],
         "macs": own["macs"],
-        "macs_share": own["macs"] / teacher["macs"],
+        "macs_share": macs_share(own, teacher),
         "latency_ms": own["latency_ms"],
         "latency_spread_ms": own["latency_spread_ms"],
         "metrics": own,

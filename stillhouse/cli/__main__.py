@@ -25,7 +25,7 @@ from stillhouse.cli.reproduce import reproduce
 from stillhouse.cli.settle import settle
 from stillhouse.cli.upgrade import upgrade
 from stillhouse.contracts.errors import UserError
-from stillhouse.flows import graph
+from stillhouse.flows import cores, estimate, graph
 from stillhouse.flows.graph import Node
 from stillhouse.project import version
 
@@ -90,6 +90,7 @@ def plan(names: Names = None, as_json: Annotated[bool, typer.Option("--json", he
         print(json.dumps([dataclasses.asdict(node) for node in nodes], indent=1))
     elif stale:
         _print_plan(stale, len(nodes))
+        print(f"time to run: {estimate.words(stale, estimate.expected(folder, stale), cores.at_once(nodes))}")
     else:
         print(f"nothing is due: {len(nodes)} stages are up to date")
     raise typer.Exit(STALE if stale else 0)

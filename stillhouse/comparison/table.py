@@ -19,6 +19,20 @@ def cells(row: Row) -> list[str]:
     return [*compared, row["metric"], percent(row.get("agreement")), *costs, row["search"], row["losses"]]
 
 
+def quality_and_share(report: Row) -> dict[str, float]:
+    """The first numbers that a person compares of a student, as its report.json tells them; `share` is that of the teacher's MACs.
+
+    Raises KeyError if it is an old report, which lacks something.
+    """
+    student = report["student"]
+    return {"quality": float(student[report["metric"]]), "share": macs_share(student, report["teacher"])}
+
+
+def macs_share(student: Row, teacher: Row) -> float:
+    """A student's multiply-accumulates divided by its teacher's."""
+    return float(student["macs"] / teacher["macs"])
+
+
 def percent(value: float | None) -> str:
     """A share as a person reads it; nothing where there is none."""
     return "" if value is None else f"{value:.1%}"

@@ -50,6 +50,8 @@ SECRETS = (
     "*token*.txt",
 )
 """File and folder names, in any case, that look like secrets: nothing of them is recorded but the name."""
+TITLE = 100
+"""Characters of a title."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def take(folder: Path, dependencies: Iterable[str], secrets: Iterable[str] = ())
     What stages write does not count: what lies under data but not under data/raw, and dvc.lock; nor does what lies outside the folder.
     `secrets` are patterns of file and folder names beside `SECRETS`.
     """
-    commit = _git(folder, "rev-parse", "HEAD").decode().strip()
+    commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD").decode().strip()
     if not commit:
         return Revision("")
     prefix = PurePosixPath(_git(folder, "rev-parse", "--show-prefix").decode().strip())
@@ -104,6 +106,12 @@ def take(folder: Path, dependencies: Iterable[str], secrets: Iterable[str] = ())
 
 def _is_secret(path: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(part, pattern) for part in PurePosixPath(path.lower()).parts for pattern in patterns)
+
+
+def title(folder: Path) -> str:
+    """What people call what runs now: the name of the DVC experiment, else the subject of the last commit, "" without either."""
+    found = os.environ.get("DVC_EXP_NAME") or _git(folder, "log", "-1", "--format=%s").decode(errors="replace").strip()
+    return found if len(found) <= TITLE else f"{found[: TITLE - 3]}..."
 
 
 def _is_written(path: PurePosixPath, prefix: PurePosixPath) -> bool:

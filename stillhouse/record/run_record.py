@@ -18,12 +18,14 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 class Execution:
     """Which stages belong together: all that one flow, or one `dvc repro`, ran.
 
-    `owner` is the process (an `identity`) whose death ends it; `managed` says that a flow opens and closes it.
+    `owner` is the process (an `identity`) whose death ends it; `managed` says that a flow opens and closes it. `name` is what people call
+    it, "" if nothing says so.
     """
 
     key: str
     owner: str
     managed: bool
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,17 @@ class Planned:
 
 @dataclass(frozen=True)
 class Closing:
-    """The end of an execution that a flow manages, with all stages that it was about, whether they ran or not."""
+    """The end of an execution that a flow manages, with all stages that it was about, whether they ran or not.
+
+    `results` are the numbers that a person compares, by student, of every report that was in place.
+    """
 
     key: str
     status: Status
     ended: int
     stages: Mapping[str, Planned]
+    name: str = ""
+    results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 _WAITING: TypeAdapter[RunRecord | Closing] = TypeAdapter(RunRecord | Closing)

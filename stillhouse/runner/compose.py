@@ -8,12 +8,12 @@ import platform
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stillhouse.record import hashes
+from stillhouse.record import hashes, revision
 from stillhouse.record.run_record import Item, RunRecord, Status, flat, history
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def compose(ready: Run, seen: Seen, status: Status, metrics: Mapping[str, float]
     return RunRecord(
         id=uuid.uuid4().hex,
         stage=ready.call.stage,
-        execution=ready.call.execution,
+        execution=replace(ready.call.execution, name=revision.title(Path())),
         status=status,
         started=int(1000 * ready.started),
         ended=int(1000 * time.time()),

@@ -175,9 +175,8 @@ def _log(path: Path) -> Iterator[Log]:
 def install(run: Run, metrics: Metrics) -> None:
     """Puts the output in place, with its metrics and its training curve beside it, and marks the work as done."""
     output, destination = run.scratch / "output", run.call.destination
-    if run.call.name:
-        finite = {name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}
-        write_json(destination.with_name(f"{destination.name}.json"), {**finite, results.MADE: results.telling(run.fingerprint)})
+    finite = {name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}
+    write_json(destination.with_name(f"{destination.name}.json"), {**finite, results.MADE: results.telling(run.fingerprint)})
     if (output / "curve.csv").exists():
         shutil.move(output / "curve.csv", destination.with_name(f"{destination.name}.csv"))
     if list(run.paths)[-1] in _HASHED:

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stillhouse.record import hashes, outbox, process, run_record
+from stillhouse.record import hashes, outbox, process, revision, run_record
 from stillhouse.record.run_record import Closing, Execution, Planned, RunRecord, Status
+from stillhouse.tracking import summary
 from stillhouse.tracking.store import EXPERIMENT, opened
 
 __all__ = ["EXPERIMENT", "finish", "follow", "serve", "start", "sync"]
@@ -42,7 +43,7 @@ def sync(root: Path) -> bool:
 def start(root: Path, key: str, owner: int) -> None:
     """Prepares the store and opens an execution, which ends with the process `owner` if nobody closes it before."""
     with _forgiving("the tracker is away; what runs now is recorded when it is back"), opened(root) as store:
-        store.open(Execution(key, process.identity(owner), managed=True))
+        store.open(Execution(key, process.identity(owner), managed=True, name=revision.title(root)))
 
 
 def finish(root: Path, key: str, status: Status, plan: Sequence[Mapping[str, Any]]) -> None:
@@ -55,7 +56,8 @@ def finish(root: Path, key: str, status: Status, plan: Sequence[Mapping[str, Any
     for node in plan:
         taken, outputs = standing.get(node["name"], (None, {}))
         stages[node["name"]] = Planned(node.get("state", ""), list(node.get("reasons", [])), taken.key if taken else "", outputs)
-    outbox.leave(root, Closing(key, status, int(1000 * time.time()), stages))
+    results = summary.results(root, summary.students(stages))
+    outbox.leave(root, Closing(key, status, int(1000 * time.time()), stages, revision.title(root), results))
 
 
 def serve(root: Path, key: str, owner: int, plan: Path) -> None:

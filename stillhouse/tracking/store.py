@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from stillhouse.record import process
 from stillhouse.record.run_record import Closing, Execution, Item, Planned, RunRecord
-from stillhouse.tracking import entities, registration
+from stillhouse.tracking import entities, registration, summary
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,12 +44,13 @@ class Store:
 
     def tell(self, record: RunRecord) -> str:
         """Writes one record as a child run, and returns its id; told again, it goes on with the same run."""
-        parent = self._parent(record.execution.key, record.started)
+        parent = self._parent(record.execution, record.started)
         run = self._child(record, parent.info.run_id)
         output = record.output and record.output.model and self._model(record.output, run)
         self.client.log_batch(run, entities.metrics(record, output or None), entities.params(record), entities.tags(record))
         self._log_lineage(record, run, output or None)
         self.client.set_terminated(run, record.status, record.ended)
+        summary.name_students(self.client, parent.info.run_id, [record.stage])
         if not record.execution.managed:
             self._end_with_child(parent, record)
         for name, text in record.files.items():
@@ -59,12 +60,12 @@ class Store:
 
     def open(self, execution: Execution) -> None:
         """Creates the run of an execution, or tells the one that a quicker stage has created whose it is."""
-        parent = self._parent(execution.key, int(1000 * time.time()))
+        parent = self._parent(execution, int(1000 * time.time()))
         self.client.set_tag(parent.info.run_id, "stillhouse.owner", execution.owner)
 
     def close(self, closing: Closing) -> None:
         """Ends the run of an execution, with its plan and, for each stage that did not run, the run that made what is in place."""
-        parent = self._parent(closing.key, closing.ended).info.run_id
+        parent = self._parent(Execution(closing.key, "", managed=True, name=closing.name), closing.ended).info.run_id
         ran = {run.data.tags["dvc.stage"]: run for run in reversed(self._find(f"tags.`mlflow.parentRunId` = '{parent}'"))}
         plan = []
         for stage, planned in closing.stages.items():
@@ -75,6 +76,8 @@ class Store:
             outcome = now.info.status if now else "NOT RUN"
             facts = {"state": planned.state, "reasons": planned.reasons, "outcome": "UNCHANGED" if first else outcome}
             plan.append({"stage": stage, **facts, "run": now.info.run_id if now else first})
+        summary.name_students(self.client, parent, closing.stages)
+        summary.log_results(self.client, parent, summary.valid(closing, ran), closing.ended)
         self.client.set_terminated(parent, closing.status, closing.ended)
         if plan:
             self.client.log_text(parent, json.dumps(plan, indent=1), "plan.json")
@@ -96,10 +99,10 @@ class Store:
             if owner and process.is_dead(owner):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
-    def _parent(self, key: str, started: int) -> Run:
-        found = self._find(f"tags.`stillhouse.execution` = '{key}'")
-        name = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started / 1000))
-        return found[0] if found else self.client.create_run(self.experiment, started, {"stillhouse.execution": key}, name)
+    def _parent(self, execution: Execution, started: int) -> Run:
+        found = self._find(f"tags.`stillhouse.execution` = '{execution.key}'")
+        name = execution.name or time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started / 1000))
+        return found[0] if found else self.client.create_run(self.experiment, started, {"stillhouse.execution": execution.key}, name)
 
     def _find(self, condition: str) -> list[Run]:
         """All pages, newest first."""
@@ -151,6 +154,8 @@ class Store:
 
     def _end_with_child(self, parent: Run, record: RunRecord) -> None:
         """Nobody tells when a plain `dvc repro` ends, so its run always ends with its latest stage; a failure stays one."""
+        found = summary.results(record.folder, summary.evaluated(record))
+        summary.log_results(self.client, parent.info.run_id, found, record.ended)
         worst = parent.info.status if parent.info.status in ("FAILED", "KILLED") else record.status
         self.client.set_terminated(parent.info.run_id, worst, record.ended)
 

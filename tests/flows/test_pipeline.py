@@ -174,6 +174,13 @@ def test_in_the_end_nothing_is_left_open(story):
     assert [row["state_name"] for row in rows(story["folder"], "flow_run")] == ["Failed", "Cancelled", "Crashed", "Completed"]
 
 
+def test_the_time_left_is_estimated_from_the_runs_before(story):
+    assert "time left: no estimate" in story["failure"].text
+    assert story["end"].text.startswith("time left: at least 10 s (nothing is known of compare)\nsearch@third: running\n")
+    assert (story["folder"] / ".work/search@half/seconds.json").exists()
+    assert "time left" not in story["nothing"].text
+
+
 def test_a_failure_is_shown_with_its_log_and_what_to_do(story):
     text = story["failure"].text
     assert "search@third: failed: search@third failed with exit code" in text

@@ -14,10 +14,12 @@ from stillhouse.flows import progress
 from stillhouse.flows.graph import Node
 from stillhouse.flows.progress import Board, describe, newest_record
 
+EXPECTED = {"teach@rings": 600.0, "search@half": 60.0, "distill@half": 240.0}
 
-def board(folder, *, terminal=False):
-    nodes = [Node(name, "", (), "due", ()) for name in ("teach@rings", "search@half", "distill@half")]
-    return Board(nodes, folder, Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None))
+
+def board(folder, *, terminal=False, expected=None):
+    nodes = [Node(name, "", (), "due", ()) for name in EXPECTED]
+    return Board(nodes, folder, Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None), expected)
 
 
 def write(folder, stage, fingerprint, *records, age=0.0):
@@ -61,14 +63,28 @@ def test_a_running_stage_is_told_of_now_and_then(tmp_path, monkeypatch):
 
 
 def test_the_live_table_has_a_row_for_every_stage(tmp_path):
-    with board(tmp_path, terminal=True) as lines:
+    with board(tmp_path, terminal=True, expected=EXPECTED) as lines:
         lines.set("teach@rings", "running")
         write(tmp_path, "teach@rings", "a", {"epoch": 3, "epochs": 20, "loss": 0.25}, age=-5)
         console = Console(file=io.StringIO(), width=120)
         console.print(lines)
         rows = console.file.getvalue().splitlines()
+    assert rows.pop().strip() == "time left: about 15 min"
     assert [row.split()[:2] for row in rows[1:]] == [["teach@rings", "running"], ["search@half", "waiting"], ["distill@half", "waiting"]]
     assert "epoch 3/20  loss 0.25" in rows[1]
+
+
+def test_the_time_left_is_told_at_the_start_and_whenever_a_stage_has_ended(tmp_path):
+    with board(tmp_path, expected=EXPECTED) as lines:
+        lines.set("teach@rings", "running")
+        lines.set("teach@rings", "done")
+        lines.lines["search@half"].started = time.monotonic() - 1000
+        lines.lines["search@half"].state = "running"
+        assert lines._left() == "time left: about 4 min", "one that takes longer than expected is about to end"
+        lines.set("search@half", "failed")
+        lines.set("distill@half", "not run")
+    told = [line for line in lines._console.file.getvalue().splitlines() if line.startswith("time left")]
+    assert told == ["time left: about 15 min", "time left: about 5 min", "time left: about 4 min"]
 
 
 def test_progress_is_the_last_whole_line_of_the_newest_file(tmp_path):

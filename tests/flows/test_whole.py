@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import sqlite3
 import subprocess
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 import yaml
 
 from stillhouse import lineage
-from tests.pipelines import Project, build_toy, commit
+from tests.pipelines import REPOSITORY, Project, build_toy, commit
+from tests.processes import until
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,18 @@ def test_the_execution_keeps_its_plan_and_the_model_its_lineage(whole):
     assert lineage.backward(whole.folder, "data/comparison")["inputs"][0]["inputs"][0]["inputs"] == [model]
 
 
+def test_the_run_of_an_execution_is_named_and_shows_what_the_table_compares(whole):
+    with sqlite3.connect(whole.folder / "mlflow.db") as mlflow:
+        [(run, name)] = mlflow.execute(
+            "select run_uuid, name from runs join tags using (run_uuid) where key = 'stillhouse.execution'"
+        ).fetchall()
+        tags = dict(mlflow.execute("select key, value from tags where run_uuid = ?", (run,)).fetchall())
+        metrics = dict(mlflow.execute("select key, value from latest_metrics where run_uuid = ?", (run,)).fetchall())
+    student = json.loads((whole.folder / "data/comparison/table.json").read_text())[1]
+    assert (name, tags["mlflow.note.content"]) == ("project", "Students: half"), "the subject of the commit"
+    assert metrics == {"half.quality": pytest.approx(student["quality"]), "half.share": pytest.approx(student["macs_share"])}
+
+
 def test_the_student_is_in_the_registry_and_answers_a_table(whole, tmp_path):
     with sqlite3.connect(whole.folder / "mlflow.db") as mlflow:
         tags = dict(mlflow.execute("select key, value from model_version_tags where name = 'half'").fetchall())
@@ -133,6 +147,7 @@ def test_metrics_and_curves_are_files_for_git_and_outputs_are_not(whole):
         "data/half/student.json",
         "data/half/student.csv",
         "data/reports/half.json",
+        "data/comparison.json",
     }
 
 
@@ -149,9 +164,15 @@ def test_an_experiment_with_a_loss_weight_runs_only_what_depends_on_it(whole, pl
     commit(whole.folder)
     before = locked(whole)
     whole.set("students.half.distill.losses.0.weight", 2.0)
-    plain("exp", "run", "--quiet")
+    plain("exp", "run", "--quiet", "--name", "heavier")
     assert changed(before, locked(whole)) == {"distill@half", "evaluate@half", "compare"}
+    with sqlite3.connect(whole.folder / "mlflow.db") as mlflow:  # the process that tells MLflow ends some seconds after DVC
+        until(lambda: mlflow.execute("select count(*) from runs where name = 'heavier'").fetchone() == (1,))
     difference = json.loads(plain("params", "diff", "--json"))
     assert "students.half.distill.losses" in str(difference)
     assert "up to date" in plain("status")
-    assert "half" in plain("exp", "show", "--csv")
+    documented = next(line for line in (REPOSITORY / "docs/reference.md").read_text().splitlines() if line.startswith("    dvc exp show"))
+    heads, *rows = csv.reader(plain(*shlex.split(documented)[1:], "--csv").splitlines())
+    columns = set(heads) - {"Experiment", "rev", "typ", "Created", "parent"}
+    assert columns - {"half.quality"} == {"students.half.distill.losses"}, "the quality is no column if it is the same in all"
+    assert len(rows) == 3

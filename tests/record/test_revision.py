@@ -130,3 +130,21 @@ def test_nothing_outside_the_project_is_recorded(folder: Path):
     (folder.parent / "shared.txt").write_text("first\n")
     git(folder.parent, "add", "shared.txt")
     assert revision.take(folder, DEPENDENCIES) == revision.Revision(git(folder, "rev-parse", "HEAD"))
+
+
+def test_what_runs_is_called_by_the_experiment_or_else_by_the_commit(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "A smaller student\n\nand why", "--allow-empty")
+    assert revision.title(folder) == "A smaller student"
+    git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "long" * 100, "--allow-empty")
+    assert (len(revision.title(folder)), revision.title(folder)[-4:]) == (100, "l...")
+    monkeypatch.setenv("DVC_EXP_NAME", "sooty-gaur")
+    assert revision.title(folder) == "sooty-gaur"
+    monkeypatch.delenv("DVC_EXP_NAME")
+    assert revision.title(tmp_path) == ""
+
+
+def test_a_repository_without_any_commit_has_none_to_name(tmp_path: Path):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "params.yaml").write_text("first\n")
+    assert revision.take(tmp_path, DEPENDENCIES) == revision.Revision("")

@@ -133,7 +133,7 @@ def test_a_student_is_distilled_evaluated_and_compared(taught, tmp_path):
     report = judge(WORKLOAD, tmp_path / "reports" / "small", paths)
     assert 0 <= report["agreement"] <= 1
     assert report["student_macs"] < report["teacher_macs"]
-    compare(
+    facts = compare(
         {"small": "rings", "missing": "rings"},
         reports=tmp_path / "reports",
         comparison=tmp_path / "comparison",
@@ -145,6 +145,7 @@ def test_a_student_is_distilled_evaluated_and_compared(taught, tmp_path):
     assert rows[1]["test_examples"] == report["test_examples"] > 0
     assert (rows[1]["higher_is_better"], rows[1]["budget"]["unit"]) == (True, "macs")
     assert rows[1]["quality"] == report["student_accuracy"]
+    assert facts == {"small.quality": rows[1]["quality"], "small.share": rows[1]["macs_share"]}
     head, _, _, line = (tmp_path / "comparison" / "table.md").read_text().splitlines()
     assert head.startswith("| name | quality | kept | share | latency, ms |")
     assert line.startswith(f"| small | {report['student_accuracy']:.4f} |")

@@ -112,6 +112,43 @@ def test_stages_of_one_plain_dvc_share_a_run_that_ends_with_the_latest_and_remem
     assert (parent.info.status, parent.info.start_time, parent.info.end_time) == ("FAILED", 1_000_000, 1_030_000)
 
 
+def report(project: Path, student: str, quality: float) -> None:
+    """The report of a student that costs a quarter of its teacher."""
+    path = project / "data/reports" / student / "report.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"metric": "hits", "student": {"macs": 5.0, "hits": quality}, "teacher": {"macs": 20.0, "hits": 0.9}}))
+
+
+def test_an_execution_is_named_by_the_commit_and_its_run_shows_its_students(project: Path, runs: Runs):
+    report(project, "half", 0.5)
+    report(project, "third", 0.4)
+    named = Execution("k", "k", managed=False, name="Try a smaller student")
+    tell(project, record("search@half", named, output=None))
+    tell(project, record("search@third", named, status="FAILED", output=None))
+    tell(project, record("evaluate@half", named, output=None))
+    tell(project, record("evaluate@third", named, status="FAILED", output=None))
+    [parent] = [run for run in runs() if "stillhouse.execution" in run.data.tags]
+    assert parent.info.run_name == "Try a smaller student"
+    assert (parent.data.tags["stillhouse.students"], parent.data.tags["mlflow.note.content"]) == ("half, third", "Students: half, third")
+    assert parent.data.metrics == {"half.quality": 0.5, "half.share": 0.25}, "a failed evaluation has found nothing"
+
+
+@pytest.mark.parametrize(("status", "shown"), [("FINISHED", {"half", "third", "tenth"}), ("FAILED", {"half", "tenth"})])
+def test_a_closed_execution_shows_the_results_that_belong_to_it(project: Path, runs: Runs, status: str, shown: set[str]):
+    for name in ("half", "third", "tenth"):
+        report(project, name, 0.5)
+    (project / "data/reports/broken").mkdir()
+    (project / "data/reports/broken/report.json").write_text("{}")
+    states = {"half": "unchanged", "third": "maybe", "tenth": "due", "broken": "due", "absent": "due"}
+    plan = [{"name": "teach@rings", "state": "due"}, *({"name": f"evaluate@{name}", "state": state} for name, state in states.items())]
+    tell(project, record("evaluate@tenth", Execution("k", "", managed=True), output=None))
+    (project / "plan.json").write_text(json.dumps(plan))
+    assert main(["finish", "k", "--status", status, "--plan", "plan.json"]) == 0
+    [parent] = [run for run in runs() if "stillhouse.execution" in run.data.tags]
+    assert parent.data.tags["stillhouse.students"] == "tenth, half, third, broken, absent"
+    assert {name.removesuffix(".quality") for name in parent.data.metrics if name.endswith(".quality")} == shown
+
+
 def test_a_managed_execution_is_open_until_it_is_finished_and_names_who_made_what_did_not_run(project: Path, runs: Runs):
     from stillhouse.record import hashes
 
