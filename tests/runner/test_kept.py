@@ -94,6 +94,14 @@ def test_words_in_reached_code_keep_every_result(made: Path):
     assert repro("evaluate@half") == {}
 
 
+def test_a_stage_that_is_to_begin_afresh_computes_what_is_known(made: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    assert main(["prepare", "rings"]) == 0
+    assert "kept: " in capsys.readouterr().out
+    monkeypatch.setenv("STILLHOUSE_AFRESH", "1")
+    assert main(["prepare", "rings"]) == 0
+    assert "kept: " not in capsys.readouterr().out
+
+
 def test_code_that_is_not_reached_keeps_every_result(made: Path):
     edit("stillhouse/workloads/queue/walk.py", "import torch\n", "import torch\n\nUNUSED = 1\n")
     assert set(repro("evaluate@half").values()) == {"kept"}
