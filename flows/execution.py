@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +21,21 @@ if TYPE_CHECKING:
 EXIT: dict[Status, int] = {"FINISHED": 0, "FAILED": 1, "KILLED": 130}
 
 
-def execute(folder: Path, names: Sequence[str], nodes: Sequence[Node], jobs: int | None) -> int:
+def execute(
+    folder: Path, names: Sequence[str], nodes: Sequence[Node], jobs: int | None, *, afresh: bool = False, keep_going: bool = True
+) -> int:
     """Runs what is due among `nodes`, those that `names` stand for; returns the exit code.
+
+    `afresh`: no known result is put in place; `keep_going`: a failed stage holds up only what depends on it.
 
     Raises:
         UserError: another execution is going on in this folder, or Prefect's server does not start.
     """
     with _alone(folder), tracked(folder, nodes) as tracker, server(folder) as serving:
         forced, expected = [node.name for node in nodes if node.forced], estimate.expected(folder, nodes)
-        status = _flow(names, forced, expected, jobs or cores.at_once(nodes), serving)
+        at_once = jobs or cores.at_once(nodes)
+        wishes = {"names": list(names), "forced": forced, "afresh": afresh, "keep_going": keep_going, "expected": expected, "jobs": at_once}
+        status = _flow(wishes, at_once, serving)
         tracker.end(status)
     return EXIT[status]
 
@@ -47,7 +53,7 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _flow(names: Sequence[str], forced: Sequence[str], expected: dict[str, float], jobs: int, serving: Serving) -> Status:
+def _flow(wishes: Mapping[str, Any], jobs: int, serving: Serving) -> Status:
     from prefect import get_client
 
     from stillhouse.flows import pipeline, states
@@ -57,7 +63,7 @@ def _flow(names: Sequence[str], forced: Sequence[str], expected: dict[str, float
         if serving.own:
             states.close_open_runs(client)
         run = pipeline.execute.with_options(task_runner=pipeline.threads(jobs))
-        state: State[Any] = run(list(names), list(forced), expected, jobs, return_state=True)
+        state: State[Any] = run(**wishes, return_state=True)
         states.settle(client, state.state_details.flow_run_id)
     if state.is_completed():
         return "FINISHED"

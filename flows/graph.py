@@ -107,7 +107,9 @@ def select(nodes: Sequence[Node], names: Sequence[str]) -> tuple[Node, ...]:
 
 def force(nodes: Sequence[Node], names: Sequence[str]) -> tuple[Node, ...]:
     """The nodes, with those of some names due although DVC finds nothing changed."""
-    return tuple(replace(node, state="due", forced=True) if node.name in names else node for node in nodes)
+    return tuple(
+        replace(node, state="due", forced=True, reasons=node.reasons or ("forced",)) if node.name in names else node for node in nodes
+    )
 
 
 def _named(nodes: Sequence[Node], name: str) -> list[Node]:

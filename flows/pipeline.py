@@ -28,6 +28,7 @@ from stillhouse.flows.graph import Node
 from stillhouse.flows.progress import Board
 from stillhouse.flows.stage import Outcome, Stopped, run_due_stage
 from stillhouse.flows.turns import Turns, ready
+from stillhouse.record import process
 
 
 def threads(jobs: int | None = None) -> Any:
@@ -38,10 +39,11 @@ def threads(jobs: int | None = None) -> Any:
 class Execution:
     """What the stages of one flow run share."""
 
-    def __init__(self, folder: Path, board: Board, stop: Event) -> None:
+    def __init__(self, folder: Path, board: Board, stop: Event, *, afresh: bool, keep_going: bool) -> None:
         self.folder, self.board, self.stop = folder, board, stop
+        self.keep_going, self.failed = keep_going, list[str]()
         self.devices, self.turns = slots.devices(), Turns()
-        self.extra = {"STILLHOUSE_FLOW_RUN": str(flow_run.get_id() or "")}
+        self.extra = {"STILLHOUSE_FLOW_RUN": str(flow_run.get_id() or ""), process.AFRESH: "1" if afresh else ""}
 
     def run(self, node: Node) -> State[str]:
         """One try of one stage.
@@ -53,6 +55,9 @@ class Execution:
             try:
                 if self.stop.is_set():
                     raise Stopped
+                if reason := self.held_up():
+                    self.board.set(node.name, "not run", reason)
+                    return Cancelled(message=f"{node.name} was not run: {reason}")
                 self.board.set(node.name, "running")
                 outcome = run_due_stage(node, self.folder, self.extra | device, self.stop)
             except Stopped:
@@ -66,6 +71,10 @@ class Execution:
             estimate.note(self.folder, node.name, self.board.lines[node.name].seconds())
         return Completed(name=outcome.capitalize(), message=outcome)
 
+    def held_up(self) -> str:
+        """Which failures, their retries over, keep all other stages from beginning; "" if none do."""
+        return f"{', '.join(self.failed)} failed" if self.failed and not self.keep_going else ""
+
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def stage(execution: Execution, node: Node) -> State[str]:
@@ -75,11 +84,17 @@ def stage(execution: Execution, node: Node) -> State[str]:
 
 @flow(name="stillhouse", task_runner=threads(), persist_result=False)
 def execute(
-    names: list[str] | None = None, forced: list[str] | None = None, expected: dict[str, float] | None = None, jobs: int = 1
+    names: list[str] | None = None,
+    forced: list[str] | None = None,
+    afresh: bool = False,
+    keep_going: bool = True,
+    expected: dict[str, float] | None = None,
+    jobs: int = 1,
 ) -> State[str]:
     """Runs what is due of the pipeline around the working folder, and the stages named in `forced`.
 
-    `expected` (seconds by stage) and `jobs` are for the estimate of the time left.
+    `afresh`: no known result is put in place; `keep_going`: a failed stage holds up only what depends on it; `expected` (seconds by
+    stage) and `jobs` are for the estimate of the time left.
 
     Raises:
         UserError: an unknown name, or nothing can be said about what is due.
@@ -90,7 +105,7 @@ def execute(
     board = Board(nodes, folder, Console(), expected, jobs)
     with interruptible() as stop:
         with board:
-            _run_all(Execution(folder, board, stop), nodes)
+            _run_all(Execution(folder, board, stop, afresh=afresh, keep_going=keep_going), nodes)
         board.failures()
         return _verdict(board, stopped=stop.is_set())
 
@@ -113,21 +128,24 @@ def _run_all(execution: Execution, nodes: Sequence[Node]) -> None:
             before = [futures[name] for name in node.after if name in futures]
             named = stage.with_options(task_run_name=node.name, retries=node.retries)
             futures[node.name] = named.submit(execution, node, wait_for=before, return_state=False)
-            futures[node.name].add_done_callback(partial(_note, ended, node.name))
+            futures[node.name].add_done_callback(partial(_note, execution, ended, node.name))
         settled[ended.get()] = True
 
 
-def _note(ended: Queue[str], name: str, _: PrefectFuture[Any]) -> None:
+def _note(execution: Execution, ended: Queue[str], name: str, _: PrefectFuture[Any]) -> None:
+    """Called by the thread that ran the stage, before it takes another one."""
+    if execution.board.lines[name].state == "failed":
+        execution.failed.append(name)
     ended.put(name)
 
 
 def _hindrance(execution: Execution, node: Node) -> str:
-    """Why a stage cannot run, "" if it can."""
+    """Why a stage is not to run, "" if it is."""
     if execution.stop.is_set():
         return "interrupted"
     lines = execution.board.lines
     lacking = [name for name in node.after if name in lines and lines[name].state not in get_args(Outcome)]
-    return f"{', '.join(lacking)} gave no result" if lacking else ""
+    return f"{', '.join(lacking)} gave no result" if lacking else execution.held_up()
 
 
 def _verdict(board: Board, *, stopped: bool) -> State[str]:

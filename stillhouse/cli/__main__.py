@@ -28,6 +28,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.flows import cores, estimate, graph
 from stillhouse.flows.graph import Node
 from stillhouse.project import version
+from stillhouse.runner.entries import Entries
 
 STALE = 3
 INTERRUPTED = 130
@@ -55,14 +56,32 @@ def main(
     """Distil big models into small ones that fit a budget."""
 
 
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", "-f", help="Run what is unchanged or kept too. Example: stillhouse run --force teach@umls runs it and prepare@umls."
+    ),
+]
+KeepGoing = Annotated[
+    bool,
+    typer.Option(
+        "--keep-going/--no-keep-going",
+        "-k",
+        help="After a failure, run all that does not depend on it, or begin nothing more. Example: stillhouse run --no-keep-going.",
+    ),
+]
+Dry = Annotated[bool, typer.Option("--dry", help="Show what would run, and run nothing. Example: stillhouse run --force --dry umls.")]
+
+
 @commands.command()
-def run(names: Names = None, jobs: Jobs = None) -> None:
+def run(names: Names = None, jobs: Jobs = None, force: Force = False, keep_going: KeepGoing = True, dry: Dry = False) -> None:
     """Run what is due."""
     folder = _enter()
     version.check(folder)
-    nodes = graph.select(graph.read(folder), names or [])
-    sources.require(nodes)
-    nodes = settle(nodes)
+    nodes = _planned(folder, names or [], force)
+    if dry:
+        _show(nodes, folder)
+        return
     if all(node.state == "unchanged" for node in nodes):
         print(f"nothing to do: {len(nodes)} stages are up to date")
         _results(folder)
@@ -71,7 +90,7 @@ def run(names: Names = None, jobs: Jobs = None) -> None:
 
     # A polite request to end and Ctrl-C are then one thing, in every phase of the execution.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    status = execution.execute(folder, names or [], nodes, jobs)
+    status = execution.execute(folder, names or [], nodes, jobs, afresh=force, keep_going=keep_going)
     if status == 0:
         _results(folder)
     raise typer.Exit(status)
@@ -82,18 +101,12 @@ def plan(names: Names = None, as_json: Annotated[bool, typer.Option("--json", he
     """Show what would run and why, and run nothing; the exit code is 3 if anything is due."""
     folder = _enter()
     version.check(folder)
-    nodes = graph.select(graph.read(folder), names or [])
-    sources.require(nodes)
-    nodes = settle(nodes)
-    stale = [node for node in nodes if node.state != "unchanged"]
+    nodes = _planned(folder, names or [])
     if as_json:
         print(json.dumps([dataclasses.asdict(node) for node in nodes], indent=1))
-    elif stale:
-        _print_plan(stale, len(nodes))
-        print(f"time to run: {estimate.words(stale, estimate.expected(folder, stale), cores.at_once(nodes))}")
     else:
-        print(f"nothing is due: {len(nodes)} stages are up to date")
-    raise typer.Exit(STALE if stale else 0)
+        _show(nodes, folder)
+    raise typer.Exit(STALE if any(node.state != "unchanged" for node in nodes) else 0)
 
 
 @commands.command()
@@ -128,6 +141,24 @@ def _enter() -> Path:
     folder = graph.root(Path.cwd())
     os.chdir(folder)
     return folder
+
+
+def _planned(folder: Path, names: Sequence[str], force: bool = False) -> tuple[Node, ...]:
+    sources.require_shared(Entries.read())
+    nodes = graph.select(graph.read(folder), names)
+    if force:
+        nodes = graph.force(nodes, [node.name for node in nodes if not node.name.endswith(".dvc")])
+    sources.require(nodes)
+    return settle(nodes)
+
+
+def _show(nodes: Sequence[Node], folder: Path) -> None:
+    stale = [node for node in nodes if node.state != "unchanged"]
+    if stale:
+        _print_plan(stale, len(nodes))
+        print(f"time to run: {estimate.words(stale, estimate.expected(folder, stale), cores.at_once(nodes))}")
+    else:
+        print(f"nothing is due: {len(nodes)} stages are up to date")
 
 
 def _print_plan(nodes: Sequence[Node], total: int) -> None:

@@ -6,6 +6,20 @@ from collections.abc import Sequence
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows.graph import Node
+from stillhouse.runner.entries import Entries
+
+
+def require_shared(entries: Entries) -> None:
+    """What all stages read of params.yaml is there: DVC would tell it only when the first stage starts, in its own words.
+
+    Raises:
+        UserError: `seed` or `threads` is missing.
+    """
+    remedies = {"seed": "seed: 0", "threads": "threads: 1"}
+    if missing := [name for name in remedies if name not in entries.values]:
+        raise UserError(
+            "\n".join(f"params.yaml: {name} - wanted by every stage - there is none - add `{remedies[name]}`" for name in missing)
+        )
 
 
 def require(nodes: Sequence[Node]) -> None:

@@ -18,6 +18,8 @@ import psutil
 
 from stillhouse.contracts.errors import UserError
 
+AFRESH = "STILLHOUSE_AFRESH"
+"""The environment variable that, if not empty, makes a stage compute what is known already."""
 _SHELLS = ("sh", "dash", "bash", "ksh", "zsh", "fish")
 
 

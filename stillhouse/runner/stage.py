@@ -6,6 +6,7 @@ dependencies only when a command has ended, and would record code that was edite
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def run_stage(call: Call) -> None:
         try:
             fingerprint = run.identify(call, before)
             with results.alone(fingerprint.key):
-                if not _known(call, before, fingerprint):
+                if os.environ.get(process.AFRESH) or not _known(call, before, fingerprint):
                     _compute(run.prepare(call, before, fingerprint), Seen(revision.take(Path(), before.inputs)))
         except BaseException:
             results.put_back(call.stage)

@@ -71,6 +71,29 @@ def test_a_run_with_nothing_to_do_shows_what_there_is(done, stillhouse):
     assert not (done.folder / ".prefect").exists()
 
 
+def test_a_dry_run_shows_what_would_run_and_runs_nothing(done, stillhouse):
+    assert stillhouse("run", "--dry") == (0, "nothing is due: 11 stages are up to date\n")
+    code, text = stillhouse("run", "--dry", "--force", "teach@rings")
+    assert code == 0
+    assert [line.split() for line in text.splitlines()[1:3]] == [["prepare@rings", "due", "forced"], ["teach@rings", "due", "forced"]]
+    assert done.ran() == []
+    assert not (done.folder / ".prefect").exists()
+
+
+def test_the_help_of_run_has_an_example_of_each_option(stillhouse):
+    text = " ".join(stillhouse("run", "--help")[1].replace("│", " ").split())
+    for example in ("run --force teach@umls", "run --no-keep-going", "run --force --dry umls"):
+        assert f"Example: stillhouse {example}" in text
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_what_all_stages_read_of_the_parameters_is_told_if_it_is_missing(done, stillhouse, command):
+    params = done.folder / "params.yaml"
+    params.write_text(params.read_text().replace("threads: 1\n", ""))
+    assert stillhouse(command) == (1, "params.yaml: threads - wanted by every stage - there is none - add `threads: 1`\n")
+    assert done.ran() == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [(("plan", "whole"), "no teacher, student or stage is named 'whole'"), (("run", "whole"), "there are half, other, rings, third")],

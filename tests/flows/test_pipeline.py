@@ -76,14 +76,16 @@ def story(fresh_template: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
         project.order()
         told["end"] = chapter(project)
         told["nothing"] = chapter(project)
+        project.order(teach__other={"exit": 1})
+        told["first failure"] = chapter(project, None, "--force", "--no-keep-going", "--jobs", "1")
     return told
 
 
-def chapter(project: Project, end: signal.Signals | None = None) -> Chapter:
+def chapter(project: Project, end: signal.Signals | None = None, *options: str) -> Chapter:
     """Runs the command; with a signal, sends it as soon as search@third runs."""
     project.forget("search@third")
     before = {row["id"] for row in rows(project.folder, "flow_run")}
-    process, family = project.start("stillhouse", "run"), []
+    process, family = project.start("stillhouse", "run", *options), []
     if end:
         project.process("search@third")
         family = psutil.Process(process.pid).children(recursive=True)
@@ -171,7 +173,7 @@ def test_prefect_has_a_true_state_for_every_stage(story):
 def test_in_the_end_nothing_is_left_open(story):
     found = rows(story["folder"], "flow_run") + rows(story["folder"], "task_run")
     assert {row["state_type"] for row in found} <= FINAL
-    assert [row["state_name"] for row in rows(story["folder"], "flow_run")] == ["Failed", "Cancelled", "Crashed", "Completed"]
+    assert [row["state_name"] for row in rows(story["folder"], "flow_run")] == ["Failed", "Cancelled", "Crashed", "Completed", "Failed"]
 
 
 def test_the_time_left_is_estimated_from_the_runs_before(story):
@@ -210,6 +212,17 @@ def test_the_rest_is_done_and_then_nothing(story):
     assert "nothing to do" in story["nothing"].text
 
 
+def test_a_forced_run_does_what_is_unchanged_and_may_end_at_the_first_failure(story):
+    told = story["first failure"]
+    assert told.code == 1
+    assert {"prepare@rings", "prepare@other"} <= set(told.ran), "nothing was due"
+    assert told.ran[-2:] == ["teach@other", "teach@other"], "it was tried again, and nothing began after it"
+    assert "evaluate@half: not run: " in told.text
+    assert "teach@other: failed" in told.text
+    seen = json.loads((story["folder"] / ".work/prepare@rings/fingerprint/seen.json").read_text())
+    assert seen["STILLHOUSE_AFRESH"] == "1"
+
+
 def test_no_traceback_is_ever_printed(story):
     texts = [told.text for told in story.values() if isinstance(told, Chapter)]
     assert [text for text in texts if "Traceback" in text or "Exception" in text] == []
@@ -225,10 +238,10 @@ def test_the_tracker_hears_of_every_execution_and_its_stages(story):
     calls = [call.split() for call in (story["folder"] / "tracked.txt").read_text().splitlines()]
     started = [call[1] for call in calls if call[0] == "serve"]
     finished = {call[1]: call[2] for call in calls if call[0] == "told"}
-    assert len(started) == 4, "a mistake in params.yaml is told before anything is opened"
-    assert [finished.get(key) for key in started] == ["FAILED", "KILLED", None, "FINISHED"]
+    assert len(started) == 5, "a mistake in params.yaml is told before anything is opened"
+    assert [finished.get(key) for key in started] == ["FAILED", "KILLED", None, "FINISHED", "FAILED"]
     seen = json.loads((story["folder"] / ".work/compare/fingerprint/seen.json").read_text())
-    assert seen["STILLHOUSE_EXECUTION"] == started[-1]
-    assert seen["STILLHOUSE_FLOW_RUN"].replace("-", "") == rows(story["folder"], "flow_run")[-1]["id"].replace("-", "")
+    assert seen["STILLHOUSE_EXECUTION"] == started[-2]
+    assert seen["STILLHOUSE_FLOW_RUN"].replace("-", "") == rows(story["folder"], "flow_run")[-2]["id"].replace("-", "")
     plan = json.loads((story["folder"] / ".work/plan.json").read_text())
     assert len(plan) == 11

@@ -94,6 +94,13 @@ def test_words_in_reached_code_keep_every_result(made: Path):
     assert repro("evaluate@half") == {}
 
 
+def test_a_stage_that_is_to_begin_afresh_computes_what_is_known(made: Path, monkeypatch: pytest.MonkeyPatch):
+    command = [sys.executable, "-m", "stillhouse.stages", "prepare", "rings"]
+    assert "kept: " in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    monkeypatch.setenv("STILLHOUSE_AFRESH", "1")
+    assert "kept: " not in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 def test_code_that_is_not_reached_keeps_every_result(made: Path):
     edit("stillhouse/workloads/queue/walk.py", "import torch\n", "import torch\n\nUNUSED = 1\n")
     assert set(repro("evaluate@half").values()) == {"kept"}
