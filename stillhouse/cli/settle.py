@@ -11,7 +11,7 @@ from typing import Any
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows.graph import Node
-from stillhouse.record import hashes
+from stillhouse.record import hashes, text
 from stillhouse.runner import checked, fingerprint, results
 from stillhouse.runner.entries import Entries
 from stillhouse.runner.results import Result
@@ -30,7 +30,9 @@ def settle(nodes: Sequence[Node]) -> tuple[Node, ...]:
     if all(node.state == "unchanged" for node in nodes):
         return nodes
     known = _Known(entries, _settings(entries))
-    return tuple(node if node.state == "unchanged" else known.settled(node) for node in nodes)
+    settled = tuple(node if node.state == "unchanged" else known.settled(node) for node in nodes)
+    text.keep()
+    return settled
 
 
 def _settings(entries: Entries) -> dict[str, Any]:

@@ -5,12 +5,12 @@ Two uses: the fingerprint of a stage (only code that it can reach can change its
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import importlib.util
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
+
+from stillhouse.record import text
+from stillhouse.record.text import Import
 
 LIBRARY = "stillhouse"
 
@@ -69,50 +69,18 @@ def _parents(module: str) -> Iterator[str]:
 def imports(file: Path, module: str) -> tuple[str, ...]:
     """The absolute names of all that a module's file imports, wherever in it; a name taken from a module may be a module itself."""
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-    return tuple(_imports(_tree(file, _stamp(file)), package))
+    return tuple(_absolute(text.facts(file).imports, package))
 
 
-def _imports(tree: ast.Module, package: str) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            steps = package.split(".")
-            around = ".".join(steps[: len(steps) - node.level + 1]) if node.level else ""
-            base = ".".join(filter(None, [around, node.module or ""]))
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+def _absolute(statements: Iterable[Import], package: str) -> Iterator[str]:
+    steps = package.split(".")
+    for statement in statements:
+        around = ".".join(steps[: len(steps) - statement.level + 1]) if statement.level else ""
+        base = ".".join(filter(None, [around, statement.module]))
+        yield base
+        yield from (f"{base}.{name}" for name in statement.names)
 
 
 def digest(file: Path) -> str:
     """The hash of a file's syntax tree."""
-    return _digest(file, _stamp(file))
-
-
-@cache
-def _digest(file: Path, stamp: tuple[int, int]) -> str:
-    return hashlib.sha256(ast.dump(_tree(file, stamp)).encode()).hexdigest()
-
-
-@cache
-def _tree(file: Path, stamp: tuple[int, int]) -> ast.Module:
-    """The tree without docstrings and without what only a type checker runs. Raises SyntaxError."""
-    tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
-    return ast.fix_missing_locations(_Lean().visit(tree))
-
-
-class _Lean(ast.NodeTransformer):
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            return None
-        return self.generic_visit(node)
-
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt] | None:
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            return [self.visit(each) for each in node.orelse] or None
-        return self.generic_visit(node)
-
-
-def _stamp(file: Path) -> tuple[int, int]:
-    status = file.stat()
-    return status.st_mtime_ns, status.st_size
+    return text.facts(file).digest

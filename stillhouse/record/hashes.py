@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def reads(stage: str, folder: Path) -> dict[str, str]:
 def locked(stage: str, folder: Path) -> dict[str, str]:
     """path -> MD5 of the outputs that dvc.lock has for a stage; {} if it has none, or cannot be read just now."""
     try:
-        with Repo(str(folder)) as repo:
+        with _opened(folder) as repo:
             found = repo.stage.load_one(str(folder.resolve() / "dvc.yaml"), stage)
             return {out.def_path: out.hash_info.value for out in found.outs if out.hash_info}
     except DvcException:
@@ -124,10 +125,25 @@ def _holding(stage: Any, path: str, md5: str) -> Any:
 
 
 @contextmanager
+def _opened(folder: Path) -> Iterator[Repo]:
+    """DVC's repository around a folder. To open one reads its settings, which takes a tenth of a second, so that is done once."""
+    repo = _repository(folder.resolve())
+    for seen in ("index", "dvcignore", "dvcfs", "datafs"):  # files may have changed since the last time
+        repo.__dict__.pop(seen, None)
+    with repo:
+        yield repo
+
+
+@cache
+def _repository(folder: Path) -> Repo:
+    return Repo(str(folder))
+
+
+@contextmanager
 def _stages(folder: Path) -> Iterator[Callable[[str], Any]]:
     """Gives a function that loads a stage of dvc.yaml with all templates resolved, and without its locked hashes."""
     try:
-        with Repo(str(folder)) as repo:
+        with _opened(folder) as repo:
             project = ProjectFile(repo, str(folder.resolve() / "dvc.yaml"))
             yield lambda name: _load(project, name)
     except DvcException as error:

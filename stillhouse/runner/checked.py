@@ -14,7 +14,7 @@ from typing import Any
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json, write_json
-from stillhouse.record import code
+from stillhouse.record import code, text
 from stillhouse.runner.entries import PARAMS, Entries
 
 _KEPT = Path(".work/settings.json")
@@ -37,6 +37,7 @@ def check(entries: Entries) -> dict[str, Any]:
     stages = {f"{verb}@{name}": block.facts for (verb, name), block in params.check(PARAMS).items()}
     if key:
         write_json(_KEPT, {"key": key, "stages": stages})
+        text.keep()
     return stages
 
 
@@ -53,5 +54,5 @@ def _roots(entries: Entries) -> list[str]:
 
 
 def _key(entries: Entries) -> str:
-    text = json.dumps([entries.values, code.digests(_roots(entries))], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    facts = json.dumps([entries.values, code.digests(_roots(entries))], sort_keys=True, default=str)
+    return hashlib.sha256(facts.encode()).hexdigest()
