@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from rich.text import Text
-from rich.tree import Tree as Branches
+from typing import TYPE_CHECKING
 
 from stillhouse.lineage.walk import Tree
+
+if TYPE_CHECKING:
+    from rich.text import Text
+    from rich.tree import Tree as Branches
 
 SHORT = 10
 """Characters of a hash, a commit or a run on the screen; `--json` has all of them."""
@@ -13,6 +16,8 @@ SHORT = 10
 
 def draw(tree: Tree, direction: str) -> Branches:
     """`direction` is the key of the branches, "inputs" or "outputs"."""
+    from rich.tree import Tree as Branches
+
     root = Branches(_label(tree))
     _grow(root, tree, direction, set())
     return root
@@ -26,6 +31,8 @@ def summary(tree: Tree) -> str:
 
 
 def _grow(branch: Branches, tree: Tree, direction: str, seen: set[tuple[str, str]]) -> None:
+    from rich.text import Text
+
     for each in tree[direction]:
         thing = each["path"], each["hash"]
         if thing in seen and each[direction]:
@@ -36,6 +43,8 @@ def _grow(branch: Branches, tree: Tree, direction: str, seen: set[tuple[str, str
 
 
 def _label(tree: Tree) -> Text:
+    from rich.text import Text
+
     text = Text(tree["path"], style="bold")
     text.append(f"  {tree['hash'][:SHORT]}", style="yellow")
     if tree.get("here"):

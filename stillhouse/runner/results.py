@@ -11,14 +11,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json, replace
 from stillhouse.record import hashes, process
 from stillhouse.runner.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 FOLDER = Path(".work/results")
 MADE = "made"
@@ -38,7 +41,11 @@ class Result:
     beside: Mapping[str, str]
 
 
-_RESULT = TypeAdapter(Result)
+@cache
+def _form() -> TypeAdapter[Result]:
+    from pydantic import TypeAdapter  # not needed where nothing is due
+
+    return TypeAdapter(Result)
 
 
 def note(fingerprint: Fingerprint, stage: str, output: Path) -> None:
@@ -50,8 +57,8 @@ def note(fingerprint: Fingerprint, stage: str, output: Path) -> None:
 
 def find(key: str) -> Result | None:
     """The result of a fingerprint, if one is known; a file that cannot be read is as good as none."""
-    with suppress(OSError, ValidationError):
-        return _RESULT.validate_json((FOLDER / f"{key}.json").read_bytes())
+    with suppress(OSError, ValueError):
+        return _form().validate_json((FOLDER / f"{key}.json").read_bytes())
     return None
 
 
@@ -128,7 +135,7 @@ def alone(key: str) -> Iterator[None]:
 
 
 def _write(key: str, result: Result) -> None:
-    replace(FOLDER / f"{key}.json", lambda temporary: temporary.write_bytes(_RESULT.dump_json(result)))
+    replace(FOLDER / f"{key}.json", lambda temporary: temporary.write_bytes(_form().dump_json(result)))
 
 
 def _beside(output: Path, suffix: str) -> Path:
