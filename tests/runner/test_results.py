@@ -41,3 +41,14 @@ def test_a_result_of_the_same_fingerprint_is_adopted_and_known_from_then_on(made
 def test_a_result_of_another_fingerprint_is_not_adopted(made: Path):
     assert results.adopt(OTHER, "make", OUTPUT) is None
     assert results.find(OTHER.key) is None
+
+
+def test_a_curve_is_put_back_byte_for_byte_with_the_line_ends_of_csv(made: Path):
+    curve = Path("data/small/student.csv")
+    curve.write_bytes(b"epoch,loss\r\n1,0.5\r\n")
+    results.note(MINE, "make", OUTPUT)
+    curve.unlink()
+    found = results.find(MINE.key)
+    assert found is not None
+    assert results.put(found, "make", OUTPUT)
+    assert curve.read_bytes() == b"epoch,loss\r\n1,0.5\r\n"
