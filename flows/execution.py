@@ -22,11 +22,19 @@ EXIT: dict[Status, int] = {"FINISHED": 0, "FAILED": 1, "KILLED": 130}
 
 
 def execute(
-    folder: Path, names: Sequence[str], nodes: Sequence[Node], jobs: int | None, *, afresh: bool = False, keep_going: bool = True
+    folder: Path,
+    names: Sequence[str],
+    nodes: Sequence[Node],
+    jobs: int | None,
+    *,
+    afresh: bool = False,
+    keep_going: bool = True,
+    allow_missing: bool = False,
 ) -> int:
     """Runs what is due among `nodes`, those that `names` stand for; returns the exit code.
 
-    `afresh`: no known result is put in place; `keep_going`: a failed stage holds up only what depends on it.
+    `afresh`: no known result is put in place; `keep_going`: a failed stage holds up only what depends on it; `allow_missing`: as the
+    nodes were read.
 
     Raises:
         UserError: another execution is going on in this folder, or Prefect's server does not start.
@@ -34,7 +42,8 @@ def execute(
     with _alone(folder), tracked(folder, nodes) as tracker, server(folder) as serving:
         forced, expected = [node.name for node in nodes if node.forced], estimate.expected(folder, nodes)
         at_once = jobs or cores.at_once(nodes)
-        wishes = {"names": list(names), "forced": forced, "afresh": afresh, "keep_going": keep_going, "expected": expected, "jobs": at_once}
+        told = {"names": list(names), "forced": forced, "expected": expected, "jobs": at_once}
+        wishes = told | {"afresh": afresh, "keep_going": keep_going, "allow_missing": allow_missing}
         status = _flow(wishes, at_once, serving)
         tracker.end(status)
     return EXIT[status]

@@ -39,9 +39,9 @@ def threads(jobs: int | None = None) -> Any:
 class Execution:
     """What the stages of one flow run share."""
 
-    def __init__(self, folder: Path, board: Board, stop: Event, *, afresh: bool, keep_going: bool) -> None:
+    def __init__(self, folder: Path, board: Board, stop: Event, *, afresh: bool, keep_going: bool, allow_missing: bool) -> None:
         self.folder, self.board, self.stop = folder, board, stop
-        self.keep_going, self.failed = keep_going, list[str]()
+        self.keep_going, self.allow_missing, self.failed = keep_going, allow_missing, list[str]()
         self.devices, self.turns = slots.devices(), Turns()
         self.extra = {"STILLHOUSE_FLOW_RUN": str(flow_run.get_id() or ""), process.AFRESH: "1" if afresh else ""}
 
@@ -59,7 +59,7 @@ class Execution:
                     self.board.set(node.name, "not run", reason)
                     return Cancelled(message=f"{node.name} was not run: {reason}")
                 self.board.set(node.name, "running")
-                outcome = run_due_stage(node, self.folder, self.extra | device, self.stop)
+                outcome = run_due_stage(node, self.folder, self.extra | device, self.stop, allow_missing=self.allow_missing)
             except Stopped:
                 self.board.set(node.name, "stopped")
                 return Cancelled(message=f"{node.name} was interrupted")
@@ -88,24 +88,25 @@ def execute(
     forced: list[str] | None = None,
     afresh: bool = False,
     keep_going: bool = True,
+    allow_missing: bool = False,
     expected: dict[str, float] | None = None,
     jobs: int = 1,
 ) -> State[str]:
     """Runs what is due of the pipeline around the working folder, and the stages named in `forced`.
 
-    `afresh`: no known result is put in place; `keep_going`: a failed stage holds up only what depends on it; `expected` (seconds by
-    stage) and `jobs` are for the estimate of the time left.
+    `afresh`: no known result is put in place; `keep_going`: a failed stage holds up only what depends on it; `allow_missing`: as in
+    `graph.read`; `expected` (seconds by stage) and `jobs` are for the estimate of the time left.
 
     Raises:
         UserError: an unknown name, or nothing can be said about what is due.
     """
     folder = graph.root(Path.cwd())
-    read = graph.select(graph.read(folder), names or [])
+    read = graph.select(graph.read(folder, allow_missing=allow_missing), names or [])
     nodes = [node for node in graph.force(read, forced or []) if node.state != "unchanged"]
     board = Board(nodes, folder, Console(), expected, jobs)
     with interruptible() as stop:
         with board:
-            _run_all(Execution(folder, board, stop, afresh=afresh, keep_going=keep_going), nodes)
+            _run_all(Execution(folder, board, stop, afresh=afresh, keep_going=keep_going, allow_missing=allow_missing), nodes)
         board.failures()
         return _verdict(board, stopped=stop.is_set())
 

@@ -70,15 +70,30 @@ KeepGoing = Annotated[
         help="After a failure, run all that does not depend on it, or begin nothing more. Example: stillhouse run --no-keep-going.",
     ),
 ]
+AllowMissing = Annotated[
+    bool,
+    typer.Option(
+        "--allow-missing",
+        help="Pass over what is not there but is otherwise as dvc.lock has it, as in a clone before `dvc pull`. "
+        "Example: stillhouse plan --allow-missing.",
+    ),
+]
 Dry = Annotated[bool, typer.Option("--dry", help="Show what would run, and run nothing. Example: stillhouse run --force --dry umls.")]
 
 
 @commands.command()
-def run(names: Names = None, jobs: Jobs = None, force: Force = False, keep_going: KeepGoing = True, dry: Dry = False) -> None:
+def run(
+    names: Names = None,
+    jobs: Jobs = None,
+    force: Force = False,
+    keep_going: KeepGoing = True,
+    dry: Dry = False,
+    allow_missing: AllowMissing = False,
+) -> None:
     """Run what is due."""
     folder = _enter()
     version.check(folder)
-    nodes = _planned(folder, names or [], force)
+    nodes = _planned(folder, names or [], force=force, allow_missing=allow_missing)
     if dry:
         _show(nodes, folder)
         return
@@ -90,18 +105,22 @@ def run(names: Names = None, jobs: Jobs = None, force: Force = False, keep_going
 
     # A polite request to end and Ctrl-C are then one thing, in every phase of the execution.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    status = execution.execute(folder, names or [], nodes, jobs, afresh=force, keep_going=keep_going)
+    status = execution.execute(folder, names or [], nodes, jobs, afresh=force, keep_going=keep_going, allow_missing=allow_missing)
     if status == 0:
         _results(folder)
     raise typer.Exit(status)
 
 
 @commands.command()
-def plan(names: Names = None, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+def plan(
+    names: Names = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    allow_missing: AllowMissing = False,
+) -> None:
     """Show what would run and why, and run nothing; the exit code is 3 if anything is due."""
     folder = _enter()
     version.check(folder)
-    nodes = _planned(folder, names or [])
+    nodes = _planned(folder, names or [], allow_missing=allow_missing)
     if as_json:
         print(json.dumps([dataclasses.asdict(node) for node in nodes], indent=1))
     else:
@@ -143,9 +162,9 @@ def _enter() -> Path:
     return folder
 
 
-def _planned(folder: Path, names: Sequence[str], force: bool = False) -> tuple[Node, ...]:
+def _planned(folder: Path, names: Sequence[str], *, force: bool = False, allow_missing: bool = False) -> tuple[Node, ...]:
     sources.require_shared(Entries.read())
-    nodes = graph.select(graph.read(folder), names)
+    nodes = graph.select(graph.read(folder, allow_missing=allow_missing), names)
     if force:
         nodes = graph.force(nodes, [node.name for node in nodes if not node.name.endswith(".dvc")])
     sources.require(nodes)
