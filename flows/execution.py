@@ -42,7 +42,8 @@ def execute(
     with _alone(folder), tracked(folder, nodes) as tracker, server(folder) as serving:
         forced, expected = [node.name for node in nodes if node.forced], estimate.expected(folder, nodes)
         at_once = jobs or cores.at_once(nodes)
-        told = {"names": list(names), "forced": forced, "expected": expected, "jobs": at_once}
+        same = {node.name: node.same_as for node in nodes if node.same_as}
+        told = {"names": list(names), "forced": forced, "same": same, "expected": expected, "jobs": at_once}
         wishes = told | {"afresh": afresh, "keep_going": keep_going, "allow_missing": allow_missing}
         status = _flow(wishes, at_once, serving)
         tracker.end(status)

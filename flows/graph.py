@@ -56,6 +56,8 @@ class Node:
     """CPU threads, as params.yaml says."""
     alone: bool = False
     """Whether no other stage of the execution may run meanwhile."""
+    same_as: str = ""
+    """An earlier stage that makes the same result, as far as can be told before they run."""
     lacking: tuple[str, ...] = ()
     """Data that it reads, which are not there and which no stage is about to make."""
 

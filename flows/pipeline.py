@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import Queue
@@ -89,20 +90,23 @@ def execute(
     afresh: bool = False,
     keep_going: bool = True,
     allow_missing: bool = False,
+    same: dict[str, str] | None = None,
     expected: dict[str, float] | None = None,
     jobs: int = 1,
 ) -> State[str]:
     """Runs what is due of the pipeline around the working folder, and the stages named in `forced`.
 
     `afresh`: no known result is put in place; `keep_going`: a failed stage holds up only what depends on it; `allow_missing`: as in
-    `graph.read`; `expected` (seconds by stage) and `jobs` are for the estimate of the time left.
+    `graph.read`; `same`: by stage, an earlier one that makes the same result; `expected` (seconds by stage) and `jobs` are for the
+    estimate of the time left.
 
     Raises:
         UserError: an unknown name, or nothing can be said about what is due.
     """
     folder = graph.root(Path.cwd())
     read = graph.select(graph.read(folder, allow_missing=allow_missing), names or [])
-    nodes = [node for node in graph.force(read, forced or []) if node.state != "unchanged"]
+    due = [node for node in graph.force(read, forced or []) if node.state != "unchanged"]
+    nodes = [replace(node, same_as=(same or {}).get(node.name, "")) for node in due]
     board = Board(nodes, folder, Console(), expected, jobs)
     with interruptible() as stop:
         with board:
