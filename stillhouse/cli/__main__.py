@@ -91,6 +91,9 @@ def run(
     allow_missing: AllowMissing = False,
 ) -> None:
     """Run what is due."""
+    # A polite request to end and Ctrl-C are one thing, in every phase of the execution, and also where a shell has Ctrl-C ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     folder = _enter()
     version.check(folder)
     nodes = _planned(folder, names or [], force=force, allow_missing=allow_missing)
@@ -99,16 +102,18 @@ def run(
         return
     if all(node.state == "unchanged" for node in nodes):
         print(f"nothing to do: {len(nodes)} stages are up to date")
+        _mend(folder)
         _results(folder)
         return
     from stillhouse.flows import execution
 
-    # A polite request to end and Ctrl-C are then one thing, in every phase of the execution.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    status = execution.execute(folder, names or [], nodes, jobs, afresh=force, keep_going=keep_going, allow_missing=allow_missing)
-    if status == 0:
+    ended = execution.execute(folder, names or [], nodes, jobs, afresh=force, keep_going=keep_going, allow_missing=allow_missing)
+    if ended.code == 0:
         _results(folder)
-    raise typer.Exit(status)
+    if ended.gone:
+        sys.stdout.flush()
+        os._exit(ended.code)
+    raise typer.Exit(ended.code)
 
 
 @commands.command()
@@ -169,6 +174,18 @@ def _planned(folder: Path, names: Sequence[str], *, force: bool = False, allow_m
         nodes = graph.force(nodes, [node.name for node in nodes if not node.name.endswith(".dvc")])
     sources.require(nodes)
     return settle(nodes)
+
+
+def _mend(folder: Path) -> None:
+    """Nobody else would tell Prefect and MLflow how the last execution ended, if nothing is due."""
+    from stillhouse.flows import execution, lost
+
+    if lost.is_open(folder):
+        try:
+            with execution.interruptible() as stop, execution.alone(folder):
+                lost.mend(folder, stop)
+        except UserError as problem:
+            print(f"warning: {problem}", file=sys.stderr)
 
 
 def _show(nodes: Sequence[Node], folder: Path) -> None:
