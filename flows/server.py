@@ -121,10 +121,10 @@ def _wait(process: subprocess.Popen[bytes], address: str, folder: Path, stop: Ev
 
 
 def _progress(process: subprocess.Popen[bytes], log: Path) -> tuple[int, int]:
-    """The bytes that it has printed, and the seconds that it has computed."""
+    """The bytes that it has printed, and for how many tenths of seconds it has computed."""
     with suppress(psutil.Error):
         times = psutil.Process(process.pid).cpu_times()
-        return log.stat().st_size, int(times.user + times.system)
+        return log.stat().st_size, int(10 * (times.user + times.system))
     return log.stat().st_size, 0
 
 

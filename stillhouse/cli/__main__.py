@@ -28,6 +28,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.flows import cores, estimate, graph
 from stillhouse.flows.graph import Node
 from stillhouse.project import version
+from stillhouse.record import process
 from stillhouse.runner.entries import Entries
 
 STALE = 3
@@ -54,6 +55,7 @@ def main(
     wanted: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version of this library.")] = False,
 ) -> None:
     """Distil big models into small ones that fit a budget."""
+    process.ask_this_machine_directly()
 
 
 Force = Annotated[
