@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -56,12 +56,16 @@ class Node:
     """CPU threads, as params.yaml says."""
     alone: bool = False
     """Whether no other stage of the execution may run meanwhile."""
+    same_as: str = ""
+    """An earlier stage that makes the same result, as far as can be told before they run."""
     lacking: tuple[str, ...] = ()
     """Data that it reads, which are not there and which no stage is about to make."""
 
 
-def read(folder: Path) -> tuple[Node, ...]:
+def read(folder: Path, *, allow_missing: bool = False) -> tuple[Node, ...]:
     """All stages of the pipeline in `folder`, predecessors first.
+
+    `allow_missing`: what is not there, and is otherwise as dvc.lock has it, makes nothing due, as in `dvc repro --allow-missing`.
 
     Raises:
         Busy: a stage is running.
@@ -71,7 +75,7 @@ def read(folder: Path) -> tuple[Node, ...]:
         # DVC names stages, and paths in its messages, as seen from the working folder.
         with contextlib.chdir(folder), Repo() as repo, lock_repo(repo):
             zombies.release(repo)
-            return tuple(_nodes(repo.index.graph))
+            return tuple(_nodes(repo.index.graph, allow_missing=allow_missing))
     except LockError as error:
         raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error
     except DvcException as error:
@@ -121,34 +125,57 @@ def _named(nodes: Sequence[Node], name: str) -> list[Node]:
     return found
 
 
-def _nodes(graph: networkx.DiGraph) -> Iterator[Node]:
+def _nodes(graph: networkx.DiGraph, *, allow_missing: bool) -> Iterator[Node]:
     """DVC's edges point from a stage to what it needs."""
     rank = {stage: index for index, stage in enumerate(graph)}
     stale: dict[str, Stage] = {}
     for stage in networkx.lexicographical_topological_sort(graph.reverse(copy=False), key=rank.__getitem__):
-        before = [other.addressing for other in graph.successors(stage)]
-        upstream = [stale[name] for name in before if name in stale]
-        state, reasons = _judge(stage, upstream)
+        needed = list(graph.successors(stage))
+        before = [other.addressing for other in needed]
+        state, reasons = _judge(
+            stage, [other for other in needed if other.addressing in stale], _passed_over(needed) if allow_missing else None
+        )
         # Data that were added with DVC lie there as they will be read, whatever DVC has still to write down about them.
         if state != "unchanged" and stage.cmd:
             stale[stage.addressing] = stage
-        lacking = () if state == "unchanged" else tuple(_lacking(stage, stale.values()))
+        lacking = () if state == "unchanged" else tuple(_lacking(stage, stale.values(), needed))
         yield Node(
             stage.addressing, str(stage.cmd), tuple(before), state, reasons, **_wishes(stage), threads=_threads(stage), lacking=lacking
         )
 
 
-def _lacking(stage: Stage, stale: Iterable[Stage]) -> Iterator[str]:
+def _lacking(stage: Stage, stale: Iterable[Stage], needed: Sequence[Stage]) -> Iterator[str]:
     made = [Path(out.fs_path) for other in stale for out in other.outs]
     for dep in stage.deps:
         place = Path(dep.fs_path)
         if not any(out.is_relative_to(place) or place.is_relative_to(out) for out in made) and not dep.exists:
             yield str(dep)
+        # A folder that others fill is there with a part of it alone, and what reads it would not notice.
+        parts = [out for other in needed for out in other.outs if place in Path(out.fs_path).parents]
+        yield from (str(out) for out in parts if Path(out.fs_path) not in made and not out.exists)
 
 
-def _judge(stage: Stage, stale: Sequence[Stage]) -> tuple[State, tuple[str, ...]]:
+Passed = Callable[[Any, Any], bool]
+"""Whether a dependency in a state of DVC's ("deleted", "modified") is only not there, which makes nothing due."""
+
+
+def _passed_over(needed: Sequence[Stage]) -> Passed:
+    """As DVC does it: unless the stage that made it has something else in dvc.lock now. A folder is missing if all is that fills it."""
+    outs = [out for other in needed for out in other.outs]
+    newest = {out.fs_path: out.hash_info for out in outs}
+
+    def passed(dep: Any, state: Any) -> bool:
+        parts = [out for out in outs if out.use_cache and Path(dep.fs_path) in Path(out.fs_path).parents]
+        if parts:
+            return not any(out.exists for out in parts)
+        return bool(state == "deleted" and newest.get(dep.fs_path, dep.hash_info) == dep.hash_info)
+
+    return passed
+
+
+def _judge(stage: Stage, stale: Sequence[Stage], passed: Passed | None) -> tuple[State, tuple[str, ...]]:
     made = {str(out) for other in stale for out in other.outs}
-    reasons = tuple(_reasons(stage, made))
+    reasons = tuple(_reasons(stage, made, passed))
     if reasons:
         return "due", reasons
     if stale:
@@ -156,19 +183,23 @@ def _judge(stage: Stage, stale: Sequence[Stage]) -> tuple[State, tuple[str, ...]
     return "unchanged", ()
 
 
-def _reasons(stage: Stage, made: set[str]) -> Iterator[str]:
+def _reasons(stage: Stage, made: set[str], passed: Passed | None) -> Iterator[str]:
     """`made`: paths that a stage before this one is about to write; that they differ now says nothing."""
     entries = stage.status().get(stage.addressing, [])
-    if entries and not any(dep.hash_info for dep in stage.deps):
+    if entries and stage.deps and not any(dep.hash_info for dep in stage.deps):
         yield "never run"
         return
     for entry in entries:
         if isinstance(entry, str):
             yield entry
             continue
+        changed = entry.get("changed deps", {})
         for dep in stage.deps:
-            yield from _changed_dep(dep, entry.get("changed deps", {}), made)
-        yield from (f"output {path} {_WORDS.get(state, state)}" for path, state in entry.get("changed outs", {}).items())
+            if not (passed and passed(dep, changed.get(str(dep)))):
+                yield from _changed_dep(dep, changed, made)
+        for path, state in entry.get("changed outs", {}).items():
+            if not (passed and state in ("deleted", "not in cache")):
+                yield f"output {path} {_WORDS.get(state, state)}"
 
 
 _WORDS = {"deleted": "missing", "modified": "changed"}
@@ -201,7 +232,7 @@ def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         items = value.items()
     elif isinstance(value, list):
         items = enumerate(value)
-    elif prefix:
+    if prefix and (not isinstance(value, Mapping | list) or not value):
         yield prefix, value
     for key, inner in items:
         yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))

@@ -13,13 +13,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Event
+
+import psutil
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
 
-START = 120.0
-"""Seconds that a server may take to answer; its first start in a folder also makes its database."""
+STILL = 120.0
+"""Seconds in which a server that starts must print something or compute; its first start in a folder also makes its database."""
+LONGEST = 1800.0
+"""Seconds that the start of a server may take at all."""
+BANNER = "Check out the dashboard at "
+"""With this Prefect's own words end."""
 UNUSED = ("scheduler", "late_runs", "foreman", "triggers", "cancellation_cleanup", "pause_expirations")
 
 
@@ -32,6 +39,8 @@ def settings(folder: Path) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "PREFECT_LOGGING_LEVEL": "CRITICAL",  # the board says what failed, in one place
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
+        "PREFECT_CLIENT_MAX_RETRIES": "2",  # a server that is gone is waited for in each of its threads
         **{f"PREFECT_SERVER_SERVICES_{name.upper()}_ENABLED": "false" for name in UNUSED},
     }
     return {name: os.environ.get(name, value) for name, value in private.items()}
@@ -42,8 +51,10 @@ class Serving:
     """A server that is there, or is starting while its client is imported. `own`: it was started here, for this execution alone."""
 
     own: bool
-    wait: Callable[[], None]
-    """Returns when it answers. Raises UserError if it does not start."""
+    wait: Callable[[Event], None]
+    """Returns when it answers, or when the event is set. Raises UserError if it does not start."""
+    lives: Callable[[], bool]
+    """Whether its process does; of one that was not started here nothing is known, and it is taken to."""
 
 
 @contextmanager
@@ -58,14 +69,14 @@ def server(folder: Path) -> Iterator[Serving]:
     os.environ.update(settings(folder))
     if address := os.environ.get("PREFECT_API_URL"):
         ask(address)
-        yield Serving(own=False, wait=lambda: None)
+        yield Serving(own=False, wait=lambda _: None, lives=lambda: True)
         return
     port = _free_port()
     address = f"http://127.0.0.1:{port}/api"
     process = _start(folder, port)
     os.environ["PREFECT_API_URL"] = address
     try:
-        yield Serving(own=True, wait=partial(_wait, process, address, folder))
+        yield Serving(own=True, wait=partial(_wait, process, address, folder), lives=lambda: process.poll() is None)
     finally:
         end_group(process)
         del os.environ["PREFECT_API_URL"]
@@ -95,16 +106,33 @@ def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait(process: subprocess.Popen[bytes], address: str, folder: Path) -> None:
-    deadline = time.monotonic() + START
-    while process.poll() is None and time.monotonic() < deadline:
+def _wait(process: subprocess.Popen[bytes], address: str, folder: Path, stop: Event) -> None:
+    log = Path(os.environ["PREFECT_HOME"]) / "server.log"
+    end, still, seen = time.monotonic() + LONGEST, time.monotonic() + STILL, (0, 0)
+    while process.poll() is None and time.monotonic() < min(end, still) and not stop.is_set():
         with suppress(UserError):
             ask(address)
             return
-        time.sleep(0.1)
-    log = Path(os.environ["PREFECT_HOME"]) / "server.log"
-    last = (log.read_text(errors="replace").strip().splitlines() or ["nothing was printed"])[-1]
-    raise UserError(f"Prefect's server does not start: {last} (see {log}, or run `stillhouse doctor` in {folder})")
+        if (now := _progress(process, log)) != seen:
+            still, seen = time.monotonic() + STILL, now
+        stop.wait(0.1)
+    if not stop.is_set():
+        raise UserError(f"Prefect's server does not start: {last_words(log)} (see {log}, or run `stillhouse doctor` in {folder})")
+
+
+def _progress(process: subprocess.Popen[bytes], log: Path) -> tuple[int, int]:
+    """The bytes that it has printed, and for how many tenths of seconds it has computed."""
+    with suppress(psutil.Error):
+        times = psutil.Process(process.pid).cpu_times()
+        return log.stat().st_size, int(10 * (times.user + times.system))
+    return log.stat().st_size, 0
+
+
+def last_words(log: Path) -> str:
+    """The last line that the server printed, if that is not Prefect's banner."""
+    text = log.read_text(errors="replace")
+    said = text.partition(BANNER)[2].splitlines()[1:] if BANNER in text else text.splitlines()
+    return next((line for line in reversed(said) if line.strip()), "it said nothing").strip()
 
 
 def _free_port() -> int:

@@ -31,8 +31,10 @@ class Stopped(Exception):
     """The execution was interrupted while the stage was running."""
 
 
-def run_due_stage(node: Node, folder: Path, extra: Mapping[str, str], stop: Event) -> Outcome:
+def run_due_stage(node: Node, folder: Path, extra: Mapping[str, str], stop: Event, *, allow_missing: bool = False) -> Outcome:
     """Runs the stage if DVC finds it due; what it prints goes to `.work/<stage>/log.txt`. `extra` joins the environment.
+
+    `allow_missing`: it is not due for an output that is not there alone.
 
     Raises:
         StageFailed: the command failed, or took longer than the node's timeout.
@@ -41,7 +43,8 @@ def run_due_stage(node: Node, folder: Path, extra: Mapping[str, str], stop: Even
     log, started = log_path(folder, node.name), time.time()
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    code = _run([*DVC, "repro", "--single-item", *["--force"] * node.forced, node.name], folder, extra, log, stop, node.timeout)
+    options = [*["--force"] * node.forced, *["--allow-missing"] * allow_missing]
+    code = _run([*DVC, "repro", "--single-item", *options, node.name], folder, extra, log, stop, node.timeout)
     # The work is complete but DVC could not write it down (a lock, a full disk for a moment): it is recorded, not done again.
     if code and _finished_since(folder, node.name, started):
         code = _run([*DVC, "commit", "--force", node.name], folder, extra, log, stop, None)

@@ -12,12 +12,13 @@ from stillhouse.flows.graph import Node
 def ready(waiting: Sequence[Node], settled: Mapping[str, bool]) -> list[Node]:
     """The waiting stages that may begin: all that they need has ended, and what is alone lets everything else go first.
 
-    Otherwise a stage that is alone would wait for the longest stage that runs, and all other cores with it.
+    Nor does a stage begin before an earlier one that makes the same result has ended, since it finds that then and has no work.
+    Without the second rule a stage that is alone would wait for the longest stage that runs, and all other cores with it.
 
     Args:
         settled: whether a stage of the execution has ended, by name; the waiting ones are among them.
     """
-    free = [node for node in waiting if all(settled.get(name, True) for name in node.after)]
+    free = [node for node in waiting if all(settled.get(name, True) for name in (*node.after, node.same_as))]
     beside = [node for node in free if not node.alone]
     going = {name for name, ended in settled.items() if not ended} - {node.name for node in waiting}
     return beside if beside or going else free

@@ -28,6 +28,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.flows import cores, estimate, graph
 from stillhouse.flows.graph import Node
 from stillhouse.project import version
+from stillhouse.record import process
 from stillhouse.runner.entries import Entries
 
 STALE = 3
@@ -54,6 +55,7 @@ def main(
     wanted: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version of this library.")] = False,
 ) -> None:
     """Distil big models into small ones that fit a budget."""
+    process.ask_this_machine_directly()
 
 
 Force = Annotated[
@@ -70,38 +72,62 @@ KeepGoing = Annotated[
         help="After a failure, run all that does not depend on it, or begin nothing more. Example: stillhouse run --no-keep-going.",
     ),
 ]
+AllowMissing = Annotated[
+    bool,
+    typer.Option(
+        "--allow-missing",
+        help="Pass over what is not there but is otherwise as dvc.lock has it, as in a clone before `dvc pull`. "
+        "Example: stillhouse plan --allow-missing.",
+    ),
+]
 Dry = Annotated[bool, typer.Option("--dry", help="Show what would run, and run nothing. Example: stillhouse run --force --dry umls.")]
 
 
 @commands.command()
-def run(names: Names = None, jobs: Jobs = None, force: Force = False, keep_going: KeepGoing = True, dry: Dry = False) -> None:
+def run(
+    names: Names = None,
+    jobs: Jobs = None,
+    force: Force = False,
+    keep_going: KeepGoing = True,
+    dry: Dry = False,
+    allow_missing: AllowMissing = False,
+) -> None:
     """Run what is due."""
+    # A polite request to end and Ctrl-C are one thing, in every phase of the execution, and also where a shell has Ctrl-C ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     folder = _enter()
     version.check(folder)
-    nodes = _planned(folder, names or [], force)
+    nodes = _planned(folder, names or [], force=force, allow_missing=allow_missing)
     if dry:
         _show(nodes, folder)
         return
     if all(node.state == "unchanged" for node in nodes):
         print(f"nothing to do: {len(nodes)} stages are up to date")
+        _mend(folder)
         _results(folder)
         return
     from stillhouse.flows import execution
 
-    # A polite request to end and Ctrl-C are then one thing, in every phase of the execution.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    status = execution.execute(folder, names or [], nodes, jobs, afresh=force, keep_going=keep_going)
-    if status == 0:
+    ended = execution.execute(folder, names or [], nodes, jobs, afresh=force, keep_going=keep_going, allow_missing=allow_missing)
+    if ended.code == 0:
         _results(folder)
-    raise typer.Exit(status)
+    if ended.gone:
+        sys.stdout.flush()
+        os._exit(ended.code)
+    raise typer.Exit(ended.code)
 
 
 @commands.command()
-def plan(names: Names = None, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+def plan(
+    names: Names = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    allow_missing: AllowMissing = False,
+) -> None:
     """Show what would run and why, and run nothing; the exit code is 3 if anything is due."""
     folder = _enter()
     version.check(folder)
-    nodes = _planned(folder, names or [])
+    nodes = _planned(folder, names or [], allow_missing=allow_missing)
     if as_json:
         print(json.dumps([dataclasses.asdict(node) for node in nodes], indent=1))
     else:
@@ -143,13 +169,25 @@ def _enter() -> Path:
     return folder
 
 
-def _planned(folder: Path, names: Sequence[str], force: bool = False) -> tuple[Node, ...]:
+def _planned(folder: Path, names: Sequence[str], *, force: bool = False, allow_missing: bool = False) -> tuple[Node, ...]:
     sources.require_shared(Entries.read())
-    nodes = graph.select(graph.read(folder), names)
+    nodes = graph.select(graph.read(folder, allow_missing=allow_missing), names)
     if force:
         nodes = graph.force(nodes, [node.name for node in nodes if not node.name.endswith(".dvc")])
     sources.require(nodes)
     return settle(nodes)
+
+
+def _mend(folder: Path) -> None:
+    """Nobody else would tell Prefect and MLflow how the last execution ended, if nothing is due."""
+    from stillhouse.flows import execution, lost
+
+    if lost.is_open(folder):
+        try:
+            with execution.interruptible() as stop, execution.alone(folder):
+                lost.mend(folder, stop)
+        except UserError as problem:
+            print(f"warning: {problem}", file=sys.stderr)
 
 
 def _show(nodes: Sequence[Node], folder: Path) -> None:

@@ -14,6 +14,7 @@ from stillhouse.flows.graph import Node
 from stillhouse.record import hashes, text
 from stillhouse.runner import checked, fingerprint, results
 from stillhouse.runner.entries import Entries
+from stillhouse.runner.fingerprint import Fingerprint
 from stillhouse.runner.results import Result
 from stillhouse.runner.run import output_of
 
@@ -58,12 +59,17 @@ def _with_environment(node: Node, entries: Entries) -> Node:
 
 
 class _Known:
-    """The outputs to come: `_changed` has the hashes of those that will differ from what lies there, `_open` are not known."""
+    """The outputs to come: `_changed` has the hashes of those that will differ from what lies there, `_open` are not known.
+
+    `_open` has in place of a hash what stands for it: the fingerprint of the stage, taken with what stands for its own open inputs. Two
+    stages with the same one make the same result; `_first` has the first of them.
+    """
 
     def __init__(self, entries: Entries, settings: dict[str, Any]) -> None:
         self._entries, self._settings = entries, settings
         self._changed: dict[str, str] = {}
-        self._open: set[str] = set()
+        self._open: dict[str, str] = {}
+        self._first: dict[str, str] = {}
 
     def settled(self, node: Node) -> Node:
         """The node with its state; what it will write is then known or open."""
@@ -73,16 +79,29 @@ class _Known:
         output = str(output_of(verb, name or None))
         wanted = {path: self._changed.get(path, md5) for path, md5 in hashes.reads(node.name, Path()).items()}
         if node.forced or self._is_open(wanted):
-            self._open.add(output)
-            return node
+            return self._opened(node, wanted, output)
         if node.state == "maybe" and not self._changed.keys() & wanted.keys():
             return replace(node, state="unchanged", reasons=())
         if (result := self._result(node, wanted, Path(output))) is None:
-            self._open.add(output)
-            return node
+            return self._opened(node, wanted, output)
         if hashes.outputs(node.name, Path()).get(output) != result.md5:
             self._changed[output] = result.md5
         return replace(node, state="kept")
+
+    def _opened(self, node: Node, wanted: dict[str, str], output: str) -> Node:
+        """A node whose output is not known before it has run."""
+        mark = self._mark(node, {path: self._open.get(path, md5) for path, md5 in wanted.items()})
+        key = mark.key if mark else node.name
+        self._open[output] = key
+        first = self._first.setdefault(key, node.name)
+        return node if first == node.name else replace(node, same_as=first)
+
+    def _mark(self, node: Node, inputs: dict[str, str]) -> Fingerprint | None:
+        verb, _, name = node.name.partition("@")
+        settings = self._settings.get(node.name, self._entries.pairs() if verb == "compare" else None)
+        if settings is None or not all(inputs.values()):
+            return None
+        return fingerprint.take(verb, name or None, inputs, settings, self._entries)
 
     def _is_open(self, wanted: Iterable[str]) -> bool:
         """Whether one of some paths is, holds or lies in what is still to be made."""
@@ -90,10 +109,7 @@ class _Known:
         return any(Path(made).is_relative_to(path) for path in wanted for made in waiting) or any(path in self._open for path in wanted)
 
     def _result(self, node: Node, inputs: dict[str, str], output: Path) -> Result | None:
-        verb, _, name = node.name.partition("@")
-        settings = self._settings.get(node.name, self._entries.pairs() if verb == "compare" else None)
-        if settings is None or not all(inputs.values()):
+        if (mark := self._mark(node, inputs)) is None:
             return None
-        mark = fingerprint.take(verb, name or None, inputs, settings, self._entries)
         result = results.find(mark.key) or results.adopt(mark, node.name, output)
         return result if result and results.is_there(result, node.name, output) else None

@@ -129,3 +129,11 @@ def is_dead(name: str) -> bool:
 def _boot() -> str:
     source = Path("/proc/sys/kernel/random/boot_id")
     return source.read_text().strip()[:8] if source.exists() else f"{psutil.boot_time():.0f}"
+
+
+def ask_this_machine_directly() -> None:
+    """Servers on 127.0.0.1 are asked through no proxy, whatever `HTTP_PROXY` says, by this process and those that it starts."""
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    names = [name for name in known.split(",") if name]
+    value = ",".join([*names, *(name for name in ("127.0.0.1", "localhost") if name not in names)])
+    os.environ.update(no_proxy=value, NO_PROXY=value)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.record import process
 from stillhouse.tracking import outbox, queries
 from stillhouse.tracking.store import opened
 
@@ -25,6 +26,7 @@ from stillhouse.tracking.store import opened
 def main(arguments: list[str] | None = None) -> int:
     """Runs one of the commands in the working folder; returns the exit status."""
     given = _parse(arguments)
+    process.ask_this_machine_directly()
     root = Path()
     if given.command in ("runs", "version", "artifact"):
         return _reply(given, root)

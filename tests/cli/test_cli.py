@@ -82,7 +82,7 @@ def test_a_dry_run_shows_what_would_run_and_runs_nothing(done, stillhouse):
 
 def test_the_help_of_run_has_an_example_of_each_option(stillhouse):
     text = " ".join(stillhouse("run", "--help")[1].replace("│", " ").split())
-    for example in ("run --force teach@umls", "run --no-keep-going", "run --force --dry umls"):
+    for example in ("run --force teach@umls", "run --no-keep-going", "run --force --dry umls", "plan --allow-missing"):
         assert f"Example: stillhouse {example}" in text
 
 

@@ -109,6 +109,9 @@ def test_after_a_pull_nothing_is_due_for_a_colleague(call, clone):
     missing = call(clone, "stillhouse", "plan", "mine")
     assert (missing.returncode, missing.stdout) == (1, "")
     assert "data/raw/pictures - wanted by prepare@mine - there is none - put it there, or bring it back with `dvc pull`" in missing.stderr
+    passed = call(clone, "stillhouse", "plan", "--allow-missing", "mine")
+    assert (passed.returncode, passed.stdout) == (0, "nothing is due: 3 stages are up to date\n"), passed.stdout + passed.stderr
+    assert "nothing to do: 3 stages" in call(clone, "stillhouse", "run", "--allow-missing", "mine").stdout
     pulled = call(clone, "dvc", "pull", "-q", "--allow-missing")  # no student has been made, so there is no comparison
     assert pulled.returncode == 0, pulled.stderr
     assert call(clone, "stillhouse", "plan", "mine").stdout == "nothing is due: 3 stages are up to date\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import graph
@@ -69,6 +70,7 @@ def test_a_new_and_a_removed_value_are_told(done):
     assert set(nodes()["distill@half"].reasons) == {
         "students.half.distill.losses.0.loss: logits -> (none)",
         "students.half.distill.losses.0.weight: 1.0 -> (none)",
+        "students.half.distill.losses: (none) -> []",
         "students.half.distill.task_weight: (none) -> 0.5",
     }
 
@@ -109,6 +111,44 @@ def test_what_an_earlier_stage_will_write_anyway_is_no_reason(done):
 def test_missing_raw_data_are_a_reason(done):
     (done.folder / "data/raw/toy.json").unlink()
     assert nodes()["prepare@rings"].reasons == ("data/raw/toy.json missing",)
+
+
+def test_what_is_missing_alone_may_be_passed_over(done):
+    shutil.rmtree(done.folder / "data/rings")
+    shutil.rmtree(done.folder / "data/reports/third")
+    shutil.rmtree(done.folder / "data/reports/half")
+    (done.folder / "data/raw/toy.json").unlink()
+    assert {node.state for node in graph.read(Path.cwd(), allow_missing=True)} == {"unchanged"}
+    done.set("students.half.evaluate", {"evaluations": []})
+    done.append("stages/distill.py", "# edited\n")
+    done.append("stillhouse/losses/logits.py", "# edited\n")
+    found = {node.name: node for node in graph.read(Path.cwd(), allow_missing=True)}
+    states = {name: node.state for name, node in found.items() if node.state != "unchanged"}
+    assert states == {
+        **dict.fromkeys(["distill@half", "distill@third", "evaluate@half", "compare"], "due"),
+        "evaluate@third": "maybe",
+    }
+    assert found["distill@half"].lacking == ("data/rings/prepared", "data/rings/teacher")
+
+
+def test_a_comparison_wants_all_reports_and_not_those_that_are_there(done):
+    shutil.rmtree(done.folder / "data/reports/third")
+    done.set("students.half.evaluate", {"evaluations": []})
+    found = {node.name: node for node in graph.read(Path.cwd(), allow_missing=True)}
+    assert (found["evaluate@third"].state, found["compare"].lacking) == ("unchanged", ("data/reports/third",))
+
+
+def test_what_is_missing_and_was_made_anew_since_is_not_passed_over(done):
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    lock["stages"]["teach@rings"]["outs"][0]["md5"] = "0" * 32 + ".dir"
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    shutil.rmtree(done.folder / "data/rings/teacher")
+    found = {node.name: node.state for node in graph.read(Path.cwd(), allow_missing=True)}
+    assert {name: found[name] for name in ("teach@rings", "search@half", "teach@other")} == {
+        "teach@rings": "unchanged",
+        "search@half": "due",
+        "teach@other": "unchanged",
+    }
 
 
 def test_wishes_to_the_scheduler_change_no_result(done):

@@ -35,6 +35,16 @@ def test_what_is_alone_begins_when_nothing_else_can(ended: list[str], begun: lis
     assert [node.name for node in ready(waiting, {node.name: node.name in ended for node in nodes})] == wanted
 
 
+def test_what_makes_the_same_result_as_another_begins_after_it():
+    first, second, other = (
+        Node(f"search@{name}", "", (), "due", (), same_as=same) for name, same in (("a", ""), ("b", "search@a"), ("c", ""))
+    )
+    assert ready([first, second, other], dict.fromkeys(["search@a", "search@b", "search@c"], False)) == [first, other]
+    assert ready([second], {"search@a": False, "search@b": False, "search@c": True}) == []
+    assert ready([second], {"search@a": True, "search@b": False, "search@c": False}) == [second]
+    assert ready([second], {"search@b": False}) == [second], "the first of them was not due"
+
+
 def test_what_is_alone_overlaps_with_nothing_and_others_run_together():
     turns, stop, spans = Turns(), Event(), []
 

@@ -176,3 +176,13 @@ def test_an_experiment_with_a_loss_weight_runs_only_what_depends_on_it(whole, pl
     columns = set(heads) - {"Experiment", "rev", "typ", "Created", "parent"}
     assert columns - {"half.quality"} == {"students.half.distill.losses"}, "the quality is no column if it is the same in all"
     assert len(rows) == 3
+
+
+def test_of_two_equal_searches_the_second_begins_when_its_result_is_known(whole):
+    whole.set("students.half.search.budget.share", 0.45)
+    students = yaml.safe_load((whole.folder / "params.yaml").read_text())["students"]
+    whole.set("students", students | {"again": students["half"] | {"distill": students["half"]["distill"] | {"losses": []}}})
+    done = whole.call("stillhouse", "run", "--jobs", "2", "search@half", "search@again")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = [line.partition(" after ")[0] for line in done.stdout.splitlines() if line.startswith("search@")]
+    assert said == ["search@half: running", "search@half: done", "search@again: running", "search@again: kept"]
