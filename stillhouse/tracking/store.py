@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from stillhouse.record import process
 from stillhouse.record.run_record import Closing, Execution, Item, Planned, RunRecord
-from stillhouse.tracking import entities, registration, summary
+from stillhouse.tracking import entities, summary
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,7 +40,6 @@ class Store:
 
     client: MlflowClient
     experiment: str
-    root: Path
 
     def tell(self, record: RunRecord) -> str:
         """Writes one record as a child run, and returns its id; told again, it goes on with the same run."""
@@ -55,8 +54,11 @@ class Store:
             self._end_with_child(parent, record)
         for name, text in record.files.items():
             self.client.log_text(run, text, name)
-        registration.after(self.root, self.client, record, run)
         return run
+
+    def answers(self) -> None:
+        """Asks for something that is there; what comes out is an error of the tracker, and not of a record."""
+        self.client.get_experiment(self.experiment)
 
     def open(self, execution: Execution) -> None:
         """Creates the run of an execution, or tells the one that a quicker stage has created whose it is."""
@@ -176,6 +178,6 @@ def opened(root: Path) -> Iterator[Store]:
             found = client.get_experiment_by_name(EXPERIMENT)
             # A server has its own place for artifacts; a database in a file has them beside it.
             place = (root.resolve() / "mlartifacts").as_uri() if client.tracking_uri.startswith("sqlite:") else None
-            store = Store(client, found.experiment_id if found else client.create_experiment(EXPERIMENT, place), root)
+            store = Store(client, found.experiment_id if found else client.create_experiment(EXPERIMENT, place))
             store.close_dead_runs()
             yield store
