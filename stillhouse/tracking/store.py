@@ -124,9 +124,12 @@ class Store:
             "stillhouse.record": record.id,
             "stillhouse.owner": process.identity(os.getpid()),
         }
-        run = found[0] if found else self.client.create_run(self.experiment, record.started, tags, record.stage)
-        identifier: str = run.info.run_id
-        return identifier
+        if not found:
+            return str(self.client.create_run(self.experiment, record.started, tags, record.stage).info.run_id)
+        run = found[0]
+        if run.data.tags["mlflow.parentRunId"] != parent:  # its result was lost and is made again: it belongs to who made it last
+            self.client.set_tag(run.info.run_id, "mlflow.parentRunId", parent)
+        return str(run.info.run_id)
 
     def _log_lineage(self, record: RunRecord, run: str, output: str | None) -> None:
         from mlflow.entities import LoggedModelInput, LoggedModelOutput
@@ -144,12 +147,13 @@ class Store:
     def _model(self, item: Item, run: str | None) -> str:
         """The model with these bytes; a new one is external: its bytes stay with DVC."""
         import mlflow
+        from mlflow.entities import LoggedModelStatus
 
         condition = f"tags.`dvc.path` = '{item.path}' AND tags.`dvc.md5` = '{item.md5}'"
-        found = self.client.search_logged_models([self.experiment], condition)
-        if found:
-            known: str = found[0].model_id
-            return known
+        for found in self.client.search_logged_models([self.experiment], condition):
+            if found.status == LoggedModelStatus.READY:
+                return str(found.model_id)
+            self.client.delete_logged_model(found.model_id)  # who made it died before it was whole, and nothing is linked to it
         name, tags = "-".join(Path(item.path).parts[-2:]), {"dvc.path": item.path, "dvc.md5": item.md5}
         made: str = mlflow.create_external_model(name=name, source_run_id=run, tags=tags, experiment_id=self.experiment).model_id
         return made
