@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import hide
 from stillhouse.flows import cores, estimate
 from stillhouse.flows.graph import Node
 from stillhouse.flows.server import Serving, server
@@ -67,5 +68,5 @@ def _flow(wishes: Mapping[str, Any], jobs: int, serving: Serving) -> Status:
         states.settle(client, state.state_details.flow_run_id)
     if state.is_completed():
         return "FINISHED"
-    print(state.message, file=sys.stderr)
+    print(hide(str(state.message)), file=sys.stderr)
     return "KILLED" if state.is_cancelled() else "FAILED"

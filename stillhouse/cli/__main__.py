@@ -25,9 +25,11 @@ from stillhouse.cli.reproduce import reproduce
 from stillhouse.cli.settle import settle
 from stillhouse.cli.upgrade import upgrade
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import hide
 from stillhouse.flows import cores, estimate, graph
 from stillhouse.flows.graph import Node
 from stillhouse.project import version
+from stillhouse.record import revision, surroundings
 from stillhouse.runner.entries import Entries
 
 STALE = 3
@@ -86,6 +88,7 @@ def run(names: Names = None, jobs: Jobs = None, force: Force = False, keep_going
         print(f"nothing to do: {len(nodes)} stages are up to date")
         _results(folder)
         return
+    revision.head(folder)  # where git refuses to tell it, every stage would fail
     from stillhouse.flows import execution
 
     # A polite request to end and Ctrl-C are then one thing, in every phase of the execution.
@@ -127,10 +130,14 @@ commands.command()(report)
 
 def app() -> None:
     """The command, with a reader's mistakes told in one sentence."""
+    surroundings.complete()
     try:
         commands()
     except UserError as problem:
-        print(problem, file=sys.stderr)
+        print(hide(str(problem)), file=sys.stderr)
+        sys.exit(1)
+    except PermissionError as problem:
+        print(surroundings.refused(problem), file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -184,7 +191,7 @@ def _results(folder: Path) -> None:
         _print_markdown(comparison.read_text())
     if reports.exists():
         print(f"reports: {reports}")
-    print(f"MLflow: {os.environ.get('MLFLOW_TRACKING_URI', f'sqlite:///{folder}/mlflow.db')}")
+    print(f"MLflow: {hide(os.environ.get('MLFLOW_TRACKING_URI', f'sqlite:///{folder}/mlflow.db'))}")
 
 
 def _print_markdown(text: str) -> None:

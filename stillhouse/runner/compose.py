@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.contracts.files import replace as replace_file
+from stillhouse.contracts.hidden import hide
 from stillhouse.record import hashes, process, revision
 from stillhouse.record.run_record import Item, RunRecord, Status, flat, history
 
@@ -83,7 +84,7 @@ def _tags(ready: Run, revision: Revision, error: BaseException | None) -> dict[s
         "prefect.flow_run_id": ready.call.flow_run or "",
         "device": _device() if ready.computes else "",
         "threads": str(ready.block.threads) if ready.computes else "",
-        "error": f"{type(error).__name__}: {error}" if error else "",
+        "error": hide(f"{type(error).__name__}: {error}") if error else "",
         "version.python": platform.python_version(),
         "stillhouse.settings": _settings(ready),
     }

@@ -20,9 +20,9 @@ from typing import Any
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
-from stillhouse.record.deadline import UPLOADS, TooLate, seconds, within
+from stillhouse.record.deadline import UPLOADS, TooLate, seconds
 from stillhouse.tracking import outbox, queries
-from stillhouse.tracking.store import opened
+from stillhouse.tracking.store import limited
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,7 +46,7 @@ def _reply(given: argparse.Namespace, root: Path) -> int:
     from mlflow.exceptions import MlflowException
 
     try:
-        with within(UPLOADS * seconds()), opened(root) as store:
+        with limited(root, UPLOADS * seconds()) as store:
             print(json.dumps(_ask(given, store)))
     except (UserError, MlflowException, TooLate) as error:
         print(hide(str(error).strip().partition("\n")[0]), file=sys.stderr)

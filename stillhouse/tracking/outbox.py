@@ -22,7 +22,7 @@ from stillhouse.record import hashes, outbox, process, revision, run_record
 from stillhouse.record.deadline import UPLOADS, TooLate, seconds, within
 from stillhouse.record.run_record import Closing, Execution, Planned, RunRecord, Status
 from stillhouse.tracking import registration, summary
-from stillhouse.tracking.store import EXPERIMENT, Store, opened
+from stillhouse.tracking.store import EXPERIMENT, Store, limited, opened
 
 __all__ = ["EXPERIMENT", "finish", "follow", "serve", "start", "sync"]
 PERIOD = 0.2
@@ -44,7 +44,7 @@ def sync(root: Path) -> bool:
     Ends within `deadline.seconds()`, and within `deadline.UPLOADS` times as many more where models are to be uploaded.
     """
     told: list[_Told] = []
-    with _forgiving(f"the tracker is away; records wait in {outbox.FOLDER}"), within(seconds()), opened(root) as store:
+    with _forgiving(f"the tracker is away; records wait in {outbox.FOLDER}"), limited(root, seconds()) as store:
         for path in outbox.waiting(root):
             with _trying(root, store, path):
                 told += _tell(root, store, path)
@@ -103,7 +103,7 @@ def _trying(root: Path, store: Store, path: Path) -> Iterator[None]:
 
 def start(root: Path, key: str, owner: int) -> None:
     """Prepares the store and opens an execution, which ends with the process `owner` if nobody closes it before."""
-    with _forgiving("the tracker is away; what runs now is recorded when it is back"), within(seconds()), opened(root) as store:
+    with _forgiving("the tracker is away; what runs now is recorded when it is back"), limited(root, seconds()) as store:
         store.open(Execution(key, process.identity(owner), managed=True, name=revision.title(root)))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stillhouse.record import process
+from stillhouse.record.deadline import within
 from stillhouse.record.run_record import Closing, Execution, Item, Planned, RunRecord
 from stillhouse.tracking import entities, summary
 
@@ -167,12 +168,21 @@ class Store:
 
 
 @contextmanager
+def limited(root: Path, limit: float) -> Iterator[Store]:
+    """Opens the tracker for at most `limit` seconds. They begin when MLflow is imported: broken off, its modules would stay in pieces.
+
+    Raises:
+        TooLate: they have passed.
+    """
+    _load(root)
+    with within(limit), opened(root) as store:
+        yield store
+
+
+@contextmanager
 def opened(root: Path) -> Iterator[Store]:
     """Opens the tracker. One process at a time: the first contact of several with an empty database kills some of them."""
-    for name, value in {**_LIMITS, "MLFLOW_TRACKING_URI": f"sqlite:///{root.resolve() / 'mlflow.db'}"}.items():
-        os.environ.setdefault(name, value)
-    for chatty in ("alembic", "urllib3"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    _load(root)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of MLflow's own dependencies; nobody here can act on them
         from mlflow import MlflowClient
@@ -185,3 +195,14 @@ def opened(root: Path) -> Iterator[Store]:
             store = Store(client, found.experiment_id if found else client.create_experiment(EXPERIMENT, place))
             store.close_dead_runs()
             yield store
+
+
+def _load(root: Path) -> None:
+    """Imports MLflow, which reads some of its settings then."""
+    for name, value in {**_LIMITS, "MLFLOW_TRACKING_URI": f"sqlite:///{root.resolve() / 'mlflow.db'}"}.items():
+        os.environ.setdefault(name, value)
+    for chatty in ("alembic", "urllib3"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow  # noqa: F401
