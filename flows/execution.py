@@ -17,6 +17,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import hide
 from stillhouse.flows import cores, estimate, lost
 from stillhouse.flows.graph import Node
 from stillhouse.flows.server import Serving, server
@@ -163,5 +164,5 @@ class _Recording:
     def _verdict(self, work: Work) -> Status:
         if work.verdict.is_completed():
             return "FINISHED"
-        print(work.verdict.message, file=sys.stderr)
+        print(hide(str(work.verdict.message)), file=sys.stderr)
         return "KILLED" if work.verdict.is_cancelled() else "FAILED"

@@ -23,6 +23,7 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
+from stillhouse.contracts.hidden import hide
 from stillhouse.flows import estimate, graph, slots
 from stillhouse.flows.graph import Node
 from stillhouse.flows.progress import Board, Line
@@ -64,7 +65,7 @@ class Execution:
                 self.board.set(node.name, "stopped")
                 return Cancelled(message=f"{node.name} was interrupted")
             except Exception as error:
-                self.board.set(node.name, "failed", str(error))
+                self.board.set(node.name, "failed", hide(str(error)))
                 raise
         self.board.set(node.name, outcome)
         if outcome == "done":

@@ -14,10 +14,16 @@ from pathlib import Path
 from typing import Literal
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import hide
 from stillhouse.flows.graph import Node
+from stillhouse.record import deadline
 from stillhouse.record.leash import leashed
 from stillhouse.record.outbox import LOG
 
+_LONGEST = 2 * (1 + deadline.UPLOADS)
+"""Limits of one contact that its process may need: for what it is just telling, and for the rest."""
+_GRACE = 60.0
+"""Seconds for its start and end."""
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
@@ -43,17 +49,27 @@ class Tracker:
             said.write(f"{status}\n".encode())
 
     def close(self) -> None:
-        """Waits until MLflow knows everything, or is known to be away."""
-        if self._process.wait():
-            self._start("finish", *self._words, "--status", self._status).wait()
+        """Waits until MLflow knows everything, or is known to be away; then what waits is told by the next run."""
+        limit = _LONGEST * deadline.seconds() + _GRACE
+        if _ended(self._process, limit):
+            _ended(self._start("finish", *self._words, "--status", self._status), limit)
         for line in (self._folder / LOG).read_text(errors="replace").splitlines():
-            print(line, file=sys.stderr if line.startswith("warning") else sys.stdout)
+            print(hide(line), file=sys.stderr if line.startswith("warning") else sys.stdout)
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
         """A Ctrl-C in the terminal does not reach it, but it ends with this process."""
         command = leashed([sys.executable, "-W", "ignore", "-m", "stillhouse.tracking", *words])
         with (self._folder / LOG).open("ab") as log:
             return subprocess.Popen(command, cwd=self._folder, stdin=subprocess.PIPE, stdout=log, stderr=log, process_group=0)
+
+
+def _ended(process: subprocess.Popen[bytes], limit: float) -> int:
+    """The exit code; a process that does not end within `limit` seconds is killed."""
+    try:
+        return process.wait(limit)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 @contextmanager

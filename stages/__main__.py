@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import hide
 from stillhouse.project import version
-from stillhouse.record import process
+from stillhouse.record import process, surroundings
 from stillhouse.record.run_record import Execution
 from stillhouse.registry import VERBS
 from stillhouse.runner.entries import PARAMS, Entries
@@ -22,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     parent = os.getppid()
     # Read when torch is loaded: threads that wait by spinning made a stage ten times slower beside another busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    surroundings.complete()
     given = _parse(arguments)
     process.stop_on_signals()
     try:
@@ -31,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             run_stage(_call(given.verb, given.name, parent))
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(hide(str(error)), file=sys.stderr)
+        return 2
+    except PermissionError as error:
+        print(surroundings.refused(error), file=sys.stderr)
         return 2
     except process.Stopped as stop:
         print(stop, file=sys.stderr)

@@ -25,10 +25,11 @@ from stillhouse.cli.reproduce import reproduce
 from stillhouse.cli.settle import settle
 from stillhouse.cli.upgrade import upgrade
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import hide
 from stillhouse.flows import cores, estimate, graph
 from stillhouse.flows.graph import Node
 from stillhouse.project import version
-from stillhouse.record import process
+from stillhouse.record import process, revision, surroundings
 from stillhouse.runner.entries import Entries
 
 STALE = 3
@@ -107,6 +108,7 @@ def run(
         _mend(folder)
         _results(folder)
         return
+    revision.head(folder)  # where git refuses to tell it, every stage would fail
     from stillhouse.flows import execution
 
     ended = execution.execute(folder, names or [], nodes, jobs, afresh=force, keep_going=keep_going, allow_missing=allow_missing)
@@ -153,10 +155,14 @@ commands.command()(report)
 
 def app() -> None:
     """The command, with a reader's mistakes told in one sentence."""
+    surroundings.complete()
     try:
         commands()
     except UserError as problem:
-        print(problem, file=sys.stderr)
+        print(hide(str(problem)), file=sys.stderr)
+        sys.exit(1)
+    except PermissionError as problem:
+        print(surroundings.refused(problem), file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -222,7 +228,7 @@ def _results(folder: Path) -> None:
         _print_markdown(comparison.read_text())
     if reports.exists():
         print(f"reports: {reports}")
-    print(f"MLflow: {os.environ.get('MLFLOW_TRACKING_URI', f'sqlite:///{folder}/mlflow.db')}")
+    print(f"MLflow: {hide(os.environ.get('MLFLOW_TRACKING_URI', f'sqlite:///{folder}/mlflow.db'))}")
 
 
 def _print_markdown(text: str) -> None:

@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.text import Text
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import hide
 from stillhouse.flows import graph, server
+from stillhouse.record import outbox, revision, surroundings
 
 PACKAGES = ("torch", "dvc", "prefect", "fastapi", "mlflow", "pyarrow", "pydantic")
 LINKS = ("reflink", "hardlink", "symlink")
@@ -38,9 +40,11 @@ def main(folder: Path) -> int:
 
 def _finding(check: Callable[[Path], str], folder: Path) -> tuple[bool, str]:
     try:
-        return True, check(folder)
+        return True, hide(check(folder))
     except UserError as problem:
-        return False, str(problem)
+        return False, hide(str(problem))
+    except PermissionError as problem:
+        return False, surroundings.refused(problem)
 
 
 def versions(_: Path) -> str:
@@ -74,10 +78,10 @@ def git(folder: Path) -> str:
     """DVC runs without Git, but then nothing says which code made a model."""
     if not shutil.which("git"):
         raise UserError("git is not installed: runs could not say which commit they are of")
-    done = _run(folder, "git", "rev-parse", "--short", "HEAD")
-    if done.returncode:
+    commit = revision.head(folder)
+    if not commit:
         raise UserError("this folder has no Git commit: git init && git add . && git commit")
-    return f"at {done.stdout.strip()}"
+    return f"at {commit[:7]}"
 
 
 def pipeline(folder: Path) -> str:
@@ -112,11 +116,17 @@ def cache(folder: Path) -> str:
 
 
 def tracker(folder: Path) -> str:
-    """MLflow's store answers, and no record waits for it."""
+    """MLflow's store answers, no record waits for it, and none was set aside."""
     failed = _python(graph.root(folder), "-m", "stillhouse.tracking", "sync")
     if failed:
         raise UserError(
             f"{failed}: is MLFLOW_TRACKING_URI right, and its server up? `python -m stillhouse.tracking sync` forwards what waits"
+        )
+    if refused := outbox.aside(graph.root(folder)):
+        path, reason = next(iter(refused.items()))
+        raise UserError(
+            f"{len(refused)} records were refused {outbox.TRIES} times and are set aside, {path} for one ({reason}): "
+            f"move them to {outbox.FOLDER} to try again, or delete them"
         )
     return f"{os.environ.get('MLFLOW_TRACKING_URI', 'mlflow.db in this folder')} answers, nothing waits to be recorded"
 

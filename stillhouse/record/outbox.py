@@ -19,7 +19,12 @@ from stillhouse.record.run_record import Closing, RunRecord
 FOLDER = Path(".work/outbox")
 LOG = Path(".work/tracker.log")
 """What the forwarding process prints: students that were registered, verdicts of the gate, warnings."""
+REFUSED = Path(".work/refused")
+"""Notes of each refusal, a line each, and records that were refused too often."""
+TRIES = 5
+"""Refusals after which a record is set aside."""
 _LOCK = Path(".work/outbox.lock")
+_UPLOADS = Path(".work/uploads.lock")
 
 
 def leave(root: Path, record: RunRecord | Closing) -> None:
@@ -36,6 +41,34 @@ def waiting(root: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
+def done(root: Path, path: Path) -> None:
+    """Forgets a record that the tracker knows now; another process may have told it too."""
+    path.unlink(missing_ok=True)
+    _notes(root, path).unlink(missing_ok=True)
+
+
+def refuse(root: Path, path: Path, reason: str) -> bool:
+    """Notes that a record was refused, over all processes that tried; returns whether that was too often and it was set aside."""
+    notes = _notes(root, path)
+    notes.parent.mkdir(parents=True, exist_ok=True)
+    with notes.open("a") as file:
+        file.write(" ".join(reason.split()) + "\n")
+    if len(notes.read_text().splitlines()) < TRIES:
+        return False
+    path.replace(notes.with_name(path.name))
+    return True
+
+
+def aside(root: Path) -> dict[Path, str]:
+    """The files of all records that were set aside, each with the last reason."""
+    paths = sorted((root / REFUSED).glob("*.json"))
+    return {path: (_notes(root, path).read_text().splitlines() or [""])[-1] for path in paths if _notes(root, path).exists()}
+
+
+def _notes(root: Path, path: Path) -> Path:
+    return root / REFUSED / f"{path.stem}.txt"
+
+
 def _name(record: RunRecord | Closing) -> str:
     if isinstance(record, Closing):
         return f"execution-{record.key}"
@@ -45,7 +78,19 @@ def _name(record: RunRecord | Closing) -> str:
 @contextmanager
 def forwarding(root: Path) -> Iterator[bool]:
     """Says to all others that this process forwards what comes; yields False, and says nothing, if another one does already."""
-    path = root / _LOCK
+    with _held(root / _LOCK) as mine:
+        yield mine
+
+
+@contextmanager
+def uploading(root: Path) -> Iterator[bool]:
+    """Says to all others that this process uploads models; yields False, and says nothing, if another one does already."""
+    with _held(root / _UPLOADS) as mine:
+        yield mine
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[bool]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:

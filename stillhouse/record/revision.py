@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import has_password, hide
+
 PATCH_BYTES = 1_000_000
 """A larger patch is not kept: it would be data, and those belong to DVC."""
 FILE_BYTES = 50_000_000
@@ -76,13 +79,34 @@ class Revision:
         return bool(self.changed)
 
 
+def head(folder: Path) -> str:
+    """The commit, "" without a repository or a commit in it, or without git.
+
+    Raises:
+        UserError: git refuses the folder, because it is another user's; without a word the record would be of no commit.
+    """
+    # Its messages are told apart below, so they must be in English.
+    command, english = ["git", "-C", str(folder), "rev-parse", "--verify", "--quiet", "HEAD"], {**os.environ, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, env=english)
+    except FileNotFoundError:
+        return ""
+    said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
+    if done.returncode and said and "not a git repository" not in said:
+        remedy = f"git config --global --add safe.directory '{folder.resolve()}'"
+        raise UserError(
+            f"{folder.resolve()} - wanted the commit of this folder - git says {hide(said[:300])!r} - if you trust it: {remedy}"
+        )
+    return "" if done.returncode else done.stdout.decode().strip()
+
+
 def take(folder: Path, dependencies: Iterable[str], secrets: Iterable[str] = ()) -> Revision:
     """The state of the project in `folder`, which may be a part of a larger repository; `dependencies` are paths in that folder.
 
     What stages write does not count: what lies under data but not under data/raw, and dvc.lock; nor does what lies outside the folder.
-    `secrets` are patterns of file and folder names beside `SECRETS`.
+    `secrets` are patterns of file and folder names beside `SECRETS`. Raises UserError if git does not tell.
     """
-    commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD").decode().strip()
+    commit = head(folder)
     if not commit:
         return Revision("")
     prefix = PurePosixPath(_git(folder, "rev-parse", "--show-prefix").decode().strip())
@@ -137,9 +161,10 @@ def _patch(folder: Path, changed: list[str], added: list[str]) -> tuple[str, str
     if len(patch) > PATCH_BYTES:
         return "", f"it has {len(patch)} bytes, and {PATCH_BYTES} are kept"
     try:
-        return patch.decode(), ""
+        text = patch.decode()
     except UnicodeDecodeError:
         return "", "a changed file is no UTF-8 text"
+    return ("", "a changed file has an address with a password in it") if has_password(text) else (text, "")
 
 
 def _git(folder: Path, *arguments: str, index: Path | None = None) -> bytes:

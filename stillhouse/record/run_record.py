@@ -7,11 +7,13 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
+_STRICT = ConfigDict(extra="forbid")
+"""A field that is not known is of a newer version: it is refused, for without it the record would be another one."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Execution:
     it, "" if nothing says so.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     key: str
     owner: str
     managed: bool
@@ -50,6 +53,7 @@ class RunRecord:
     kept with the run, by name.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     id: str
     stage: str
     execution: Execution
@@ -76,6 +80,7 @@ class Planned:
     `fingerprint` is "" if something that the stage needs was missing; `outputs` are hashes by path.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     state: str
     reasons: list[str]
     fingerprint: str
@@ -89,6 +94,7 @@ class Closing:
     `results` are the numbers that a person compares, by student, of every report that was in place.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     key: str
     status: Status
     ended: int

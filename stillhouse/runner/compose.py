@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 import time
 import uuid
@@ -13,7 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stillhouse.record import hashes, revision
+from stillhouse.contracts.files import replace as replace_file
+from stillhouse.contracts.hidden import hide
+from stillhouse.record import hashes, process, revision
 from stillhouse.record.run_record import Item, RunRecord, Status, flat, history
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ def compose(ready: Run, seen: Seen, status: Status, metrics: Mapping[str, float]
     made = hashes.outputs(ready.call.stage, Path()) if status == "FINISHED" else {}
     output = str(ready.call.destination)
     return RunRecord(
-        id=uuid.uuid4().hex,
+        id=_identifier(ready, status),
         stage=ready.call.stage,
         execution=replace(ready.call.execution, name=revision.title(Path())),
         status=status,
@@ -59,6 +62,16 @@ def compose(ready: Run, seen: Seen, status: Status, metrics: Mapping[str, float]
     )
 
 
+def _identifier(ready: Run, status: Status) -> str:
+    """A new one, but for a result that is computed a second time, because the first was lost before DVC stored it: that counts once."""
+    kept = ready.scratch / "record"
+    if status != "FINISHED":
+        return uuid.uuid4().hex
+    if os.environ.get(process.AFRESH) or not kept.exists():
+        replace_file(kept, lambda temporary: temporary.write_text(uuid.uuid4().hex))
+    return kept.read_text()
+
+
 def _tags(ready: Run, revision: Revision, error: BaseException | None) -> dict[str, str]:
     tags = {
         "dvc.stage": ready.call.stage,
@@ -71,7 +84,7 @@ def _tags(ready: Run, revision: Revision, error: BaseException | None) -> dict[s
         "prefect.flow_run_id": ready.call.flow_run or "",
         "device": _device() if ready.computes else "",
         "threads": str(ready.block.threads) if ready.computes else "",
-        "error": f"{type(error).__name__}: {error}" if error else "",
+        "error": hide(f"{type(error).__name__}: {error}") if error else "",
         "version.python": platform.python_version(),
         "stillhouse.settings": _settings(ready),
     }

@@ -173,7 +173,7 @@ def _log(path: Path) -> Iterator[Log]:
 
 
 def install(run: Run, metrics: Metrics) -> None:
-    """Puts the output in place, with its metrics and its training curve beside it, and marks the work as done."""
+    """Puts the output in place, with its metrics and its training curve beside it."""
     output, destination = run.scratch / "output", run.call.destination
     finite = {name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}
     write_json(destination.with_name(f"{destination.name}.json"), {**finite, results.MADE: results.telling(run.fingerprint)})
@@ -187,7 +187,6 @@ def install(run: Run, metrics: Metrics) -> None:
     shutil.move(output, partial)  # copies if the data lie on another file system than the scratch
     shutil.rmtree(destination, ignore_errors=True)
     partial.rename(destination)
-    mark_done(run.call, run.fingerprint)
 
 
 def mark_done(call: Call, mark: Fingerprint) -> None:

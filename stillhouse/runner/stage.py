@@ -63,8 +63,10 @@ def _compute(ready: Run, seen: Seen) -> None:
         raise
     _refuse_changes(call, ready.before)
     run.install(ready, metrics)
-    results.note(ready.fingerprint, call.stage, call.destination)
+    # First it is told, then it is known: a known result is not computed again, and would never be told.
     _tell(ready, seen, "FINISHED", metrics)
+    results.note(ready.fingerprint, call.stage, call.destination)
+    run.mark_done(call, ready.fingerprint)
     run.prune(ready)
 
 

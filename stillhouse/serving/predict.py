@@ -19,6 +19,7 @@ import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import hide
 from stillhouse.serving.model import Model
 from stillhouse.serving.package import unpack
 from stillhouse.training.files import write_tables
@@ -86,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
         with found(given.model, given.project) as model:
             rows = predict(model, given.input, given.output)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(hide(str(error)), file=sys.stderr)
         return 2
     print(f"{given.output}: {rows} rows")
     return 0

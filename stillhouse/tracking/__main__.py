@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import hide
 from stillhouse.record import process
+from stillhouse.record.deadline import UPLOADS, TooLate, seconds
 from stillhouse.tracking import outbox, queries
-from stillhouse.tracking.store import opened
+from stillhouse.tracking.store import limited
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,10 +48,10 @@ def _reply(given: argparse.Namespace, root: Path) -> int:
     from mlflow.exceptions import MlflowException
 
     try:
-        with opened(root) as store:
+        with limited(root, UPLOADS * seconds()) as store:
             print(json.dumps(_ask(given, store)))
-    except (UserError, MlflowException) as error:
-        print(str(error).strip().partition("\n")[0], file=sys.stderr)
+    except (UserError, MlflowException, TooLate) as error:
+        print(hide(str(error).strip().partition("\n")[0]), file=sys.stderr)
         return 1
     return 0
 
@@ -83,4 +86,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads of the client that still wait for a tracker would hold up the interpreter's own end.
+    os._exit(status)

@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from stillhouse.contracts.hidden import hide
 from stillhouse.record.run_record import Item, RunRecord
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def params(record: RunRecord) -> list[Any]:
     """The settings, defaults filled in."""
     from mlflow.entities import Param
 
-    return [Param(name(key), value[:_PARAM]) for key, value in record.params.items()]
+    return [Param(name(key), hide(value)[:_PARAM]) for key, value in record.params.items()]
 
 
 def tags(record: RunRecord) -> list[Any]:
@@ -37,7 +38,7 @@ def tags(record: RunRecord) -> list[Any]:
     written = [record.output] * (record.output is not None) + record.beside
     hashes = {f"dvc.in.{path(item.path)}": item.md5 for item in record.inputs}
     hashes |= {f"dvc.out.{path(item.path)}": item.md5 for item in written if item}
-    return [RunTag(key, value[:_TAG]) for key, value in ({name(key): value for key, value in record.tags.items()} | hashes).items()]
+    return [RunTag(key, hide(value)[:_TAG]) for key, value in ({name(key): value for key, value in record.tags.items()} | hashes).items()]
 
 
 def datasets(record: RunRecord) -> list[Any]:

@@ -12,37 +12,98 @@ import select
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stillhouse.contracts.hidden import hide
 from stillhouse.record import hashes, outbox, process, revision, run_record
+from stillhouse.record.deadline import UPLOADS, TooLate, seconds, within
 from stillhouse.record.run_record import Closing, Execution, Planned, RunRecord, Status
-from stillhouse.tracking import summary
-from stillhouse.tracking.store import EXPERIMENT, opened
+from stillhouse.tracking import registration, summary
+from stillhouse.tracking.store import EXPERIMENT, Store, limited, opened
 
 __all__ = ["EXPERIMENT", "finish", "follow", "serve", "start", "sync"]
 PERIOD = 0.2
 """Seconds between two looks into the outbox."""
 
 
+@dataclass(frozen=True)
+class _Told:
+    """A record whose run is told, and whose student is not registered yet."""
+
+    path: Path
+    record: RunRecord
+    run: str
+
+
 def sync(root: Path) -> bool:
-    """Forwards everything that waits in the outbox, oldest first; returns whether it is empty now."""
-    with _forgiving(f"the tracker is away; records wait in {outbox.FOLDER}"), opened(root) as store:
+    """Forwards everything that waits in the outbox, oldest first; returns whether it is empty now.
+
+    Ends within `deadline.seconds()`, and within `deadline.UPLOADS` times as many more where models are to be uploaded.
+    """
+    told: list[_Told] = []
+    with _forgiving(f"the tracker is away; records wait in {outbox.FOLDER}"), limited(root, seconds()) as store:
         for path in outbox.waiting(root):
-            with _forgiving(f"MLflow did not take {path.name}; it waits in {outbox.FOLDER}"):
-                record = run_record.read(path)
-                if isinstance(record, RunRecord):
-                    store.tell(record)
-                else:
-                    store.close(record)
-                path.unlink()
+            with _trying(root, store, path):
+                told += _tell(root, store, path)
+    if told:
+        with _forgiving(f"a model is not uploaded yet; it waits in {outbox.FOLDER}"), within(UPLOADS * seconds()):
+            _register(root, store, told)
     return not outbox.waiting(root)
+
+
+def _tell(root: Path, store: Store, path: Path) -> list[_Told]:
+    """What is still to be done for a record, if anything."""
+    try:
+        record = run_record.read(path)
+    except FileNotFoundError:
+        return []  # another process has just told it
+    if isinstance(record, RunRecord):
+        run = store.tell(record)
+        if registration.student(record):
+            return [_Told(path, record, run)]
+    else:
+        store.close(record)
+    outbox.done(root, path)
+    return []
+
+
+def _register(root: Path, store: Store, told: Sequence[_Told]) -> None:
+    """Uploads and registers students. Only for the moment of the registration others have to wait."""
+    with outbox.uploading(root) as mine:
+        if not mine:
+            print("another process is uploading a model; what waits for it is registered afterwards")
+            return
+        for each in told:
+            with _trying(root, store, each.path):
+                stored = registration.upload(root, store.client, each.record, each.run)
+                with opened(root) as held:
+                    registration.after(root, held.client, each.record, each.run, stored)
+                outbox.done(root, each.path)
+
+
+@contextmanager
+def _trying(root: Path, store: Store, path: Path) -> Iterator[None]:
+    """A record that MLflow refuses is counted, so that it is set aside some day; one that takes too long lets others go first."""
+    try:
+        yield
+    except Exception as error:
+        store.answers()  # else the tracker is away, which is no fault of the record's
+        reason = _reason(error)
+        gone = outbox.refuse(root, path, reason)
+        place = f"it is set aside in {outbox.REFUSED}" if gone else f"it waits in {outbox.FOLDER}"
+        print(f"warning: MLflow did not take {path.name}; {place} ({reason})", file=sys.stderr)
+    except TooLate:
+        with suppress(FileNotFoundError):
+            os.utime(path)
+        raise
 
 
 def start(root: Path, key: str, owner: int) -> None:
     """Prepares the store and opens an execution, which ends with the process `owner` if nobody closes it before."""
-    with _forgiving("the tracker is away; what runs now is recorded when it is back"), opened(root) as store:
+    with _forgiving("the tracker is away; what runs now is recorded when it is back"), limited(root, seconds()) as store:
         store.open(Execution(key, process.identity(owner), managed=True, name=revision.title(root)))
 
 
@@ -72,6 +133,7 @@ def serve(root: Path, key: str, owner: int, plan: Path) -> None:
         status: Any = sys.stdin.readline().strip()
         if status:
             finish(root, key, status, json.loads(plan.read_text()))
+        if outbox.waiting(root):
             sync(root)
 
 
@@ -83,21 +145,26 @@ def follow(root: Path, owner: str) -> None:
         with outbox.forwarding(root) as mine:
             if mine:
                 _forward(root, lambda: process.is_dead(owner), tried)
+                _forwarded(root, tried)
         # What was left before the lock was given back, by someone who saw it held, has nobody else.
         if not mine or tried.issuperset(outbox.waiting(root)):
             return
 
 
 def _forward(root: Path, has_ended: Callable[[], bool], tried: set[Path]) -> None:
-    """Empties the outbox whenever something comes, and once more at the end; what MLflow does not take is added to `tried`."""
-    last = False
-    while not last:
-        last = has_ended()
-        if new := set(outbox.waiting(root)) - tried:
-            sync(root)
-            tried |= new
-        elif not last:
+    """Empties the outbox whenever something comes, until the end; what MLflow does not take is added to `tried`."""
+    while not has_ended():
+        if not _forwarded(root, tried):
             time.sleep(PERIOD)
+
+
+def _forwarded(root: Path, tried: set[Path]) -> bool:
+    """Whether there was anything new."""
+    new = set(outbox.waiting(root)) - tried
+    if new:
+        sync(root)
+        tried |= new
+    return bool(new)
 
 
 @contextmanager
@@ -105,6 +172,10 @@ def _forgiving(consequence: str) -> Iterator[None]:
     """Whatever goes wrong with the tracker, of which there is no complete list, is a warning: results never depend on it."""
     try:
         yield
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        print(f"warning: {consequence} ({type(error).__name__}: {reason[:200]})", file=sys.stderr)
+    except (Exception, TooLate) as error:
+        print(f"warning: {consequence} ({_reason(error)})", file=sys.stderr)
+
+
+def _reason(error: BaseException) -> str:
+    """One line that may be printed and kept."""
+    return f"{type(error).__name__}: {hide(str(error).strip().partition(chr(10))[0])[:200]}"

@@ -1,7 +1,7 @@
 """The registry: students as models that can be handed on, one version for each that was distilled, and a champion among them.
 
 After `distill` a student is stored with its LoggedModel as a package and registered under its name; after `evaluate` the alias
-`champion` moves to it if it passes the gate. Either way the version's tags say why. Called by the tracker, which holds its lock.
+`champion` moves to it if it passes the gate. Either way the version's tags say why. Only the upload may take long, and it needs no lock.
 """
 
 from __future__ import annotations
@@ -28,34 +28,46 @@ _HASHES = {"prepared": "hash.data", "teacher": "hash.teacher", "found": "hash.ar
 _EXTERNAL = "mlflow.model.isExternal"
 
 
-def after(root: Path, client: MlflowClient, record: RunRecord, run: str) -> None:
-    """Registers the student of a finished `distill`, and lets that of a finished `evaluate` try to become the champion.
-
-    `run` is the record's run. Told again, it changes nothing. What a reader should know is printed, and so comes into the tracker's log.
-    """
+def student(record: RunRecord) -> Item | None:
+    """The student that a record makes a version of, or judges: that of a finished `distill` or `evaluate`."""
     verb, _, name = record.stage.partition("@")
     if record.status != "FINISHED" or verb not in ("distill", "evaluate"):
-        return
+        return None
     things = [item for item in (*record.inputs, record.output) if item]
-    student = next((item for item in things if item.path == f"data/{name}/student" and item.model), None)
-    if student:
-        version = _registered(root, client, record, run, student)
-        if verb == "evaluate":
-            _try(root, client, record, run, version)
+    return next((item for item in things if item.path == f"data/{name}/student" and item.model), None)
 
 
-def _registered(root: Path, client: MlflowClient, record: RunRecord, run: str, student: Item) -> ModelVersion:
+def upload(root: Path, client: MlflowClient, record: RunRecord, run: str) -> str:
+    """Puts a package of the record's student where MLflow keeps models, once; returns "stored", or why not. `run` is the record's run."""
+    item = student(record)
+    assert item is not None
+    return _stored((record.folder, root), client, _logged(client, run, item), record.stage.partition("@")[2], item)
+
+
+def after(root: Path, client: MlflowClient, record: RunRecord, run: str, stored: str) -> None:
+    """Registers the student of a finished `distill`, and lets that of a finished `evaluate` try to become the champion.
+
+    `stored` is what `upload` has returned. Told again, it changes nothing. What a reader should know is printed, and so comes into the
+    tracker's log.
+    """
+    item = student(record)
+    assert item is not None
+    version = _registered(client, record, run, item, stored)
+    if record.stage.startswith("evaluate@"):
+        _try(root, client, record, run, version)
+
+
+def _registered(client: MlflowClient, record: RunRecord, run: str, student: Item, stored: str) -> ModelVersion:
     """The version with these bytes; a new one if there is none yet."""
     name = record.stage.partition("@")[2]
     known = client.search_model_versions(f"name = '{name}' and tags.`hash.student` = '{student.md5}'")
-    model = _logged(client, run, student)
-    stored = _stored((record.folder, root), client, model, name, student)
     if known:
         client.set_model_version_tag(name, known[0].version, "bytes", stored)
         return client.get_model_version(name, known[0].version)
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
     tags = {**_hashes(record, student), "bytes": stored, "registered.by": run}
+    model = _logged(client, run, student)
     version: ModelVersion = client.create_model_version(name, f"models:/{model}", run, tags, model_id=model)
     print(f"registered: {name} version {version.version}" + ("" if stored == "stored" else f", without its bytes: {stored}"))
     return version

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stillhouse.record import process
+from stillhouse.record.deadline import within
 from stillhouse.record.run_record import Closing, Execution, Item, Planned, RunRecord
-from stillhouse.tracking import entities, registration, summary
+from stillhouse.tracking import entities, summary
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,7 +41,6 @@ class Store:
 
     client: MlflowClient
     experiment: str
-    root: Path
 
     def tell(self, record: RunRecord) -> str:
         """Writes one record as a child run, and returns its id; told again, it goes on with the same run."""
@@ -55,8 +55,11 @@ class Store:
             self._end_with_child(parent, record)
         for name, text in record.files.items():
             self.client.log_text(run, text, name)
-        registration.after(self.root, self.client, record, run)
         return run
+
+    def answers(self) -> None:
+        """Asks for something that is there; what comes out is an error of the tracker, and not of a record."""
+        self.client.get_experiment(self.experiment)
 
     def open(self, execution: Execution) -> None:
         """Creates the run of an execution, or tells the one that a quicker stage has created whose it is."""
@@ -122,9 +125,12 @@ class Store:
             "stillhouse.record": record.id,
             "stillhouse.owner": process.identity(os.getpid()),
         }
-        run = found[0] if found else self.client.create_run(self.experiment, record.started, tags, record.stage)
-        identifier: str = run.info.run_id
-        return identifier
+        if not found:
+            return str(self.client.create_run(self.experiment, record.started, tags, record.stage).info.run_id)
+        run = found[0]
+        if run.data.tags["mlflow.parentRunId"] != parent:  # its result was lost and is made again: it belongs to who made it last
+            self.client.set_tag(run.info.run_id, "mlflow.parentRunId", parent)
+        return str(run.info.run_id)
 
     def _log_lineage(self, record: RunRecord, run: str, output: str | None) -> None:
         from mlflow.entities import LoggedModelInput, LoggedModelOutput
@@ -142,12 +148,13 @@ class Store:
     def _model(self, item: Item, run: str | None) -> str:
         """The model with these bytes; a new one is external: its bytes stay with DVC."""
         import mlflow
+        from mlflow.entities import LoggedModelStatus
 
         condition = f"tags.`dvc.path` = '{item.path}' AND tags.`dvc.md5` = '{item.md5}'"
-        found = self.client.search_logged_models([self.experiment], condition)
-        if found:
-            known: str = found[0].model_id
-            return known
+        for found in self.client.search_logged_models([self.experiment], condition):
+            if found.status == LoggedModelStatus.READY:
+                return str(found.model_id)
+            self.client.delete_logged_model(found.model_id)  # who made it died before it was whole, and nothing is linked to it
         name, tags = "-".join(Path(item.path).parts[-2:]), {"dvc.path": item.path, "dvc.md5": item.md5}
         made: str = mlflow.create_external_model(name=name, source_run_id=run, tags=tags, experiment_id=self.experiment).model_id
         return made
@@ -161,12 +168,21 @@ class Store:
 
 
 @contextmanager
+def limited(root: Path, limit: float) -> Iterator[Store]:
+    """Opens the tracker for at most `limit` seconds. They begin when MLflow is imported: broken off, its modules would stay in pieces.
+
+    Raises:
+        TooLate: they have passed.
+    """
+    _load(root)
+    with within(limit), opened(root) as store:
+        yield store
+
+
+@contextmanager
 def opened(root: Path) -> Iterator[Store]:
     """Opens the tracker. One process at a time: the first contact of several with an empty database kills some of them."""
-    for name, value in {**_LIMITS, "MLFLOW_TRACKING_URI": f"sqlite:///{root.resolve() / 'mlflow.db'}"}.items():
-        os.environ.setdefault(name, value)
-    for chatty in ("alembic", "urllib3"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    _load(root)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of MLflow's own dependencies; nobody here can act on them
         from mlflow import MlflowClient
@@ -176,6 +192,17 @@ def opened(root: Path) -> Iterator[Store]:
             found = client.get_experiment_by_name(EXPERIMENT)
             # A server has its own place for artifacts; a database in a file has them beside it.
             place = (root.resolve() / "mlartifacts").as_uri() if client.tracking_uri.startswith("sqlite:") else None
-            store = Store(client, found.experiment_id if found else client.create_experiment(EXPERIMENT, place), root)
+            store = Store(client, found.experiment_id if found else client.create_experiment(EXPERIMENT, place))
             store.close_dead_runs()
             yield store
+
+
+def _load(root: Path) -> None:
+    """Imports MLflow, which reads some of its settings then."""
+    for name, value in {**_LIMITS, "MLFLOW_TRACKING_URI": f"sqlite:///{root.resolve() / 'mlflow.db'}"}.items():
+        os.environ.setdefault(name, value)
+    for chatty in ("alembic", "urllib3"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow  # noqa: F401

@@ -62,6 +62,14 @@ def test_a_cache_that_copies_is_a_problem(done):
 
 def test_a_tracker_that_is_away_is_a_problem(done):
     assert "nothing waits" in doctor.tracker(done.folder)
+    refused = done.folder / ".work/refused"
+    refused.mkdir()
+    (refused / "teach.json").write_text("{")
+    (refused / "teach.txt").write_text("ConnectionError: first\nValidationError: last\n")
+    with pytest.raises(
+        UserError, match=r"1 records were refused 5 times and are set aside, .*teach.json for one \(ValidationError: last\)"
+    ):
+        doctor.tracker(done.folder)
     (done.folder / "stillhouse/tracking/__main__.py").write_text("import sys; sys.exit('warning: the tracker is away')")
     with pytest.raises(UserError, match="warning: the tracker is away: is MLFLOW_TRACKING_URI right"):
         doctor.tracker(done.folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.record import revision
 
 DEPENDENCIES = ["stillhouse/training", "data/raw/rows.json"]
@@ -148,3 +149,24 @@ def test_a_repository_without_any_commit_has_none_to_name(tmp_path: Path):
     git(tmp_path, "init", "-q")
     (tmp_path / "params.yaml").write_text("first\n")
     assert revision.take(tmp_path, DEPENDENCIES) == revision.Revision("")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
+def test_a_folder_that_git_does_not_trust_is_an_error_and_no_empty_commit(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LANGUAGE", "de")
+    for path in (folder.parent, folder.parent / ".git", folder):
+        os.chown(path, 54321, 54321)
+    with pytest.raises(UserError, match=r"git says .*dubious ownership.* - if you trust it: git config --global --add safe.directory '"):
+        revision.take(folder, DEPENDENCIES)
+    assert revision.title(folder) == ""
+
+
+def test_a_patch_with_a_password_in_an_address_is_left_out(folder: Path):
+    (folder / "params.yaml").write_text("url: https://anna:s3cr3t@host/data\n")
+    seen = revision.take(folder, DEPENDENCIES)
+    assert (seen.dirty, seen.patch, seen.omitted) == (True, "", "a changed file has an address with a password in it")
+
+
+def test_without_the_program_there_is_no_commit(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert revision.head(folder) == ""

@@ -1,4 +1,4 @@
-"""A stage killed before any of its file operations, and started again, ends with the bytes of one that was let alone."""
+"""A stage killed before any of its file operations, and started again, ends with the bytes of one that was let alone, and is told once."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from stillhouse.record import outbox, run_record
+from stillhouse.record.run_record import RunRecord
 from stillhouse.stages.__main__ import main
 
 CHANGES = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod", "shutil.move"}
@@ -74,7 +76,7 @@ def test_a_stage_killed_before_a_file_operation_ends_with_the_same_bytes(project
     before = project.parent / "before"
     shutil.copytree(project, before, symlinks=True)
     status, count = in_child(arguments)
-    assert (status, count > 20) == (0, True)
+    assert (status, count > 20, finished(project, verb)) == (0, True, 1)
     wanted = contents(project / "data")
     for number in range(1, count + 1, EVERY):
         restore(before, project)
@@ -83,6 +85,13 @@ def test_a_stage_killed_before_a_file_operation_ends_with_the_same_bytes(project
         status = in_child(arguments)[0]
         assert status == 0, f"killed before file operation {number} of {count}: {status}"
         assert contents(project / "data") == wanted, f"killed before file operation {number} of {count}"
+        assert finished(project, verb) == 1, f"killed before file operation {number} of {count}"
+
+
+def finished(project: Path, verb: str) -> int:
+    """How many times the tracker will be told that the stage has finished."""
+    records = (run_record.read(path) for path in outbox.waiting(project))
+    return sum(each.stage == verb.replace(" ", "@") and each.status == "FINISHED" for each in records if isinstance(each, RunRecord))
 
 
 def restore(source: Path, project: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_stage_under_dvc_leaves_everything_in_place(project: Path, start: Star
     assert (told["classes"], told["rows"], told["made"][0]) == (3.0, 240.0, f"fingerprint {scratch(project, 'prepare@rings')[0].name}")
     assert (project / "data/rings/prepared/train.parquet").exists()
     [folder] = scratch(project, "prepare@rings")
-    assert sorted(path.name for path in folder.iterdir()) == ["done.json", "metrics.jsonl"]
+    assert sorted(path.name for path in folder.iterdir()) == ["done.json", "metrics.jsonl", "record"]
     [run] = only(runs())
     assert run.data.tags["stillhouse.fingerprint"] == folder.name == json.loads((folder / "done.json").read_text())["fingerprint"]
     for way, key in (("deps", "dvc.in."), ("outs", "dvc.out.")):

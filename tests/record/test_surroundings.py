@@ -1,0 +1,66 @@
+"""Machines that do not know their user, and folders of other users: real ones, which only root can make."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stillhouse.record import surroundings
+
+NOBODY, OTHER = 54321, 54322
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can be somebody else")
+
+
+def test_who_has_no_name_and_no_home_gets_them(monkeypatch: pytest.MonkeyPatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setuid(NOBODY)
+            surroundings.complete()
+            os._exit(0 if (getpass.getuser(), os.environ["HOME"]) == (f"user-{NOBODY}", "/") else 1)
+        except BaseException:
+            os._exit(70)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_what_is_set_stays(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "getuid", lambda: NOBODY)
+    monkeypatch.setenv("LOGNAME", "anna")
+    monkeypatch.setenv("HOME", "/home/anna")
+    monkeypatch.delenv("USER", raising=False)
+    surroundings.complete()
+    assert (os.environ["LOGNAME"], os.environ.get("USER"), os.environ["HOME"]) == ("anna", None, "/home/anna")
+
+
+def as_user(number: int, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command as a user id that the system does not know, without a home, who can read everything and write what is their own."""
+    rights = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search", "--bounding-set", "-all,+dac_read_search"]
+    command = ["setpriv", "--reuid", str(number), "--regid", str(number), "--clear-groups", *rights, sys.executable, "-m", *words]
+    environment = {name: value for name, value in os.environ.items() if name not in ("LOGNAME", "USER", "LNAME", "USERNAME", "HOME")}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_user_without_name_and_home_plans_and_another_one_is_told_in_one_sentence(project: Path):
+    place = Path(os.environ["DVC_SITE_CACHE_DIR"])
+    place.mkdir(exist_ok=True)
+    for path in (project, *project.rglob("*"), place):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    mine = as_user(NOBODY, project, "stillhouse", "plan", "rings")
+    assert (mine.returncode, mine.stderr) == (3, "")
+    theirs = as_user(OTHER, project, "stillhouse", "plan", "rings")
+    assert (theirs.returncode, theirs.stdout, len(theirs.stderr.splitlines())) == (1, "", 1)
+    assert f"wanted a place that user {OTHER} can write to - Permission denied - work in a folder of your own" in theirs.stderr
+    # For root everything can be written, but git does not trust the folder: a stage says so and makes nothing.
+    stage = subprocess.run([sys.executable, "-m", "stillhouse.stages", "prepare", "rings"], capture_output=True, text=True, check=False)
+    assert (stage.returncode, len(stage.stderr.splitlines())) == (2, 1)
+    assert 'git says "fatal: detected dubious ownership in repository' in stage.stderr
+    assert not (project / "data/rings/prepared").exists()
+    assert not list((project / ".work/outbox").glob("*"))
