@@ -12,6 +12,8 @@ from PIL import Image
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
 from stillhouse.workloads.graphs.knowledge.read import parse
+from stillhouse.workloads.graphs.temporal.read import ReadSettings
+from stillhouse.workloads.graphs.temporal.read import read as temporal
 from stillhouse.workloads.pictures.classify.decode import Form
 from stillhouse.workloads.pictures.classify.read import read as classify
 from stillhouse.workloads.pictures.detect.read import read as detect
@@ -97,3 +99,12 @@ def test_where_a_line_of_triples_has_tabs_they_separate() -> None:
     assert parse(b"New York\tpart of\tUSA\na r b\n", "x") == [("New York", "part of", "USA"), ("a", "r", "b")]
     with pytest.raises(UserError, match=r"x:1 - wanted head, relation, tail"):
         parse(b"New York\t\tUSA\n", "x")
+
+
+def test_all_edges_that_are_given_twice_are_told_with_the_remedy(tmp_path: Path) -> None:
+    raw = folder(tmp_path, {"s.csv": "a,b\n1,2\n3,4\n", "e.csv": "from,to,cost\na,b,1\nb,a,1\na,b,1\nb,a,2\n"})
+    settings = {"series": "s.csv", "edges": "e.csv"}
+    with pytest.raises(UserError, match=r"(?s)e\.csv:4 - .*`prepare: \{read: \{repeated: once\}\}`.*e\.csv:5 - .*\n2 faults in all"):
+        temporal(raw, ReadSettings.model_validate(settings))
+    with pytest.raises(UserError, match=r"e\.csv:5 - wanted the weight 1 .* - got 2"):
+        temporal(raw, ReadSettings.model_validate({**settings, "repeated": "once"}))
