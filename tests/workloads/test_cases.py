@@ -11,7 +11,9 @@ from PIL import Image
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
-from stillhouse.workloads.graphs.knowledge.read import parse
+from stillhouse.workloads.graphs.knowledge.read import Source
+from stillhouse.workloads.graphs.knowledge.read import read as knowledge
+from stillhouse.workloads.graphs.knowledge.text import parse
 from stillhouse.workloads.graphs.temporal.read import ReadSettings
 from stillhouse.workloads.graphs.temporal.read import read as temporal
 from stillhouse.workloads.pictures.classify.decode import Form
@@ -108,3 +110,55 @@ def test_all_edges_that_are_given_twice_are_told_with_the_remedy(tmp_path: Path)
         temporal(raw, ReadSettings.model_validate(settings))
     with pytest.raises(UserError, match=r"e\.csv:5 - wanted the weight 1 .* - got 2"):
         temporal(raw, ReadSettings.model_validate({**settings, "repeated": "once"}))
+
+
+TRIPLES = [("New York", "part of", "USA"), ("a, b", "r", "c")]
+
+
+@pytest.mark.parametrize("ending", ["tsv", "csv", "TXT"])
+@pytest.mark.parametrize("spelling", [("train", "validation", "test"), ("Training", "val", "testing"), ("train", "dev", "TEST")])
+def test_triples_in_files_of_other_names(tmp_path: Path, ending: str, spelling: tuple[str, str, str]) -> None:
+    comma, tab = 'New York,part of,USA\r\n"a, b",r,c\r\n', "New York\tpart of\tUSA\na, b\tr\tc\n"
+    raw = folder(tmp_path / "raw", {f"{name}.{ending}": comma if ending == "csv" else tab for name in spelling})
+    source = knowledge(raw, "", "")
+    assert source.train == source.valid == source.test == TRIPLES
+    (raw / "train.txt").write_text("x r y\n")
+    assert knowledge(raw, "", "").train == [("x", "r", "y")]
+
+
+def test_files_that_are_no_triples_are_listed(tmp_path: Path) -> None:
+    raw = folder(tmp_path / "raw", {"train.tsv": "a\tr\tb\n", "held-out.tsv": "a\tr\tb\n", "test.csv": "a,r,b\n"})
+    listed = r"wanted valid\.txt in folder '' \(valid or .*val.*\.tsv, \.csv\) - there are the files \['held-out.tsv', 'test.csv', 't"
+    with pytest.raises(UserError, match=listed):
+        knowledge(raw, "", "")
+    with pytest.raises(UserError, match=r"wanted one file of 'train' - there are \['train\.tsv', 'training\.txt'\]"):
+        knowledge(folder(raw, {"training.txt": "a r b\n"}), "", "")
+    with pytest.raises(UserError, match=r"s\.csv:2 - wanted head, relation, tail separated by commas - got 'a b c'"):
+        parse(b"a,b,c\na b c\n", "s.csv")
+    with pytest.raises(UserError, match=r"s\.tsv:1 - wanted head, relation, tail separated by tabs"):
+        parse(b"a b c\n", "s.tsv")
+
+
+def _headed(tmp_path: Path, first: str, train: str = "a\tr\tb\n") -> Source:
+    parts = {"train.tsv": first + train, "valid.tsv": first + "a\tr\tb\n", "test.txt": "b\tr\ta\n"}
+    return knowledge(folder(tmp_path / "raw", parts), "", "")
+
+
+@pytest.mark.parametrize("first", ["head\trelation\ttail\n", "Subject\tPredicate\tObject\n", "\ufeffh\tr1\tt\n".replace("r1", "rel")])
+def test_a_header_of_triples_is_left_out_and_said(tmp_path: Path, first: str) -> None:
+    with pytest.warns(UserWarning, match=r"tsv:1 is taken for a header and left out") as said:
+        source = _headed(tmp_path, first)
+    assert (source.train, source.valid, source.test, len(said)) == ([("a", "r", "b")], [("a", "r", "b")], [("b", "r", "a")], 2)
+
+
+def test_names_that_read_like_a_header_lose_no_triple(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"\.tsv:1 reads like a header and is kept as a triple: \['tail'\] are names in other lines too"):
+        source = _headed(tmp_path, "head\trelation\ttail\n", "tail\tr\tb\n")
+    assert source.train == [("head", "relation", "tail"), ("tail", "r", "b")]
+
+
+def test_a_header_in_another_order_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"train\.tsv:1 - wanted the columns head, relation, tail in this order - got the header \['relation', 'head', "
+    ):
+        _headed(tmp_path, "relation\thead\ttail\n")
