@@ -162,3 +162,32 @@ def test_a_header_in_another_order_is_refused(tmp_path: Path) -> None:
         UserError, match=r"train\.tsv:1 - wanted the columns head, relation, tail in this order - got the header \['relation', 'head', "
     ):
         _headed(tmp_path, "relation\thead\ttail\n")
+
+
+@pytest.mark.parametrize(
+    "index",
+    ["date,2020-01-01,2020-01-02", ",0,1", "day,2020/01/01,2020/01/02", "when,2020-01-01T00:00:00Z,2020-01-01T01:00:00Z", "Time,noon,one"],
+)
+def test_a_date_column_is_an_index(tmp_path: Path, index: str) -> None:
+    heading, first, second = index.split(",")
+    raw = folder(tmp_path, {"my.csv": f"\ufeff{heading},a,b\n{first},1,2\n{second},3,4\n", "e.csv": "\ufefffrom,to\na,b\n"})
+    settings = ReadSettings(series="my.csv", edges="e.csv")
+    with pytest.warns(UserWarning, match=rf"my\.csv: column '{heading}' is taken for an index of the steps"):
+        assert temporal(raw, settings).features[..., 0].tolist() == [[1, 3], [2, 4]]
+    assert temporal(raw, settings.model_copy(update={"columns": "a|b"})).features[..., 0].tolist() == [[1, 3], [2, 4]]
+
+
+def test_a_node_of_numbers_is_no_index_and_steps_out_of_order_are_told(tmp_path: Path) -> None:
+    raw = folder(tmp_path, {"s.csv": "20200101,b\n20200102,2\n20200103,4\n", "e.csv": "from,to\n0,1\n"})
+    assert len(temporal(raw, ReadSettings(series="s.csv", edges="e.csv")).features) == 2
+    (raw / "s.csv").write_text("date,a\n2020-01-03,1\n2020-01-01,2\n2020-01-01,3\n")
+    wanted = r"(?s)s\.csv:3 - wanted a later step than the line before - got '2020-01-01'.*s\.csv:4 .*2 faults"
+    with pytest.warns(UserWarning, match="index"), pytest.raises(UserError, match=wanted):
+        temporal(raw, ReadSettings(series="s.csv", edges="e.csv"))
+
+
+def test_a_series_of_another_name_is_told_with_the_keys(tmp_path: Path) -> None:
+    raw = folder(tmp_path / "raw", {"series.csv": "a\n1\n", "links.csv": "from,to\n"})
+    keys = r"there are \['links\.csv', 'series\.csv'\]; name others by `prepare: \{read: \{series: NAME, edges: NAME, labels: NAME\}\}`"
+    with pytest.raises(UserError, match=rf"wanted the file series\.parquet - {keys}"):
+        temporal(raw, ReadSettings())

@@ -12,7 +12,7 @@ A panel holds NaN there until its windows are known, because what training sees 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,10 +20,16 @@ from torch import Tensor
 
 from stillhouse.contracts.faults import refuse_all
 
+Array = np.ndarray[Any, Any]
 Missing = Literal["refuse", "interpolate", "mask"]
 REMEDY = "`prepare: {read: {missing: interpolate}}` fills it, `missing: mask` leaves it out"
 WORDS = frozenset({"", "nan", "na", "n/a", "null", "none"})
 """Texts that say that a value is missing, in any case."""
+
+
+def is_missing(cell: object) -> bool:
+    """Whether a cell of a table or of JSON says that it has no value."""
+    return cell is None or (isinstance(cell, str) and cell.strip().lower() in WORDS) or (isinstance(cell, float) and cell != cell)
 
 
 def marked(features: Tensor, begin: Tensor, value: float | None) -> Tensor:
@@ -51,23 +57,21 @@ def interpolated(features: Tensor, begin: Tensor, ends: Sequence[int]) -> Tensor
 
     `begin` (nodes,) is the first step of each node. Raises UserError with all nodes that have nothing known to be filled from.
     """
-    filled = features.clone()
-    rows = features.isnan().any(1).nonzero().tolist()
+    before = torch.arange(features.shape[1])[:, None] < begin[:, None, None]
+    filled = features.masked_fill(before, torch.nan)
     empty = []
-    for node, channel in rows:
-        series, first = features[node, :, channel].numpy(), int(begin[node])
-        known = np.flatnonzero(~np.isnan(series[: ends[0]])[first:]) + first
-        if len(known):
-            filled[node, :, channel] = torch.from_numpy(_between(series, ends))
-        else:
+    for node, channel in features.isnan().any(1).nonzero().tolist():
+        series = filled[node, :, channel].numpy()
+        if np.isnan(series[: ends[0]]).all():
             empty.append((node, channel))
-    wanted = "wanted a value known that training sees, to fill the others from"
+        else:
+            filled[node, :, channel] = torch.from_numpy(_between(series, ends))
+    wanted = "wanted a known value that may be seen, to fill the others from"
     refuse_all(len(empty), lambda row: f"node {empty[row][0]}, channel {empty[row][1]} - {wanted} - there is none")
-    filled[torch.arange(features.shape[1]) < begin[:, None]] = 0
-    return filled
+    return filled.masked_fill(before, 0)
 
 
-def _between(series: np.ndarray, ends: Sequence[int]) -> np.ndarray:
+def _between(series: Array, ends: Sequence[int]) -> Array:
     found, start = series.copy(), 0
     for end in ends:
         known = np.flatnonzero(~np.isnan(series[:end]))

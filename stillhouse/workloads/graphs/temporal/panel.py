@@ -38,7 +38,8 @@ class Panel:
     """One or more temporal graphs over the same steps; a shorter graph begins later, and all end together."""
 
     features: Tensor
-    """(nodes, steps, channels), float64; zeros before a graph begins. The first channel is what is forecast by default."""
+    """(nodes, steps, channels), float64; zeros before a graph begins, NaN where a value is missing. The first channel is
+    what is forecast by default."""
     step: Tensor
     """(events,), int64. Events are in the order of (step, source, target), no two with the same; all zeros if `static`."""
     source: Tensor
@@ -57,6 +58,11 @@ class Panel:
     """(graphs,), int64: the class of each graph, if graphs have classes."""
     channels: tuple[str, ...]
     """The names of the channels."""
+
+    @property
+    def begin(self) -> Tensor:
+        """(nodes,): the first step of each node's graph."""
+        return (self.features.shape[1] - self.length)[self.graph]
 
 
 @dataclass(frozen=True, eq=False)
