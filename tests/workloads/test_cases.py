@@ -11,6 +11,8 @@ from PIL import Image
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
+from stillhouse.runner.entries import load
+from stillhouse.serving.predict import read as table
 from stillhouse.workloads.graphs.knowledge.read import Source
 from stillhouse.workloads.graphs.knowledge.read import read as knowledge
 from stillhouse.workloads.graphs.knowledge.text import parse
@@ -84,6 +86,8 @@ def test_voc_in_an_unknown_encoding_is_refused(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path) -> None:
     assert parse(MARK + b"a r b\n", "x") == [("a", "r", "b")]
     assert read_json(folder(tmp_path, {"x.json": MARK + b"[1]"}) / "x.json") == [1]
+    assert load(folder(tmp_path, {"x.yaml": MARK + b"seed: 1"}) / "x.yaml") == {"seed": 1}
+    assert table(folder(tmp_path, {"t.csv": MARK + b"load\n1\n"}) / "t.csv").to_pydict() == {"load": [1]}
     assert queue(folder(tmp_path, {"q.csv": MARK + b"callrate,Q=0,Q=1\n1,2,3\n"}) / "q.csv", None).counts.tolist() == [[2, 3]]
 
 
