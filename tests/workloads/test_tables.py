@@ -75,16 +75,25 @@ def test_numbers_in_csv_are_numbers(made: SimpleNamespace, tmp_path: Path) -> No
         assert table.conform(read(source, model.names()), example.select(flat).schema).to_pydict() == example.select(flat).to_pydict()
 
 
-NAMES = ["007", "7", "1e5", "100000", "NA", "true", "2020-01-01", " 00260881", "260881", "null"]
+NAMES = [
+    ["007", "7", "00260881", "260881"],
+    ["1e5", "100000", "1.0", "1"],
+    ["true", "false", "True", "TRUE"],
+    ["NA", "null", "N/A", "nan"],
+    ["2020-01-01", "2020-01-01T00:00:00", "2020-01-02", "2020-01-03"],
+    [" a", "a", "a ", "1x"],
+]
+"""Each list alone would be taken for numbers, truth values, nothing or dates."""
 
 
 def test_names_in_csv_are_text_character_for_character(made: SimpleNamespace, tmp_path: Path) -> None:
     if made.name != "knowledge":
         return
     source, answers = tmp_path / "rows.csv", tmp_path / "answers.parquet"
-    lines = [",".join(names) for names in zip(NAMES, NAMES[1:] + NAMES[:1], NAMES[2:] + NAMES[:2], strict=True)]
-    rows = [f"{line},{observed}" for observed in ("true", "false") for line in lines]
-    source.write_text("\n".join(["\ufeffhead,relation,tail,observed", *rows]))
-    assert predict(made.folder, source, answers) == len(NAMES)
-    columns = parquet.read_table(answers).select(["head", "relation", "tail"]).to_pydict().values()
-    assert [",".join(row) for row in zip(*columns, strict=True)] == lines
+    for names in NAMES:
+        lines = [",".join(row) for row in zip(names, names[1:] + names[:1], names[2:] + names[:2], strict=True)]
+        rows = [f"{line},{observed}" for observed in ("true", "false") for line in lines]
+        source.write_text("\n".join(["\ufeffhead,relation,tail,observed", *rows]))
+        assert predict(made.folder, source, answers) == len(names)
+        columns = parquet.read_table(answers).select(["head", "relation", "tail"]).to_pydict().values()
+        assert [",".join(row) for row in zip(*columns, strict=True)] == lines
