@@ -168,6 +168,12 @@ def test_a_header_in_another_order_is_refused(tmp_path: Path) -> None:
         _headed(tmp_path, "relation\thead\ttail\n")
 
 
+def test_a_series_and_edges_with_tabs(tmp_path: Path) -> None:
+    raw = folder(tmp_path, {"s.tsv": "\ufeffNew York\tSan, Jose\n1\t2\n3\t4\n", "e.tsv": "\ufefffrom\tto\nNew York\tSan, Jose\n"})
+    panel = temporal(raw, ReadSettings(series="s.tsv", edges="e.tsv"))
+    assert (panel.features[..., 0].tolist(), panel.source.tolist(), panel.target.tolist()) == ([[1, 3], [2, 4]], [0], [1])
+
+
 @pytest.mark.parametrize(
     "index",
     ["date,2020-01-01,2020-01-02", ",0,1", "day,2020/01/01,2020/01/02", "when,2020-01-01T00:00:00Z,2020-01-01T01:00:00Z", "Time,noon,one"],

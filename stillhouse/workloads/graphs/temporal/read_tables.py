@@ -1,5 +1,7 @@
 """Series and edges as text: a CSV matrix of the series, and beside it an adjacency matrix, a list of edges or a GAL file.
 
+Where the first line of a file has a tab, tabs separate in it, else commas.
+
 Edges hold at all steps, unless their list has a column of steps. Row i and column j of an adjacency matrix are the edge
 from node i to node j, absent where it is 0. A GAL file (libpysal) names the neighbours of each node: edges into it.
 """
@@ -64,7 +66,9 @@ def read(series: File, edges: File, rows: Literal["steps", "nodes"], columns: st
 
 
 def _rows(file: File) -> _Rows:
-    reader = csv.reader(io.StringIO(text(file.place, file.content)), skipinitialspace=True)
+    content = text(file.place, file.content)
+    delimiter = "\t" if "\t" in content.partition("\n")[0] else ","
+    reader = csv.reader(io.StringIO(content), delimiter=delimiter, skipinitialspace=True)
     try:
         found = [(line, reader.line_num) for line in reader if line]
     except csv.Error as error:
