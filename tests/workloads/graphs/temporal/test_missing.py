@@ -178,6 +178,9 @@ def test_scales_are_of_known_values(tmp_path: Path, scale: str) -> None:
         offset, span = (min(column), max(column) - min(column)) if scale == "minmax" else (mean, deviation)
         assert (facts["offset"][channel], facts["span"][channel]) == pytest.approx((offset, span))
         assert facts["missing"]["start"][channel] == pytest.approx((mean - offset) / span, abs=1e-12)
+    scaled = (values - torch.tensor(facts["offset"], dtype=torch.float64)) / torch.tensor(facts["span"], dtype=torch.float64)
+    assert values[:, 0].isnan().any()
+    assert torch.allclose(features(folder).double(), carried(scaled, torch.tensor(facts["missing"]["start"]).double()), atol=1e-6)
     assert torch.equal(torch.as_tensor(read_parquet(folder / "known.parquet")["known"]).view(NODES, STEPS, 2).bool(), ~values.isnan())
 
 
