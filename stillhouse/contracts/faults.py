@@ -41,6 +41,12 @@ def every(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Res
     return results
 
 
+def refuse_all(count: int, line: Callable[[int], str]) -> None:
+    """Raises UserError that tells of `count` faults, with the lines of the first of them; does nothing if there are none."""
+    if count:
+        raise Faults([line(index) for index in range(min(count, MOST))], count)
+
+
 def shortened(text: str, most: int) -> str:
     """A text of at most `most` characters: what is too long is cut out of its middle."""
     half = (most - 3) // 2

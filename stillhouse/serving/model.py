@@ -40,6 +40,10 @@ class Model:
         """Some rows that may be asked; a nullable column of the schema may be missing from a table."""
         return self.table.example(self.context)
 
+    def names(self) -> list[str]:
+        """The columns whose cells are names, that is text: no form of a file may read `007` as a number there."""
+        return [field.name for field in self.example().schema if pa.types.is_string(field.type)]
+
     def predict(self, rows: pa.Table) -> Iterator[pa.Table]:
         """Tables of one schema, whose rows together are the predictions; UserError at what is wrong with `rows`."""
         return table.predictions(self.table, self.workload, self._network, self.context, rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,8 +32,8 @@ def predict(model: Path, source: Path, destination: Path) -> int:
     """
     if destination.suffix != ".parquet":
         raise UserError(f"{destination} - wanted an output that ends in .parquet - got {destination.suffix or 'no suffix'}")
-    rows = read(source)
     opened = Model(model)
+    rows = read(source, opened.names())
     try:
         return write_tables(destination, opened.predict(rows))
     except UserError as error:
@@ -42,9 +42,12 @@ def predict(model: Path, source: Path, destination: Path) -> int:
         raise UserError(f"{destination} - wanted a place to write to - {error.strerror or error}") from None
 
 
-def read(path: Path) -> pa.Table:
-    """The table in a .parquet or .csv file. Raises UserError if there is none."""
-    readers = {".parquet": parquet.read_table, ".csv": csv.read_csv}
+def read(path: Path, names: Collection[str] = ()) -> pa.Table:
+    """The table in a .parquet or .csv file; `names` are the columns whose cells are text, character for character, in CSV too.
+
+    Raises UserError if there is none.
+    """
+    readers = {".parquet": parquet.read_table, ".csv": lambda path: _written(path, names)}
     if path.suffix not in readers:
         raise UserError(f"{path} - wanted a table that ends in {' or '.join(readers)} - got {path.suffix or 'no suffix'}")
     if not path.exists():
@@ -53,6 +56,12 @@ def read(path: Path) -> pa.Table:
         return readers[path.suffix](path)
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"{path} - wanted a table - {str(error).splitlines()[0]}") from None
+
+
+def _written(path: Path, names: Collection[str]) -> pa.Table:
+    """Only the types of columns that hold no names are told by their cells."""
+    text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+    return csv.read_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True), convert_options=text)
 
 
 @contextmanager

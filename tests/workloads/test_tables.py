@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as parquet
 import pytest
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
 from stillhouse.serving.model import Model
+from stillhouse.serving.predict import predict, read
 from stillhouse.training import table
 from tests.workloads.untrained import WORKLOADS, teacher
 
@@ -60,3 +64,36 @@ def test_a_missing_column_an_empty_table_and_a_hole_are_refused_in_one_sentence(
         answer(made, hole)
     with pytest.raises(UserError, match=rf"^column '{name}' - wanted {example.schema.field(name).type} - got struct"):
         answer(made, example.set_column(0, name, pa.array([{"a": 1}] * example.num_rows)))
+
+
+def test_numbers_in_csv_are_numbers(made: SimpleNamespace, tmp_path: Path) -> None:
+    model, source = Model(made.folder), tmp_path / "rows.csv"
+    example = model.example()
+    flat = [field.name for field in example.schema if not pa.types.is_nested(field.type) and not pa.types.is_binary(field.type)]
+    if flat:
+        csv.write_csv(example.select(flat), source)
+        assert table.conform(read(source, model.names()), example.select(flat).schema).to_pydict() == example.select(flat).to_pydict()
+
+
+NAMES = [
+    ["007", "7", "00260881", "260881"],
+    ["1e5", "100000", "1.0", "1"],
+    ["true", "false", "True", "TRUE"],
+    ["NA", "null", "N/A", "nan"],
+    ["2020-01-01", "2020-01-01T00:00:00", "2020-01-02", "2020-01-03"],
+    [" a", "a", "a ", "1x"],
+]
+"""Each list alone would be taken for numbers, truth values, nothing or dates."""
+
+
+def test_names_in_csv_are_text_character_for_character(made: SimpleNamespace, tmp_path: Path) -> None:
+    if made.name != "knowledge":
+        return
+    source, answers = tmp_path / "rows.csv", tmp_path / "answers.parquet"
+    for names in NAMES:
+        lines = [",".join(row) for row in zip(names, names[1:] + names[:1], names[2:] + names[:2], strict=True)]
+        rows = [f"{line},{observed}" for observed in ("true", "false") for line in lines]
+        source.write_text("\n".join(["\ufeffhead,relation,tail,observed", *rows]))
+        assert predict(made.folder, source, answers) == len(names)
+        columns = parquet.read_table(answers).select(["head", "relation", "tail"]).to_pydict().values()
+        assert [",".join(row) for row in zip(*columns, strict=True)] == lines

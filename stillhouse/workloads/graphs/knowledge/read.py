@@ -1,7 +1,8 @@
 """Raw knowledge graphs of several forms, read into one.
 
-Text holds one triple a line: head, relation, tail, separated by tabs or, where it has none, by white space. A folder or a
-zip (read in place) holds train.txt, valid.txt and test.txt, and tells by what else it holds which form it is of:
+Text (`text.py`) holds one triple a line: head, relation, tail, separated by tabs or, where it has none, by white space; a
+file .tsv is separated by tabs, .csv by commas. A folder or a zip (read in place) holds train.txt, valid.txt and test.txt (or
+other spellings of them), and tells by what else it holds which form it is of:
 
 - msg.txt: the observed test graph, with nodes and relations of its own (PediaTypes);
 - another folder named for the test: its train.txt is the observed test graph (GraIL);
@@ -15,23 +16,23 @@ installed package, or to a generator.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow.parquet as parquet
 from pydantic import TypeAdapter, ValidationError
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.faults import every
+from stillhouse.contracts.faults import every, shortened
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.packaged import PackagedFile, read_packaged
-from stillhouse.workloads.graphs.knowledge import family_diagram
+from stillhouse.workloads.graphs.knowledge import family_diagram, text
+from stillhouse.workloads.graphs.knowledge.text import Role, parse
 
 Triples = list[tuple[str, str, str]]
-Role = Literal["observe", "train", "valid", "msg", "test"]
 ROLES: tuple[Role, ...] = ("observe", "train", "valid", "msg", "test")
 
 
@@ -68,10 +69,12 @@ def read(raw: Path, train: str, test: str) -> Source:
         if isinstance(pointer, family_diagram.FamilyDiagram):
             return Source(**family_diagram.generate(pointer), same_graph=False)
         parts = {role: _packaged(raw, pointer.package, role, file) for role, file in pointer.files.items()}
-        return _source(f"{raw}", parts, None)
+        return _source(f"{raw}", text.without_headers(parts, {role: f"{raw}: files.{role}" for role in parts}), None)
     if raw.suffix == ".parquet":
         return _source(f"{raw}", _tabled(raw), None)
-    return _source(f"{raw}!{train}", _parts(raw, train), _parts(raw, test) if test else None)
+    if test:
+        return _source(f"{raw}!{train}", _parts(raw, train, ("train", "valid")), _parts(raw, test, ("test",)))
+    return _source(f"{raw}!{train}", _parts(raw, train, ("train", "valid", "test")), None)
 
 
 def _source(place: str, parts: Mapping[Role, Triples], test_parts: Mapping[Role, Triples] | None) -> Source:
@@ -90,14 +93,16 @@ def _source(place: str, parts: Mapping[Role, Triples], test_parts: Mapping[Role,
     return Source(observed, train, valid, observed, wanted("test"), same_graph=True)
 
 
-def _parts(raw: Path, folder: str) -> dict[Role, Triples]:
+def _parts(raw: Path, folder: str, needed: Sequence[Role]) -> dict[Role, Triples]:
     members = dict(_zipped(raw) if raw.is_file() else _unzipped(raw))
-    names = {role: f"{folder}/{role}.txt" if folder else f"{role}.txt" for role in ROLES}
-    if not members.keys() & set(names.values()):
-        folders = sorted({name.rpartition("/")[0] for name in members if name.endswith(".txt")})
-        raise UserError(f"{raw} - wanted train.txt in folder {folder!r} - there are the folders {folders}")
-    found = {role: name for role, name in names.items() if name in members}
-    return dict(zip(found, every(lambda name: parse(members[name], f"{raw}!{name}"), found.values()), strict=True))
+    files = text.named(members, folder, f"{raw}")
+    if missing := [role for role in needed if role not in files]:
+        spelled = f"{' or '.join(text.SPELLINGS[missing[0]])}, each as {', '.join(text.ENDINGS)}"
+        got = shortened(f"{sorted(members)}", 1000)
+        raise UserError(f"{raw} - wanted {missing[0]}.txt in folder {folder!r} ({spelled}) - there are the files {got}")
+    places = {role: f"{raw}!{name}" for role, name in files.items()}
+    triples = every(lambda role: parse(members[files[role]], places[role]), files)
+    return text.without_headers(dict(zip(files, triples, strict=True)), places)
 
 
 def _zipped(raw: Path) -> Iterator[tuple[str, bytes]]:
@@ -105,30 +110,14 @@ def _zipped(raw: Path) -> Iterator[tuple[str, bytes]]:
         raise UserError(f"{raw} - wanted a folder, .zip, .parquet or .json of triples - it is none of them")
     with zipfile.ZipFile(raw) as archive:
         for name in archive.namelist():
-            if name.endswith(".txt"):
+            if name.lower().endswith(text.ENDINGS):
                 yield name, archive.read(name)
 
 
 def _unzipped(raw: Path) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(raw.rglob("*.txt")):
-        yield path.relative_to(raw).as_posix(), path.read_bytes()
-
-
-def parse(text: bytes, place: str) -> Triples:
-    """The triples of a text, one per line. Raises UserError with `place` and line at all lines that are none."""
-    try:
-        lines = text.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{place} - wanted UTF-8 text - byte {error.start} is not") from None
-
-    def triple(numbered: tuple[int, str]) -> tuple[str, str, str]:
-        line = numbered[1].strip()
-        match [part.strip() for part in line.split("\t")] if "\t" in line else line.split():
-            case head, relation, tail if head and relation and tail:
-                return head, relation, tail
-        raise UserError(f"{place}:{numbered[0]} - wanted head, relation, tail separated by white space - got {numbered[1]!r}")
-
-    return every(triple, enumerate(lines, start=1))
+    for path in sorted(raw.rglob("*")):
+        if path.is_file() and path.name.lower().endswith(text.ENDINGS):
+            yield path.relative_to(raw).as_posix(), path.read_bytes()
 
 
 def _tabled(raw: Path) -> dict[Role, Triples]:

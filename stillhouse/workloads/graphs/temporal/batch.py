@@ -41,6 +41,8 @@ class Batch:
     unit: Tensor = UNIT
     """(2, outputs): a target is (its raw value - unit[0]) / unit[1], the raw value being its log(1 + x) where `log` says so."""
     log: bool = False
+    known: Tensor | None = None
+    """(nodes, outputs), bool: whether a target is a value that was observed, where not all are."""
 
     @property
     def steps(self) -> int:
@@ -68,6 +70,11 @@ class Batch:
         history = self.weight.new_full((self.edges.shape[1], self.steps), ABSENT)
         history[self.pair, step] = self.weight
         return history
+
+    def counts(self) -> Tensor:
+        """(nodes, outputs), bool: the values that are trained on and scored, those asked about and known."""
+        asked = self.asked[:, None].expand_as(self.target)
+        return asked if self.known is None else asked & self.known
 
     def raw(self, value: Tensor) -> Tensor:
         """(nodes, outputs) in units of the target -> in the units of the data."""

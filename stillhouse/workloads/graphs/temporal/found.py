@@ -14,6 +14,7 @@ from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
+from stillhouse.workloads.graphs.temporal.missing import REMEDY, Missing, is_missing
 from stillhouse.workloads.graphs.temporal.panel import Events, Graphs
 
 
@@ -40,8 +41,12 @@ def text(place: str, content: bytes) -> str:
         raise UserError(f"{place} - wanted UTF-8 text - byte {error.start} is not") from None
 
 
-def matrix(rows: Any, where: Callable[[int], str], width: int | None = None, names: Sequence[str] = ()) -> Tensor:
+def matrix(
+    rows: Any, where: Callable[[int], str], width: int | None = None, names: Sequence[str] = (), missing: Missing | None = None
+) -> Tensor:
     """(rows, width), float64, of lists of numbers or of their text; `where` gives the place of a row, `names` those of the columns.
+
+    Of a series, `missing` says what becomes of missing cells: they are NaN unless they are refused.
 
     Raises UserError with the places of all rows that have another width than the first, or of all cells that hold something
     other than finite numbers.
@@ -50,13 +55,18 @@ def matrix(rows: Any, where: Callable[[int], str], width: int | None = None, nam
     every(lambda pair: _check_row(*pair, where, width), enumerate(rows))
     if not rows:
         return torch.zeros(0, width, dtype=torch.float64)
+    if kept := missing in ("interpolate", "mask"):
+        rows = [[np.nan if is_missing(cell) else cell for cell in row] for row in rows]
     try:
         values = np.asarray(rows, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         values = np.asarray(np.nan)
-    if values.shape != (len(rows), width) or not np.isfinite(values).all():
-        cells = ((index, column, cell) for index, row in enumerate(rows) for column, cell in enumerate(row))
-        every(lambda found: _check_cell(*found, where, names), cells)
+    if values.shape != (len(rows), width) or not (np.isfinite(values) | (kept & np.isnan(values))).all():
+        remedy = f"; {REMEDY}" if missing == "refuse" else ""
+        cells = (
+            (index, column, cell) for index, row in enumerate(rows) for column, cell in enumerate(row) if not (kept and is_missing(cell))
+        )
+        every(lambda found: _check_cell(*found, where, names, remedy), cells)
     return torch.from_numpy(values)
 
 
@@ -101,10 +111,10 @@ def _check_row(index: int, row: Any, where: Callable[[int], str], width: int) ->
         raise UserError(f"{where(index)} - wanted a row of {width} numbers - got {_short(row)}")
 
 
-def _check_cell(index: int, column: int, cell: Any, where: Callable[[int], str], names: Sequence[str]) -> None:
+def _check_cell(index: int, column: int, cell: Any, where: Callable[[int], str], names: Sequence[str], remedy: str) -> None:
     if not _is_finite(cell):
         name = f"column {names[column]!r}" if names else f"number {column + 1}"
-        raise UserError(f"{where(index)}, {name} - wanted a finite number - got {_short(cell)}")
+        raise UserError(f"{where(index)}, {name} - wanted a finite number - got {_short(cell)}{remedy if is_missing(cell) else ''}")
 
 
 def _is_finite(cell: Any) -> bool:

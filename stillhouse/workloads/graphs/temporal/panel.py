@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import refuse_all
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,8 @@ class Panel:
     """One or more temporal graphs over the same steps; a shorter graph begins later, and all end together."""
 
     features: Tensor
-    """(nodes, steps, channels), float64; zeros before a graph begins. The first channel is what is forecast by default."""
+    """(nodes, steps, channels), float64; zeros before a graph begins, NaN where a value is missing. The first channel is
+    what is forecast by default."""
     step: Tensor
     """(events,), int64. Events are in the order of (step, source, target), no two with the same; all zeros if `static`."""
     source: Tensor
@@ -58,6 +59,11 @@ class Panel:
     channels: tuple[str, ...]
     """The names of the channels."""
 
+    @property
+    def begin(self) -> Tensor:
+        """(nodes,): the first step of each node's graph."""
+        return (self.features.shape[1] - self.length)[self.graph]
+
 
 @dataclass(frozen=True, eq=False)
 class Graphs:
@@ -71,15 +77,19 @@ class Graphs:
 def assemble(features: Tensor, channels: Sequence[str], events: Events, *, static: bool, graphs: Graphs | None = None) -> Panel:
     """A panel of sorted events; without `graphs`, all nodes are one graph without a class.
 
-    Raises UserError with the place of the first event that names no node or step, joins two graphs, holds before its graph
-    begins, has a weight that is negative or not finite, or occurs twice.
+    Raises UserError with the places of the events that name no node or step, join two graphs, hold before their graph begins,
+    have a weight that is negative or not finite, or occur twice.
     """
     graphs = graphs or Graphs(torch.zeros(len(features), dtype=torch.int64), torch.tensor([features.shape[1]]))
     _check(events, features, graphs, static)
     again, first = _repeated(events)
-    if len(again):
-        got = f"{_named(events, again[0])} is {events.where(int(first[0]))} too"
-        raise UserError(f"{events.where(int(again[0]))} - wanted each edge once per step - {got}")
+
+    def told(row: int) -> str:
+        got = f"{_named(events, again[row])} is {events.where(int(first[row]))} too"
+        remedy = "`prepare: {read: {repeated: once}}` takes it once if the weights agree"
+        return f"{events.where(int(again[row]))} - wanted each edge once per step - {got}; {remedy}"
+
+    refuse_all(len(again), told)
     events = events.take(torch.argsort(_key(events)))
     return Panel(
         features=features,
@@ -99,10 +109,14 @@ def once(events: Events) -> Events:
     """Without the repetitions of an edge at a step. Raises UserError where they have another weight."""
     again, first = _repeated(events)
     differs = events.weight[again] != events.weight[first]
-    if differs.any():
-        later, earlier = (int(side[differs][0]) for side in (again, first))
+    pairs = torch.stack((again[differs], first[differs]), 1)
+
+    def told(row: int) -> str:
+        later, earlier = pairs[row].tolist()
         wanted = f"wanted the weight {events.weight[earlier].item():g} that {_named(events, later)} has at {events.where(earlier)}"
-        raise UserError(f"{events.where(later)} - {wanted} - got {events.weight[later].item():g}")
+        return f"{events.where(later)} - {wanted} - got {events.weight[later].item():g}"
+
+    refuse_all(len(pairs), told)
     kept = torch.ones(len(events.step), dtype=torch.bool)
     kept[again] = False
     return events.take(kept.nonzero().flatten())
@@ -153,6 +167,5 @@ def _check(events: Events, features: Tensor, graphs: Graphs, static: bool) -> No
 
 
 def _refuse(events: Events, wrong: Tensor, wanted: str, got: Tensor) -> None:
-    if wrong.any():
-        index = int(wrong.nonzero()[0])
-        raise UserError(f"{events.where(index)} - wanted {wanted} - got {got[index].item():g}")
+    rows = wrong.nonzero().flatten().tolist()
+    refuse_all(len(rows), lambda row: f"{events.where(rows[row])} - wanted {wanted} - got {got[rows[row]].item():g}")

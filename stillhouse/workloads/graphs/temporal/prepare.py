@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +15,10 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
+from stillhouse.workloads.graphs.temporal.missing import carried, interpolated
 from stillhouse.workloads.graphs.temporal.panel import Panel
 from stillhouse.workloads.graphs.temporal.read import ReadSettings, read
-from stillhouse.workloads.graphs.temporal.split import TRAIN, Protocol, Split, cut, forecasts, seen
+from stillhouse.workloads.graphs.temporal.split import TEST, TRAIN, VALID, Protocol, Split, cut, forecasts, seen
 
 
 class PrepareSettings(Settings):
@@ -48,6 +49,8 @@ class _Scaled:
     values: Tensor
     offset: Tensor
     span: Tensor
+    start: Tensor
+    """(channels,): the mean of what training knows, for masked cells before which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     """Fills `prepared`; returns the numbers of nodes, steps, edges and windows."""
     panel = read(raw, settings.read)
     split, window = _windows(settings, panel)
+    if settings.read.missing == "interpolate":
+        panel = replace(panel, features=interpolated(panel.features, panel.begin, _ends(settings, panel, split, window)))
     features = _scaled_features(settings, panel, split, window)
     scale = _edge_scale(settings, panel, split, window)
     write_parquet(prepared / "features.parquet", {"values": features.values.float().flatten(1)})
@@ -80,6 +85,9 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     write_parquet(prepared / "windows.parquet", {"graph": split.graph, "start": split.start, "role": split.role})
     if panel.labels is not None:
         write_parquet(prepared / "labels.parquet", {"label": panel.labels})
+    if settings.read.missing == "mask":
+        known = _known_targets(settings, panel, split, window)
+        write_parquet(prepared / "known.parquet", {"known": known.to(torch.uint8).flatten(1)})
     facts = {"nodes": len(panel.graph), "steps": panel.features.shape[1], "events": len(panel.step), "windows": len(split.start)}
     description = _description(settings, panel, split, features) | {"window": window, "edge_scale": asdict(scale)}
     write_json(prepared / "facts.json", description | facts)
@@ -87,9 +95,13 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
 
 
 def _windows(settings: PrepareSettings, panel: Panel) -> tuple[Split, int]:
-    steps = panel.features.shape[1]
-    if settings.log and float(panel.features.min()) <= -1:
-        raise UserError(f"prepare.log - wanted values above -1, of which log(1 + x) exists - got {float(panel.features.min()):g}")
+    steps, lowest = panel.features.shape[1], float(panel.features.nan_to_num(nan=torch.inf).min())
+    if settings.log and lowest <= -1:
+        raise UserError(f"prepare.log - wanted values above -1, of which log(1 + x) exists - got {lowest:g}")
+    if settings.read.missing == "mask" and panel.labels is not None:
+        raise UserError(
+            "prepare.read.missing - wanted refuse or interpolate for graphs with classes, whose targets are no cells - got mask"
+        )
     if panel.labels is None:
         if settings.window is None:
             raise UserError("prepare.window - wanted the number of steps that a model sees - got none")
@@ -115,13 +127,49 @@ def _scaled_features(settings: PrepareSettings, panel: Panel, split: Split, wind
     values = panel.features.log1p() if settings.log else panel.features
     known = values[_training_nodes(panel, split)][:, _training_steps(settings, panel, split, window)].flatten(0, 1)
     if panel.labels is not None:  # a constant, or a mark: there is nothing to scale
-        return _Scaled(values, torch.zeros(values.shape[2]), torch.ones(values.shape[2]))
+        return _Scaled(values, torch.zeros(values.shape[2]), torch.ones(values.shape[2]), torch.zeros(values.shape[2]))
+    if known.isnan().any():
+        measured = [_measured(settings, _there(column, name)) for column, name in zip(known.split(1, 1), panel.channels, strict=True)]
+        offset, span = (torch.cat(part) for part in zip(*measured, strict=True))
+    else:
+        offset, span = _measured(settings, known)
+    scaled, start = (values - offset) / span, ((known - offset) / span).nanmean(0)
+    return _Scaled(carried(scaled, start) if settings.read.missing == "mask" else scaled, offset, span, start)
+
+
+def _there(column: Tensor, name: str) -> Tensor:
+    """(known, 1)"""
+    known = column[~column.isnan()]
+    if not len(known):
+        raise UserError(f"channel {name!r} - wanted a value that training sees, to measure the scale on - all are missing")
+    return known[:, None]
+
+
+def _measured(settings: PrepareSettings, known: Tensor) -> tuple[Tensor, Tensor]:
+    """The offset and the span of each column."""
     if settings.scale == "minmax":
         offset, span = known.amin(0), known.amax(0) - known.amin(0)
     else:
         offset, span = known.mean(0), known.std(0)
-    span = torch.where(span > 0, span, torch.ones_like(span))
-    return _Scaled((values - offset) / span, offset, span)
+    return offset, torch.where(span > 0, span, torch.ones_like(span))
+
+
+def _ends(settings: PrepareSettings, panel: Panel, split: Split, window: int) -> list[int]:
+    """Where the parts end that are filled without looking at later ones: only windows cut in time have such parts."""
+    steps = panel.features.shape[1]
+    if panel.labels is not None or settings.split != "chronological":
+        return [steps]
+    return [int(split.start[split.of(role)].max()) + window + settings.horizon for role in (TRAIN, VALID)] + [steps]
+
+
+def _known_targets(settings: PrepareSettings, panel: Panel, split: Split, window: int) -> Tensor:
+    """(nodes, steps, targets), bool. Raises UserError if a split has no target that is known."""
+    known = ~panel.features[..., : settings.targets].isnan()
+    for role, name in ((TRAIN, "train"), (VALID, "valid"), (TEST, "test")):
+        nodes = torch.ones(len(known), dtype=torch.bool) if split.node_role is None else split.node_role == role
+        if not known[nodes][:, split.start[split.of(role)] + window - 1 + settings.horizon].any():
+            raise UserError(f"wanted a target that is known in the windows of {name} - all are missing")
+    return known
 
 
 def _edge_scale(settings: PrepareSettings, panel: Panel, split: Split, window: int) -> EdgeScale:
@@ -158,7 +206,10 @@ def _training_nodes(panel: Panel, split: Split) -> Tensor:
 
 
 def _description(settings: PrepareSettings, panel: Panel, split: Split, features: _Scaled) -> dict[str, object]:
+    read = settings.read
+    missing = {"missing": {"how": read.missing, "value": read.missing_value, "start": features.start.tolist()}}
     return {
+        **({} if read.missing == "refuse" else missing),
         "channels": list(panel.channels),
         "targets": settings.targets,
         "horizon": settings.horizon,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.training.packaged import PackagedFile, read_packaged
 from stillhouse.workloads.graphs.temporal import planted, read_json, read_parquet, read_tables, skip_links
 from stillhouse.workloads.graphs.temporal.found import Found, text
+from stillhouse.workloads.graphs.temporal.missing import Missing, marked, refuse
 from stillhouse.workloads.graphs.temporal.panel import Panel, assemble, both_ways, once
 
 
@@ -36,6 +38,11 @@ class ReadSettings(Settings):
     """Whether every edge holds in both directions."""
     repeated: Literal["refuse", "once"] = "refuse"
     """What becomes of an edge that is given twice at a step with the same weight."""
+
+    missing: Missing = "refuse"
+    """What becomes of cells of the series that are empty or not a number, and of rows that a Parquet series lacks."""
+    missing_value: float | None = None
+    """A number, such as 0 or -999, that says in this series that there is no value."""
 
     @field_validator("columns")
     @classmethod
@@ -65,7 +72,7 @@ _GENERATOR: TypeAdapter[Generator] = TypeAdapter(Annotated[Generator, Field(disc
 def read(raw: Path, settings: ReadSettings) -> Panel:
     """Everything in `raw`. Raises UserError, with file and line, row or key, at what is wrong and where something is missing."""
     if raw.is_dir():
-        return _panel(_folder(raw, settings), settings)
+        return _panel(_folder(raw, settings), settings, raw)
     if not raw.is_file() or not raw.name.endswith((".json", ".json.gz")):
         got = "something else" if raw.exists() else "nothing"
         raise UserError(f"{raw} - wanted a folder, .json or .json.gz of temporal graphs - there is {got}")
@@ -73,28 +80,33 @@ def read(raw: Path, settings: ReadSettings) -> Panel:
     if isinstance(value, dict) and "generator" in value:
         return _generated(value, raw)
     if isinstance(value, dict) and "package" in value:
-        return _panel(_packaged(value, raw, settings), settings)
-    return _panel(read_json.read(value, f"{raw}"), settings)
+        return _panel(_packaged(value, raw, settings), settings, raw)
+    return _panel(read_json.read(value, f"{raw}", settings.missing), settings, raw)
 
 
-def _panel(found: Found, settings: ReadSettings) -> Panel:
+def _panel(found: Found, settings: ReadSettings, raw: Path) -> Panel:
     events = once(found.events) if settings.repeated == "once" else found.events
     if settings.undirected:
         events = both_ways(events)
-    return assemble(found.features, found.channels, events, static=found.static, graphs=found.graphs)
+    panel = assemble(found.features, found.channels, events, static=found.static, graphs=found.graphs)
+    features = marked(panel.features, panel.begin, settings.missing_value)
+    if settings.missing == "refuse":
+        refuse(features, f"{raw}", settings.missing_value)
+    return replace(panel, features=features)
 
 
 def _folder(raw: Path, settings: ReadSettings) -> Found:
     names = [name for name in (settings.series, settings.edges, settings.labels) if name is not None]
     if missing := [name for name in names if not (raw / name).is_file()]:
-        raise UserError(f"{raw} - wanted the file {missing[0]} - there are {sorted(path.name for path in raw.iterdir())}")
+        keys = "name others by `prepare: {read: {series: NAME, edges: NAME, labels: NAME}}`"
+        raise UserError(f"{raw} - wanted the file {missing[0]} - there are {sorted(path.name for path in raw.iterdir())}; {keys}")
     series, edges = raw / settings.series, raw / settings.edges
     if series.suffix == ".parquet":
-        return read_parquet.read(series, edges, raw / settings.labels if settings.labels else None)
+        return read_parquet.read(series, edges, raw / settings.labels if settings.labels else None, settings.missing)
     if settings.labels:
         raise UserError(f"{raw / settings.labels} - wanted labels beside a series in Parquet alone - the series is {settings.series}")
     first, second = (read_tables.File(f"{path}", path.read_bytes()) for path in (series, edges))
-    return read_tables.read(first, second, settings.rows, settings.columns)
+    return read_tables.read(first, second, settings.rows, settings.columns, settings.missing)
 
 
 def _packaged(value: Any, raw: Path, settings: ReadSettings) -> Found:
@@ -102,7 +114,7 @@ def _packaged(value: Any, raw: Path, settings: ReadSettings) -> Found:
     wanted = (("series", pointer.files.series), ("edges", pointer.files.edges))
     found = (read_packaged(f"{raw}: files.{name}", pointer.package, file) for name, file in wanted)
     first, second = (read_tables.File(f"{path}", content) for path, content in found)
-    return read_tables.read(first, second, settings.rows, settings.columns)
+    return read_tables.read(first, second, settings.rows, settings.columns, settings.missing)
 
 
 def _generated(value: Any, raw: Path) -> Panel:

@@ -19,32 +19,33 @@ from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.workloads.graphs.temporal.found import Found, matrix, positions, whole
+from stillhouse.workloads.graphs.temporal.missing import Missing
 from stillhouse.workloads.graphs.temporal.panel import Events
 
 SERIES = ("FX", "X")
 
 
-def read(value: Any, place: str) -> Found:
+def read(value: Any, place: str, missing: Missing) -> Found:
     """The graph that a JSON value of one of the forms describes; raises UserError with the key where it does not."""
     keys = set(value) if isinstance(value, dict) else set()
     if {"edge_mapping", "y"} <= keys:
-        return _dynamic(value, place)
+        return _dynamic(value, place, missing)
     if "edges" in keys and (series := [name for name in SERIES if name in keys]):
-        return _static(value, series[0], place)
+        return _static(value, series[0], place, missing)
     if {"nodes", "links"} <= keys:
-        return _linked(value, place)
+        return _linked(value, place, missing)
     forms = "edge_mapping and y, or edges and FX or X, or nodes and links"
     raise UserError(f"{place} - wanted {forms}, or a package with files, or a generator - got {sorted(keys)}")
 
 
-def _dynamic(value: Mapping[str, Any], place: str) -> Found:
-    features = _series(value, "y", place)
+def _dynamic(value: Mapping[str, Any], place: str, missing: Missing) -> Found:
+    features = _series(value, "y", place, missing)
     mapping = _typed(value, "edge_mapping", dict, place)
     at = f"{place}: edge_mapping"
     edges, weights = _typed(mapping, "edge_index", dict, at), _typed(mapping, "edge_weight", dict, at)
     days = _days(edges, features.shape[1], f"{at}.edge_index")
-    if missing := [day for day in days if day not in weights]:
-        raise UserError(f"{at}.edge_weight - wanted the steps of edge_index - there is no {missing[0]!r}")
+    if lacking := [day for day in days if day not in weights]:
+        raise UserError(f"{at}.edge_weight - wanted the steps of edge_index - there is no {lacking[0]!r}")
     starts = [0, *accumulate(len(_typed(edges, day, list, f"{at}.edge_index")) for day in days)]
 
     def where(event: int, part: str = "edge_index") -> str:
@@ -75,8 +76,8 @@ def _days(edges: Mapping[str, Any], steps: int, place: str) -> list[str]:
     return days
 
 
-def _static(value: Mapping[str, Any], name: str, place: str) -> Found:
-    features, pairs = _series(value, name, place), _typed(value, "edges", list, place)
+def _static(value: Mapping[str, Any], name: str, place: str, missing: Missing) -> Found:
+    features, pairs = _series(value, name, place, missing), _typed(value, "edges", list, place)
     weights = _typed(value, "weights", list, place) if "weights" in value else [1.0] * len(pairs)
     _same_length(weights, len(pairs), f"{place}: weights")
     weight = matrix([[number] for number in weights], lambda event: f"{place}: weights[{event}]", 1)
@@ -84,12 +85,12 @@ def _static(value: Mapping[str, Any], name: str, place: str) -> Found:
     return Found(features, (name,), events, static=True)
 
 
-def _linked(value: Mapping[str, Any], place: str) -> Found:
+def _linked(value: Mapping[str, Any], place: str, missing: Missing) -> Found:
     nodes, links = _typed(value, "nodes", list, place), _typed(value, "links", list, place)
     names = [_name(node, "id", f"{place}: nodes[{index}]") for index, node in enumerate(nodes)]
     known = positions(names, f"{place}: nodes")
     series = [_get(node, "y", f"{place}: nodes[{index}]") for index, node in enumerate(nodes)]
-    features = _stepped(matrix(series, lambda index: f"{place}: nodes[{index}].y"), f"{place}: nodes")
+    features = _stepped(matrix(series, lambda index: f"{place}: nodes[{index}].y", missing=missing), f"{place}: nodes")
     pairs = []
     for index, link in enumerate(links):
         ends = [_name(link, end, f"{place}: links[{index}]") for end in ("source", "target")]
@@ -107,10 +108,10 @@ def _events(step: Tensor, pairs: list[Any], weight: Tensor, where: Callable[[int
     return Events(step, source, target, weight[:, 0], where)
 
 
-def _series(value: Mapping[str, Any], name: str, place: str) -> Tensor:
+def _series(value: Mapping[str, Any], name: str, place: str, missing: Missing) -> Tensor:
     """(nodes, steps, 1) of a list of steps."""
     rows = _typed(value, name, list, place)
-    return _stepped(matrix(rows, lambda step: f"{place}: {name}[{step}]").T.contiguous(), f"{place}: {name}")
+    return _stepped(matrix(rows, lambda step: f"{place}: {name}[{step}]", missing=missing).T.contiguous(), f"{place}: {name}")
 
 
 def _stepped(series: Tensor, place: str) -> Tensor:

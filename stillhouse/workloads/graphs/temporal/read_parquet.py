@@ -18,7 +18,9 @@ import pyarrow.parquet as parquet
 import torch
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import refuse_all
 from stillhouse.workloads.graphs.temporal.found import Found
+from stillhouse.workloads.graphs.temporal.missing import REMEDY, Missing
 from stillhouse.workloads.graphs.temporal.panel import Events, Graphs
 
 Array = np.ndarray[Any, Any]
@@ -42,22 +44,23 @@ class _Nodes:
         return int((self.last - self.first).max()) + 1
 
 
-def read(series: Path, edges: Path, labels: Path | None) -> Found:
+def read(series: Path, edges: Path, labels: Path | None, missing: Missing) -> Found:
     """The graphs of these files; raises UserError with file and row at what is wrong."""
-    table = _table(series, ("step", "node"))
+    kept = missing != "refuse"
+    table = _table(series, ("step", "node"), gaps=kept)
     channels = tuple(name for name in table if name not in ("step", "node", "graph"))
     if not channels:
         raise UserError(f"{series} - wanted a column of values beside step, node and graph - there is none")
     known, node, step = _nodes(table, series)
-    features = _features(table, channels, known, (node, step), series)
+    features = _features(table, channels, known, (node, step), series, kept)
     rows = _table(edges, ("source", "target"), ("step", "weight"))
     classes = _labels(labels, known) if labels else None
     graphs = Graphs(torch.from_numpy(known.graph), torch.from_numpy(known.last - known.first + 1), classes)
     return Found(features, channels, _events(rows, known, edges), "step" not in rows, graphs)
 
 
-def _table(path: Path, wanted: tuple[str, ...], others: tuple[str, ...] | None = None) -> dict[str, Array]:
-    """The columns as arrays; with `others`, there may be these and no more."""
+def _table(path: Path, wanted: tuple[str, ...], others: tuple[str, ...] | None = None, *, gaps: bool = False) -> dict[str, Array]:
+    """The columns as arrays; with `others`, there may be these and no more; with `gaps`, values of channels may be missing."""
     try:
         table = parquet.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
@@ -65,10 +68,10 @@ def _table(path: Path, wanted: tuple[str, ...], others: tuple[str, ...] | None =
     names = table.column_names
     if not set(wanted) <= set(names) or (others is not None and not set(names) <= {*wanted, *others}):
         raise UserError(f"{path} - wanted columns {list(wanted)}{f' and perhaps {list(others)}' if others else ''} - got {names}")
-    for name in names:
-        if table.column(name).null_count:
-            row = table.column(name).is_null().to_pylist().index(True)
-            raise UserError(f"{path}, row {row} - wanted a value of {name!r} - there is none")
+    full = [name for name in names if table.column(name).null_count and not (gaps and name not in ("step", "node", "graph"))]
+    holes = [(row, name) for name in full for row in np.flatnonzero(table.column(name).is_null().to_numpy()).tolist()]
+    remedy = f"; {REMEDY}" if others is None else ""
+    refuse_all(len(holes), lambda hole: f"{path}, row {holes[hole][0]} - wanted a value of {holes[hole][1]!r} - there is none{remedy}")
     return {name: _array(table.column(name)) for name in names}
 
 
@@ -97,19 +100,27 @@ def _nodes(table: dict[str, Array], path: Path) -> tuple[_Nodes, Array, Array]:
     return known, known.position[inverse], steps - last[graph] + known.steps - 1
 
 
-def _features(table: dict[str, Array], channels: tuple[str, ...], known: _Nodes, place: tuple[Array, Array], path: Path) -> torch.Tensor:
-    """(nodes, steps, channels)"""
+def _features(
+    table: dict[str, Array], channels: tuple[str, ...], known: _Nodes, place: tuple[Array, Array], path: Path, gaps: bool
+) -> torch.Tensor:
+    """(nodes, steps, channels); with `gaps`, NaN where there is no row or no value."""
     rows = np.zeros((len(known.names), known.steps), dtype=np.int64)
     np.add.at(rows, place, 1)
     begin = known.steps - 1 - (known.last - known.first)[known.graph]
-    wrong = rows != (np.arange(known.steps) >= begin[:, None])
-    if wrong.any():
-        node, step = np.argwhere(wrong)[0]
+    there = np.arange(known.steps) >= begin[:, None]
+    wrong = np.argwhere((rows > 1) if gaps else (rows != there))
+
+    def told(index: int) -> str:
+        node, step = wrong[index]
         name = known.names[np.argsort(known.position)[node]]
         original = step + known.last[known.graph[node]] - known.steps + 1
-        raise UserError(f"{path} - wanted one row of node {name} at step {original} - got {rows[node, step]}")
-    values = [_finite(table[name], name, path) for name in channels]
+        remedy = "" if rows[node, step] else f"; {REMEDY}"
+        return f"{path} - wanted one row of node {name} at step {original} - got {rows[node, step]}{remedy}"
+
+    refuse_all(len(wrong), told)
+    values = [_finite(table[name], name, path, gaps) for name in channels]
     features = np.zeros((*rows.shape, len(channels)))
+    features[there & (rows == 0)] = np.nan
     features[place] = np.stack(values, 1)
     return torch.from_numpy(features)
 
@@ -161,10 +172,10 @@ def _whole(values: Array, name: str, path: Path) -> Array:
     return values.astype(np.int64)
 
 
-def _finite(values: Array, name: str, path: Path) -> Array:
+def _finite(values: Array, name: str, path: Path, gaps: bool = False) -> Array:
     if values.dtype.kind not in "iuf":
         raise UserError(f"{path} - wanted {name!r} in numbers - got {_kind(values)}")
-    _refuse(path, ~np.isfinite(values), f"a finite number as {name!r}", values)
+    _refuse(path, ~(np.isfinite(values) | (gaps & np.isnan(values))), f"a finite number as {name!r}", values)
     return values.astype(np.float64)
 
 
@@ -173,5 +184,5 @@ def _kind(values: Array) -> str:
 
 
 def _refuse(path: Path, wrong: Array, wanted: str, got: Array) -> None:
-    if len(rows := np.flatnonzero(wrong)):
-        raise UserError(f"{path}, row {rows[0]} - wanted {wanted} - got {got[rows[0]]}")
+    rows = np.flatnonzero(wrong)
+    refuse_all(len(rows), lambda row: f"{path}, row {rows[row]} - wanted {wanted} - got {got[rows[row]]}")

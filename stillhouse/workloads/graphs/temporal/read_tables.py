@@ -1,5 +1,7 @@
 """Series and edges as text: a CSV matrix of the series, and beside it an adjacency matrix, a list of edges or a GAL file.
 
+Where the first line of a file has a tab, tabs separate in it, else commas.
+
 Edges hold at all steps, unless their list has a column of steps. Row i and column j of an adjacency matrix are the edge
 from node i to node j, absent where it is 0. A GAL file (libpysal) names the neighbours of each node: edges into it.
 """
@@ -20,6 +22,8 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 from stillhouse.workloads.graphs.temporal import read_gal
 from stillhouse.workloads.graphs.temporal.found import Found, matrix, nodes, positions, text, whole
+from stillhouse.workloads.graphs.temporal.index import index_columns
+from stillhouse.workloads.graphs.temporal.missing import Missing
 from stillhouse.workloads.graphs.temporal.panel import Events
 
 Known = Mapping[Hashable, int]
@@ -46,13 +50,13 @@ class _Rows:
         return f"{self.place}:{self.lines[row]}"
 
 
-def read(series: File, edges: File, rows: Literal["steps", "nodes"], columns: str | None) -> Found:
+def read(series: File, edges: File, rows: Literal["steps", "nodes"], columns: str | None, missing: Missing) -> Found:
     """A series of one channel, called "value", with its edges.
 
     The lines of the series are steps or nodes; `columns` is a regular expression of the headings to take. Lines that are
     nodes begin with their name. Raises UserError with file and line at what is wrong.
     """
-    features, names = _series(_rows(series), rows, columns)
+    features, names = _series(_rows(series), rows, columns, missing)
     known = positions(names, series.place)
     if edges.place.removesuffix(".gz").endswith(".gal"):
         events, static = read_gal.events(text(edges.place, edges.content), edges.place, known), True
@@ -62,7 +66,9 @@ def read(series: File, edges: File, rows: Literal["steps", "nodes"], columns: st
 
 
 def _rows(file: File) -> _Rows:
-    reader = csv.reader(io.StringIO(text(file.place, file.content)), skipinitialspace=True)
+    content = text(file.place, file.content)
+    delimiter = "\t" if "\t" in content.partition("\n")[0] else ","
+    reader = csv.reader(io.StringIO(content), delimiter=delimiter, skipinitialspace=True)
     try:
         found = [(line, reader.line_num) for line in reader if line]
     except csv.Error as error:
@@ -85,15 +91,16 @@ def _below(found: _Rows) -> _Rows:
     return body
 
 
-def _series(found: _Rows, rows: Literal["steps", "nodes"], columns: str | None) -> tuple[Tensor, list[str]]:
+def _series(found: _Rows, rows: Literal["steps", "nodes"], columns: str | None, missing: Missing) -> tuple[Tensor, list[str]]:
     """(nodes, steps), and the names of the nodes."""
     header, body = found.fields[0], _below(found)
-    first = 1 if rows == "nodes" else 0
-    chosen = [index for index, name in enumerate(header) if (index >= first if columns is None else re.fullmatch(columns, name))]
+    left_out = {0} if rows == "nodes" else set() if columns else index_columns(header, body.fields, body.where, found.place)
+    chosen = [index for index, name in enumerate(header) if (index not in left_out if columns is None else re.fullmatch(columns, name))]
     if not chosen or not body.fields:
         got = f"{header} and {len(body.lines)} lines"
         raise UserError(f"{found.where(0)} - wanted headings that match {columns or 'anything'}, and lines below - got {got}")
-    values = matrix([[line[index] for index in chosen] for line in body.fields], body.where, names=[header[index] for index in chosen])
+    cells = [[line[index] for index in chosen] for line in body.fields]
+    values = matrix(cells, body.where, names=[header[index] for index in chosen], missing=missing)
     if rows == "nodes":
         return values, [line[0] for line in body.fields]
     return values.T.contiguous(), [header[index] for index in chosen]

@@ -80,6 +80,8 @@ class Tables:
     first_node: Tensor
     split: Split
     labels: Tensor | None
+    known: Tensor | None = None
+    """(nodes, steps, targets), bool, where not all values are known."""
 
     @staticmethod
     def of(settings: DataSettings, prepared: Path) -> Tables:
@@ -92,6 +94,7 @@ class Tables:
         key = nodes["graph"][columns["source"]] * facts["steps"] + columns["step"]
         order = torch.argsort(key, stable=True)
         labels: Any = read_parquet(prepared / "labels.parquet")["label"] if facts["classes"] else None
+        known: Any = read_parquet(prepared / "known.parquet")["known"] if facts.get("missing", {}).get("how") == "mask" else None
         return Tables(
             settings=settings,
             facts=facts,
@@ -103,6 +106,7 @@ class Tables:
             first_node=torch.cat((torch.zeros(1, dtype=torch.int64), torch.bincount(nodes["graph"]).cumsum(0))),
             split=Split(windows["graph"], windows["start"], windows["role"], nodes["role"] if facts["split_nodes"] else None),
             labels=labels,
+            known=None if known is None else known.bool().view(len(values), facts["steps"], -1),
         )
 
     def batch(self, windows: Tensor, role: int) -> Batch:
@@ -125,13 +129,18 @@ class Tables:
             absolute=self.settings.absolute,
             unit=torch.tensor([facts["offset"], facts["span"]], dtype=history.dtype)[:, : facts["targets"]],
             log=facts["log"],
+            known=None if self.known is None else self.known[node, self._asked_step(windows, window)],
         )
 
     def _target(self, windows: Tensor, node: Tensor, window: Tensor) -> Tensor:
         if self.labels is not None:
             return self.labels[self.split.graph[windows]]
-        step = self.split.start[windows][window] + self.facts["window"] - 1 + self.facts["horizon"]
-        return self.features[node, step, : self.facts["targets"]]
+        return self.features[node, self._asked_step(windows, window), : self.facts["targets"]]
+
+    def _asked_step(self, windows: Tensor, window: Tensor) -> Tensor:
+        """(nodes,): the step of each node's target."""
+        step: Tensor = self.split.start[windows][window] + self.facts["window"] - 1 + self.facts["horizon"]
+        return step
 
     def _static(self, graph: Tensor, shift: Tensor) -> dict[str, Any]:
         event, window = _ranges(*self._bounds(graph * self.facts["steps"], 1))

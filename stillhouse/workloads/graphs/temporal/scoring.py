@@ -14,11 +14,14 @@ from stillhouse.workloads.graphs.temporal.batch import Batch
 
 
 def loss(output: Output, batch: Batch) -> Tensor:
-    """Cross-entropy of classes; the mean squared or absolute error of the nodes that are asked about."""
+    """Cross-entropy of classes; the mean squared or absolute error of the values that are asked about and known, 0 if there are none."""
     if output.meaning == "classes":
         return cross_entropy(output.prediction, batch.target)
     error = l1_loss if batch.absolute else mse_loss
-    return error(output.prediction[batch.asked], batch.target[batch.asked])
+    if batch.known is None:
+        return error(output.prediction[batch.asked], batch.target[batch.asked])
+    counts = batch.counts()
+    return error(output.prediction[counts], batch.target[counts], reduction="sum") / counts.sum().clamp_min(1)
 
 
 def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
@@ -31,7 +34,7 @@ def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
 
 
 def errors(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
-    """Means over all nodes that are asked about and all outputs.
+    """Means over all nodes that are asked about and all outputs, without what is not known.
 
     - `skill`: 1 - MAE / MAE of the last value seen; 1 is perfect, 0 is no better than to repeat the last value;
     - `mae`, `rmse`: in the units of the data, RMSE being the root of the mean square over everything;
@@ -40,12 +43,12 @@ def errors(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
     """
     error, baseline, scaled = [], [], []
     for output, batch in outputs:
-        asked = batch.asked
+        asked, counts = batch.asked, batch.counts()[batch.asked]
         predicted, target, last = (value[asked].double() for value in (output.prediction, batch.target, batch.last))
         raw = batch.raw(target)
-        error.append((batch.raw(predicted) - raw).flatten())
-        baseline.append((batch.raw(last) - raw).flatten())
-        scaled.append(((predicted - target).abs() / (target.abs() + 1)).flatten())
+        error.append((batch.raw(predicted) - raw)[counts])
+        baseline.append((batch.raw(last) - raw)[counts])
+        scaled.append(((predicted - target).abs() / (target.abs() + 1))[counts])
     every, repeated = torch.cat(error), torch.cat(baseline).abs().mean()
     mae = every.abs().mean()
     return {

@@ -22,6 +22,7 @@ from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Question, Table
 from stillhouse.training.files import read_parquet
 from stillhouse.workloads.graphs.temporal.batch import Batch
+from stillhouse.workloads.graphs.temporal.missing import carried, interpolated
 from stillhouse.workloads.graphs.temporal.prepare import EdgeScale
 from stillhouse.workloads.graphs.temporal.sample import DataSettings, Tables
 from stillhouse.workloads.graphs.temporal.split import TRAIN, Split
@@ -85,13 +86,14 @@ class _Grid:
         self.steps = int(self.step.max()) + 1
         self._check(facts, node)
         self.order = torch.argsort(self.node * self.steps + self.step)
-        values = [torch.from_numpy(table.column(name).to_numpy().copy()) for name in facts["channels"]]
-        self.values = torch.stack(values, -1)[self.order].view(len(self.nodes), self.steps, len(values))
+        given = torch.stack([torch.from_numpy(table.column(name).to_numpy().copy()) for name in facts["channels"]], -1)
         lowest = -1.0 if facts["log"] else -torch.inf
-        wrong = ~(torch.stack(values, -1).isfinite() & (torch.stack(values, -1) > lowest)).all(-1)
+        wrong = ~((given.isfinite() & (given > lowest)) | _missing(facts, given)).all(-1)
         if wrong.any():
             wanted = "values above -1, of which log(1 + x) exists" if facts["log"] else "finite values"
-            raise UserError(f"row {int(wrong.nonzero()[0])} - wanted {wanted} - got {[float(value[wrong][0]) for value in values]}")
+            raise UserError(f"row {int(wrong.nonzero()[0])} - wanted {wanted} - got {given[wrong][0].tolist()}")
+        given = given.masked_fill(_missing(facts, given), torch.nan)
+        self.values = given[self.order].view(len(self.nodes), self.steps, -1)
 
     def _check(self, facts: Facts, node: Tensor) -> None:
         wanted = facts["nodes"]
@@ -109,10 +111,24 @@ class _Grid:
             raise UserError(f"wanted one row for each node and step - got {rows}")
 
 
+def _missing(facts: Facts, given: Tensor) -> Tensor:
+    """Which values say that they are none, to a model that was trained on such a series."""
+    if "missing" not in facts:
+        return torch.zeros_like(given, dtype=torch.bool)
+    value = facts["missing"]["value"]
+    return given.isnan() if value is None else given.isnan() | (given == value)
+
+
 def _tables(facts: Facts, grid: _Grid, edges: Mapping[str, Tensor]) -> Tables:
     """As if the series had been prepared, with steps to come that nobody sees."""
-    values = grid.values.log1p() if facts["log"] else grid.values
+    missing = facts.get("missing", {})
+    given = grid.values
+    if missing.get("how") == "interpolate":
+        given = interpolated(given, torch.zeros(len(grid.nodes), dtype=torch.int64), [grid.steps])
+    values = given.log1p() if facts["log"] else given
     scaled = (values - torch.tensor(facts["offset"]).double()) / torch.tensor(facts["span"]).double()
+    if missing.get("how") == "mask":
+        scaled = carried(scaled, torch.tensor(missing["start"]).double())
     steps, start = grid.steps + facts["horizon"], torch.arange(grid.steps - facts["window"] + 1)
     none = torch.zeros_like(start)
     order = torch.argsort(edges["step"], stable=True)

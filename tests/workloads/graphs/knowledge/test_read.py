@@ -123,9 +123,9 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"raw\.zip - wanted a folder, \.zip, .* - it is none of them"):
         read(tmp_path / "raw.zip", "", "")
     raw = zipped(tmp_path / "good.zip", {"x/train": A, "x/valid": B, "y/train": C})
-    with pytest.raises(UserError, match=r"good\.zip - wanted train\.txt in folder 'z' - there are the folders \['x', 'y'\]"):
+    with pytest.raises(UserError, match=r"good\.zip - wanted train\.txt in folder 'z' .* - there are the files \['x/train\.txt', "):
         read(raw, "z", "")
-    with pytest.raises(UserError, match=r"good\.zip!x - wanted triples of 'test' - there are \['train', 'valid'\]"):
+    with pytest.raises(UserError, match=r"good\.zip - wanted test\.txt in folder 'x'"):
         read(raw, "x", "")
-    with pytest.raises(UserError, match=r"wanted triples of 'test' - there are \['train'\]"):
+    with pytest.raises(UserError, match=r"good\.zip - wanted test\.txt in folder 'y'"):
         read(raw, "x", "y")

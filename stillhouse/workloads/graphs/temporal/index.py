@@ -1,0 +1,57 @@
+"""Columns of a series in CSV that hold no values but say when a line was: an index, which is left out.
+
+A column is an index if its heading is one of `HEADINGS`, or if every cell is a date and none is a number. An empty heading
+is what pandas writes over an index. A warning names what is left out: a node may have such a name, and is then taken by
+naming it in `columns`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from stillhouse.contracts.faults import refuse_all
+
+HEADINGS = frozenset({"", "date", "datetime", "time", "timestamp"})
+
+
+def index_columns(header: Sequence[str], lines: Sequence[Sequence[str]], where: Callable[[int], str], place: str) -> set[int]:
+    """The positions of these columns. Raises UserError with all lines that are not later than the line before, as far as can be told."""
+    found = {column for column, name in enumerate(header) if lines and _is_index(name, [line[column] for line in lines])}
+    for column in found:
+        message = f"{place}: column {header[column]!r} is taken for an index of the steps; name columns in `read.columns` to take others"
+        warnings.warn(message, stacklevel=2)
+        _check_order([line[column] for line in lines], where)
+    return found
+
+
+def _is_index(name: str, cells: Sequence[str]) -> bool:
+    return name.lower() in HEADINGS or (_number(cells[0]) is None and all(_date(cell) is not None for cell in cells))
+
+
+def _check_order(cells: Sequence[str], where: Callable[[int], str]) -> None:
+    times = _known([_number(cell) for cell in cells]) or _known([_date(cell) for cell in cells])
+    wrong = [row for row in range(1, len(times)) if not times[row] > times[row - 1]]
+    refuse_all(len(wrong), lambda index: f"{where(wrong[index])} - wanted a later step than the line before - got {cells[wrong[index]]!r}")
+
+
+def _known(times: list[float | None]) -> list[float]:
+    """All of them; none if one is not known."""
+    return [] if None in times else [time for time in times if time is not None]
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def _date(cell: str) -> float | None:
+    """Seconds; ISO 8601, also with / between year, month and day, in UTC where it does not say."""
+    try:
+        time = datetime.fromisoformat(cell.replace("/", "-"))
+    except ValueError:
+        return None
+    return time.replace(tzinfo=time.tzinfo or UTC).timestamp()
