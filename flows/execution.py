@@ -27,15 +27,19 @@ def execute(folder: Path, names: Sequence[str], nodes: Sequence[Node], jobs: int
     Raises:
         UserError: another execution is going on in this folder, or Prefect's server does not start.
     """
-    with _alone(folder), tracked(folder, nodes) as tracker, server(folder) as serving:
+    with alone(folder), tracked(folder, nodes) as tracker, server(folder) as serving:
         status = _flow(names, [node.name for node in nodes if node.forced], jobs or cores.at_once(nodes), serving)
         tracker.end(status)
     return EXIT[status]
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """The kernel frees the lock at any end of this process."""
+def alone(folder: Path) -> Iterator[None]:
+    """Keeps all other executions out of a folder. The kernel frees the lock at any end of this process.
+
+    Raises:
+        UserError: another execution is going on there.
+    """
     path = folder / ".work" / "execution.lock"
     path.parent.mkdir(exist_ok=True)
     with path.open("w") as file:

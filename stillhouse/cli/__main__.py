@@ -24,6 +24,7 @@ from stillhouse.cli.report import report
 from stillhouse.cli.reproduce import reproduce
 from stillhouse.cli.settle import settle
 from stillhouse.cli.upgrade import upgrade
+from stillhouse.cli.verify import verify
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import graph
 from stillhouse.flows.graph import Node
@@ -109,6 +110,7 @@ commands.command()(lineage)
 commands.command()(reproduce)
 commands.command()(predict)
 commands.command()(report)
+commands.command()(verify)
 
 
 def app() -> None:
