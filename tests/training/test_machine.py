@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import numpy
@@ -66,3 +67,16 @@ def test_memory_that_does_not_suffice_is_one_sentence(sizes: tuple[int, ...], mo
 def test_another_error_is_not_taken_for_a_lack_of_memory():
     with pytest.raises(RuntimeError, match="mat1 and mat2"), machine.telling_memory():
         torch.ones(2, 3) @ torch.ones(2, 3)
+
+
+def test_only_deterministic_algorithms_are_used_where_that_is_wanted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    machine.use_deterministic(True)
+    try:
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        with pytest.raises(UserError, match="put_ has no deterministic algorithm on cpu"), machine.telling_deterministic():
+            torch.zeros(3).put_(torch.tensor([0, 0]), torch.ones(2), accumulate=False)
+    finally:
+        machine.use_deterministic(False)
+    assert not torch.are_deterministic_algorithms_enabled()
