@@ -1,6 +1,6 @@
 """What DVC keeps for a project, without trust in its table of known hashes: what is named, what lies where, and how it is put there.
 
-None of what it calls is documented API; tests/record/test_verify.py holds it to the pinned version in a real repository.
+None of what it calls is documented API; tests/cli/test_verify.py holds it to the pinned version in a real repository.
 """
 
 from __future__ import annotations
