@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import networkx
 from dvc.exceptions import DvcException
+from dvc.fs import localfs
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
+from dvc.rwlock import rwlock
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import zombies
@@ -80,6 +82,22 @@ def read(folder: Path, *, allow_missing: bool = False) -> tuple[Node, ...]:
         raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error
     except DvcException as error:
         raise UserError(" ".join(str(error).split())) from error
+
+
+@contextlib.contextmanager
+def at_rest(folder: Path) -> Iterator[None]:
+    """Keeps DVC's own commands from working on any file below `folder`.
+
+    Raises:
+        Busy: one of them does.
+    """
+    try:
+        with Repo(str(folder)) as repo, lock_repo(repo):
+            zombies.release(repo)
+            with rwlock(str(repo.tmp_dir), localfs, "stillhouse verify", [], [str(repo.root_dir)], hardlink=False):
+                yield
+    except LockError as error:
+        raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error
 
 
 def root(folder: Path) -> Path:

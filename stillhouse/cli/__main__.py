@@ -24,6 +24,7 @@ from stillhouse.cli.report import report
 from stillhouse.cli.reproduce import reproduce
 from stillhouse.cli.settle import settle
 from stillhouse.cli.upgrade import upgrade
+from stillhouse.cli.verify import verify
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.flows import cores, estimate, graph
@@ -151,6 +152,7 @@ commands.command()(lineage)
 commands.command()(reproduce)
 commands.command()(predict)
 commands.command()(report)
+commands.command()(verify)
 
 
 def app() -> None:

@@ -52,6 +52,9 @@ def _with_environment(node: Node, entries: Entries) -> Node:
         return node
     output = output_of(verb, name)
     made = results.told(output.with_name(f"{output.name}.json"))
+    if made and (fingerprint.DETERMINISTIC in made) != entries.deterministic:  # DVC does not see a setting that may be missing
+        reason = f"deterministic: {not entries.deterministic} -> {entries.deterministic}".lower()
+        return replace(node, state="due", forced=True, reasons=(reason,))
     if not (other := fingerprint.differences(made, fingerprint.now(made))):
         return node
     reasons = tuple(f"made with another environment: {difference}" for difference in other)

@@ -1,7 +1,7 @@
 """A stage as DVC sees it: its command, the contents of its dependencies and its parameters, and the bytes of its outputs.
 
-Beside the flow's graph this is the only file that calls DVC. Nothing it calls is documented API, so a test compares the results with a
-real `dvc.lock`. What a stage reads is never taken from `dvc.lock`: another stage may be writing it.
+Beside the flow's graph and `stored` this is the only file that calls DVC. Nothing it calls is documented API, so a test compares the
+results with a real `dvc.lock`. What a stage reads is never taken from `dvc.lock`: another stage may be writing it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dvc.repo import Repo
 from dvc.stage.loader import StageLoader
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import replace
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,7 @@ def from_git(path: str, md5: str) -> bool:
     done = subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True, check=False)
     if done.returncode or hashlib.md5(done.stdout, usedforsecurity=False).hexdigest() != md5:
         return False
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_bytes(done.stdout)
+    replace(Path(path), lambda temporary: temporary.write_bytes(done.stdout))
     return True
 
 

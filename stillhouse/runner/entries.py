@@ -54,6 +54,17 @@ class Entries:
         """`due`: a result that was made with other versions or on another kind of device is made again."""
         return self.values.get("environment")
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether only algorithms are used that give the same bits every time."""
+        return self.values.get("deterministic") is True
+
+    @property
+    def secrets(self) -> list[str]:
+        """Patterns of further file and folder names of which nothing is recorded."""
+        value = self.values.get("secrets")
+        return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
     def stages(self) -> Iterator[tuple[str, str | None]]:
         """(verb, name) of each stage that has a block."""
         for owner, verbs in (("teachers", _TEACHERS), ("students", _STUDENTS)):

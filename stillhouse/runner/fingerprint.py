@@ -26,6 +26,8 @@ from stillhouse.runner.entries import Entries
 
 FORM = 1
 """Raised when the runner itself begins to call verbs in another way, so that results of before are not taken for those of now."""
+DETERMINISTIC = "deterministic"
+"""What a result tells of itself if params.yaml said so when it was made."""
 _ROLES = ("prepared", "teacher", "found", "student", "reports")
 _DISTRIBUTIONS = {"PIL": "pillow", "ruamel": "ruamel.yaml", "torch_geometric": "torch-geometric"}
 
@@ -48,7 +50,7 @@ def take(verb: str, name: str | None, inputs: Mapping[str, str], settings: Any, 
     measured = [item["evaluation"] for item in settings["evaluations"]] if verb == "evaluate" else []
     roots = [*entries.roots(verb, name), *(registry.module("evaluations", item) for item in measured)]
     reached = code.reach(roots)
-    facts = {
+    facts: dict[str, Any] = {
         "form": FORM,
         "verb": verb,
         "settings": settings,
@@ -57,7 +59,9 @@ def take(verb: str, name: str | None, inputs: Mapping[str, str], settings: Any, 
         "seed": entries.seed,
         "threads": entries.threads,
     }
-    environment = _environment(reached)
+    if name and entries.deterministic:  # what was made without the setting keeps its fingerprint
+        facts[DETERMINISTIC] = True
+    environment = _environment(reached) | ({DETERMINISTIC: "yes"} if DETERMINISTIC in facts else {})
     counted = facts | ({"environment": environment} if entries.environment == "due" else {})
     text = json.dumps(counted, sort_keys=True, separators=(",", ":"), default=str)
     return Fingerprint(hashlib.sha256(text.encode()).hexdigest(), facts, environment)

@@ -31,6 +31,7 @@ class Block:
     teacher: str = ""
     """Whose prepared data and trained teacher are read."""
     raw: Path | None = None
+    deterministic: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     """The settings with all defaults filled in, as plain values."""
 
@@ -41,6 +42,10 @@ class _Params(Settings):
     """CPU threads of each stage. Sums in another order give other last digits, so it is a setting like any other."""
     environment: Literal["kept", "due"] = "kept"
     """Whether a result that was made with other versions of packages, or on another kind of device, is made again."""
+    deterministic: bool = False
+    """Whether only algorithms are used that give the same bits every time on one device; CUDA has faster ones that do not."""
+    secrets: list[str] = Field(default_factory=list)
+    """Patterns of file and folder names, beside those that are known, of which nothing but the name is recorded."""
     teachers: dict[str, Any]
     students: dict[str, Any] = Field(default_factory=dict)
     gate: Gate = Gate.model_validate({})
@@ -153,7 +158,7 @@ class _Reader:
             settings = self._valid(kind, raw, path)
         source = Path(entry.raw) if isinstance(entry, _Teacher) else None
         facts = settings.model_dump(mode="json") if isinstance(settings, BaseModel) else {}
-        return Block(settings, parts, self.params.seed, self.params.threads, teacher, source, facts)
+        return Block(settings, parts, self.params.seed, self.params.threads, teacher, source, self.params.deterministic, facts)
 
     def _chosen(self, raw: dict[str, Any], key: str, word: str, look_up: Any, path: tuple[_Step, ...]) -> list[Any]:
         """The parts that a list names, such as `losses: [{loss: logits, settings: {...}}]`, each with its own settings filled in."""

@@ -115,6 +115,7 @@ def prepare(call: Call, before: Inputs, mark: Fingerprint) -> Run:
 
         machine.device()  # a wrong one is told before any work
         machine.use_threads(block.threads)
+        machine.use_deterministic(block.deterministic)
     keywords = [name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
     paths = {name: _place(name, call, block) for name in keywords if name not in _NO_PATHS}
     return Run(call, before, mark, block, function, paths, time.time())
@@ -155,7 +156,7 @@ def execute(run: Run) -> Metrics:
             from stillhouse.training import machine
 
             extra["rng"] = machine.seed(run.block.seed)
-            with machine.telling_memory():
+            with machine.telling_memory(), machine.telling_deterministic():
                 return run.function(run.block.settings, **run.block.parts, **paths, log=log, **extra)
         return run.function(run.block.settings, **run.block.parts, **paths, log=log, **extra)
 

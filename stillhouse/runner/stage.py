@@ -17,6 +17,7 @@ from stillhouse.record.hashes import Inputs
 from stillhouse.record.run_record import Status
 from stillhouse.runner import results, run, usage
 from stillhouse.runner.compose import Seen, compose
+from stillhouse.runner.entries import Entries
 from stillhouse.runner.fingerprint import Fingerprint, differences
 from stillhouse.runner.run import Call, Run
 
@@ -34,7 +35,8 @@ def run_stage(call: Call) -> None:
             fingerprint = run.identify(call, before)
             with results.alone(fingerprint.key):
                 if os.environ.get(process.AFRESH) or not _known(call, before, fingerprint):
-                    _compute(run.prepare(call, before, fingerprint), Seen(revision.take(Path(), before.inputs)))
+                    seen = Seen(revision.take(Path(), before.inputs, Entries.read().secrets))
+                    _compute(run.prepare(call, before, fingerprint), seen)
         except BaseException:
             results.put_back(call.stage)
             raise

@@ -78,3 +78,23 @@ def telling_memory() -> Iterator[None]:
 def use_threads(count: int) -> None:
     """Lets PyTorch compute with so many CPU threads: their number decides the order of sums, and so the last digits."""
     torch.set_num_threads(count)
+
+
+def use_deterministic(wanted: bool) -> None:
+    """Lets PyTorch use only algorithms that give the same bits every time, or any; to be said before CUDA is first used."""
+    if wanted:
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # else cuBLAS may choose another order of sums in each stream
+    torch.use_deterministic_algorithms(wanted)
+    torch.backends.cudnn.benchmark = False
+
+
+@contextmanager
+def telling_deterministic() -> Iterator[None]:
+    """Turns PyTorch's complaint that an operation has no deterministic algorithm into one sentence. Raises UserError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not (found := re.search(r"(\S+) does not have a deterministic implementation", str(error))):
+            raise
+        wanted = "use the CPU, or say false"
+        raise UserError(f"params.yaml: deterministic - {found[1]} has no deterministic algorithm on {device()}: {wanted}") from error

@@ -167,6 +167,18 @@ def test_a_result_of_another_version_is_kept_and_named_unless_params_ask_for_it(
     assert repro("teach@rings")["teach@rings"] == "ran"
 
 
+def test_deterministic_algorithms_are_another_result_and_the_one_without_stays_known(made: Path):
+    settings(lambda values: values.update(deterministic=True))
+    assert planned().keys() == ALL
+    assert repro("-f", "-s", "prepare@rings") == {"prepare@rings": "ran"}
+    assert "prepare@rings" not in planned()
+    assert results.told(made / "data/rings/prepared.json")["deterministic"] == "yes"
+    settings(lambda values: values.pop("deterministic"))
+    assert planned()["prepare@rings"] == "due"
+    assert repro("-f", "-s", "prepare@rings") == {"prepare@rings": "kept"}
+    assert "prepare@rings" not in planned()
+
+
 def test_a_failed_stage_leaves_what_was_there_before(made: Path):
     """DVC has removed it by then."""
     before = {path.name: path.read_bytes() for path in sorted((made / "data/rings/teacher").rglob("*")) if path.is_file()}

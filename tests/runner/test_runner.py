@@ -193,10 +193,14 @@ def test_a_run_on_changed_code_keeps_the_changes_and_names_files_that_nobody_kno
 
     with (project / "stillhouse/contracts/parts.py").open("a") as file:
         file.write("# one more line\n")
+    with (project / "params.yaml").open("a") as file:
+        file.write("secrets: [Lice*]\n")
+    (project / "parts/license.py").write_text("code = 'confidential'\n")
     (project / "notes.txt").write_text("unknown to git, and to the stage")
     assert main(["prepare", "rings"]) == 0
     [run] = only(runs())
     assert (run.data.tags["dvc.dirty"], run.data.tags["git.patch"]) == ("true", "changes.patch")
     kept = {name: load_text(f"{run.info.artifact_uri}/{name}") for name in ("changes.patch", "untracked.txt")}
     assert "+# one more line\n" in kept["changes.patch"]
+    assert "confidential" not in kept["changes.patch"]
     assert kept["untracked.txt"] == "notes.txt"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -90,3 +91,16 @@ def test_a_batch_keeps_its_types_and_all_of_it_is_moved():
     assert isinstance(moved, Nest)
     assert isinstance(moved.pair, Pair)
     assert (moved.pair.image.device.type, moved.pair.label[0].device.type, moved.name) == ("meta", "meta", "x")
+
+
+def test_only_deterministic_algorithms_are_used_where_that_is_wanted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    machine.use_deterministic(True)
+    try:
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        with pytest.raises(UserError, match="put_ has no deterministic algorithm on cpu"), machine.telling_deterministic():
+            torch.zeros(3).put_(torch.tensor([0, 0]), torch.ones(2), accumulate=False)
+    finally:
+        machine.use_deterministic(False)
+    assert not torch.are_deterministic_algorithms_enabled()
