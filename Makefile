@@ -1,4 +1,4 @@
-# demo: set up and run the default pipeline. test: set up and run the whole suite. bench NAME=...: one benchmark.
+# demo: set up and run the default pipeline. test: set up and run the whole suite. bench NAME=... [DATA=FOLDER] [SET='count=5 seed=2']: one benchmark.
 # mutants [NAME=...]: deliberate mistakes, each of which must turn its tests red.
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -20,7 +20,7 @@ lint: $(READY)
 	ruff check . && ruff format --check . && mypy
 
 bench: $(READY)
-	$(PYTHON) -m benchmarks $(or $(NAME),list) $(if $(DATA),--data $(DATA))
+	$(PYTHON) -m benchmarks $(or $(NAME),list) $(if $(DATA),--data $(DATA)) $(addprefix --set ,$(SET))
 
 mutants: $(READY)
 	$(PYTHON) -m tests.mutants $(NAME)
