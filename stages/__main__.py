@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.project import version
-from stillhouse.record import process
+from stillhouse.record import process, room
 from stillhouse.record.run_record import Execution
 from stillhouse.registry import VERBS
 from stillhouse.runner.entries import PARAMS, Entries
@@ -36,6 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
     except process.Stopped as stop:
         print(stop, file=sys.stderr)
         return stop.exit_status
+    except Exception as error:
+        sentence = room.told(error, Path())
+        if sentence is None:
+            raise
+        print(sentence, file=sys.stderr)
+        return 2
     return 0
 
 

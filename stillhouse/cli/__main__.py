@@ -28,6 +28,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.flows import cores, estimate, graph
 from stillhouse.flows.graph import Node
 from stillhouse.project import version
+from stillhouse.record import room
 from stillhouse.runner.entries import Entries
 
 STALE = 3
@@ -86,6 +87,7 @@ def run(names: Names = None, jobs: Jobs = None, force: Force = False, keep_going
         print(f"nothing to do: {len(nodes)} stages are up to date")
         _results(folder)
         return
+    room.require(folder)
     from stillhouse.flows import execution
 
     # A polite request to end and Ctrl-C are then one thing, in every phase of the execution.
@@ -134,6 +136,11 @@ def app() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        sentence = room.told(error, Path.cwd())
+        if sentence is None:
+            raise
+        sys.exit(sentence)
 
 
 def _enter() -> Path:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.contracts import sums
-from stillhouse.contracts.files import write_json
+from stillhouse.contracts.files import read_json, write_json
+from stillhouse.record import room
 from stillhouse.record.hashes import Inputs
 from stillhouse.runner import checked, fingerprint, results
 from stillhouse.runner.entries import PARAMS, Entries
@@ -48,6 +49,11 @@ class Call:
     def destination(self) -> Path:
         """Where the output lies when it is complete."""
         return output_of(self.verb, self.name)
+
+    @property
+    def partial(self) -> Path:
+        """Where the output is copied to if the data lie on another disk; not beside the output: data/reports is read as a whole."""
+        return Path("data") / f".{self.stage}.partial"
 
     @property
     def home(self) -> Path:
@@ -142,6 +148,7 @@ def execute(run: Run) -> Metrics:
     """Calls the verb with an empty folder to fill; it finds the checkpoint again that the same fingerprint left behind."""
     output = run.scratch / "output"
     shutil.rmtree(output, ignore_errors=True)
+    room.require(Path(), _expected(run))
     output.mkdir(parents=True)
     (run.scratch / "done.json").unlink(missing_ok=True)
     if not (run.scratch / "checkpoint").exists():
@@ -181,18 +188,31 @@ def install(run: Run, metrics: Metrics) -> None:
         shutil.move(output / "curve.csv", destination.with_name(f"{destination.name}.csv"))
     if list(run.paths)[-1] in _HASHED:
         sums.write(output)
-    partial = Path("data") / f".{run.call.stage}.partial"  # not beside the output: data/reports is read as a whole
-    shutil.rmtree(partial, ignore_errors=True)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(output, partial)  # copies if the data lie on another file system than the scratch
+    shutil.move(output, run.call.partial)  # copies if the data lie on another file system than the scratch
     shutil.rmtree(destination, ignore_errors=True)
-    partial.rename(destination)
+    run.call.partial.rename(destination)
     mark_done(run.call, run.fingerprint)
 
 
 def mark_done(call: Call, mark: Fingerprint) -> None:
     """Says that the stage's result is in place, and of which fingerprint it is: DVC may then be made to record it."""
-    write_json(call.home / mark.key / "done.json", {"stage": call.stage, "fingerprint": mark.key, "time": time.time()})
+    facts = {"stage": call.stage, "fingerprint": mark.key, "time": time.time(), "bytes": room.size(call.destination)}
+    write_json(call.home / mark.key / "done.json", facts)
+
+
+def _expected(run: Run) -> int:
+    """Bytes that the output may take: those of the last result, whatever its settings; of prepared data without one, those of the raw."""
+    marks = sorted(run.call.home.glob("*/done.json"), key=lambda path: path.stat().st_mtime)
+    if marks:
+        return int(read_json(marks[-1]).get("bytes", 0))
+    return room.size(run.paths["raw"]) if "raw" in run.paths else 0
+
+
+def clear(call: Call, *, scratch: bool = False) -> None:
+    """Removes what an interrupted stage left of its output, unfinished, in `data` and (`scratch`) in its scratch folders."""
+    for path in [call.partial, *(call.home.glob("*/output") if scratch else ())]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def prune(run: Run) -> None:

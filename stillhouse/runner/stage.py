@@ -30,12 +30,14 @@ def run_stage(call: Call) -> None:
     with process.lease(call.home / "lease"):
         for suffix in (".json", ".csv"):
             sweep(call.destination.with_name(call.destination.name + suffix))
+        run.clear(call)
         try:
             fingerprint = run.identify(call, before)
             with results.alone(fingerprint.key):
                 if os.environ.get(process.AFRESH) or not _known(call, before, fingerprint):
                     _compute(run.prepare(call, before, fingerprint), Seen(revision.take(Path(), before.inputs)))
         except BaseException:
+            run.clear(call, scratch=True)
             results.put_back(call.stage)
             raise
 
