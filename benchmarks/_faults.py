@@ -38,12 +38,15 @@ WORDS = {
 
 
 class Trial:
-    """One execution of the project in `place`; `seconds` is how long an undisturbed one takes."""
+    """One execution of the project in `place`; `seconds` is how long an undisturbed one takes.
+
+    `struck`: the fault came before the execution's end; `hung`: the execution had to be ended by force.
+    """
 
     def __init__(self, place: Path, seconds: float, rng: random.Random) -> None:
         self.place, self.seconds, self.rng = place, seconds, rng
         self.said = place.parent / "said.txt"
-        self.hung = False
+        self.hung, self.struck = False, True
 
     def start(self, limit_bytes: int | None = None, **more: str) -> subprocess.Popen[bytes]:
         """Starts `stillhouse run`; `limit_bytes` is the largest file that it may write."""
@@ -88,11 +91,12 @@ def kill(kind: str) -> Callable[[Trial], None]:
     def fault(trial: Trial) -> None:
         process = trial.start()
         trial.sleep(process)
-        while process.poll() is None:
-            if found := trial.processes(kind):
+        trial.struck = False
+        while process.poll() is None and not trial.struck:
+            for found in trial.processes(kind)[:1]:
                 with suppress(psutil.NoSuchProcess):
-                    found[0].kill()
-                break
+                    found.kill()
+                    trial.struck = True
             time.sleep(0.02)
         trial.end(process)
 
@@ -200,14 +204,14 @@ def corrupt_cache(trial: Trial) -> None:
 
 def corrupt_checkpoint(trial: Trial) -> None:
     """A training is killed with its whole execution, and a byte of its newest checkpoint is another one."""
-    process = trial.start()
-    while process.poll() is None:
+    process, trial.struck = trial.start(), False
+    while process.poll() is None and not trial.struck:
         if found := sorted(trial.place.glob(".work/*/*/checkpoint/*.safetensors")):
             for left in trial.processes():
                 left.kill()
             if found[-1].exists():
                 flip(found[-1], trial.rng)
-            break
+                trial.struck = True
         time.sleep(0.002)
     trial.end(process)
 

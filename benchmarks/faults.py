@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from benchmarks._faults import FAULTS, Trial
 name = "faults"
 expected_seconds = 4000
 settings: dict[str, Any] = {"count": 50, "seed": 1, "only": ""}
+"""`only`: words, separated by commas, one of which is in the name of a fault."""
 
 TRIES = 3
 """How often an execution may be started again."""
@@ -38,7 +40,7 @@ _OPEN = "SELECT count(*) FROM {} WHERE state_type NOT IN ('COMPLETED', 'FAILED',
 
 
 def run(data: Path | None = None) -> list[dict[str, Any]]:
-    """For each fault: times injected, ended right, and the longest time that recovery took."""
+    """For each fault: executions, how many the fault struck in time, how many ended right, and the longest time that recovery took."""
     print(f"small disks: {'tmpfs' if _disk.can_mount() else 'not permitted, a limit of the size of a file in their place'}")
     with tempfile.TemporaryDirectory() as folder:
         project, template = Path(folder) / "project", Path(folder) / "template"
@@ -46,33 +48,47 @@ def run(data: Path | None = None) -> list[dict[str, Any]]:
         project.rename(template)
         seconds, wanted = undisturbed(template, project)
         print(f"undisturbed: {seconds:.0f} s, {len(wanted)} files")
-        found: dict[str, list[tuple[list[str], float]]] = {}
+        found: dict[str, list[Outcome]] = {}
         for number, (fault, rng) in enumerate(drawn(), 1):
             restore(template, project)
             outcome = one(fault, Trial(project, seconds, rng), wanted)
             found.setdefault(fault, []).append(outcome)
-            print(f"{number}: {fault}: {'; '.join(outcome[0]) or 'right'}, {outcome[1]:.0f} s to recover", flush=True)
+            print(f"{number}: {fault}: {outcome}", flush=True)
     return [row for fault in FAULTS if fault in found for row in _rows(fault, found[fault])]
 
 
 def exit_status(rows: list[dict[str, Any]]) -> int:
     """1 if an execution did not end right."""
     values = {(row["method"], row["metric"]): row["mean"] for row in rows}
-    return int(any(values[fault, "ended right"] < values[fault, "injected"] for fault, _ in values))
+    return int(any(values[fault, "ended right"] < values[fault, "executions"] for fault, _ in values))
 
 
 def drawn() -> Iterator[tuple[str, random.Random]]:
     """The faults in a random order in which each comes before any comes again, each with its own generator."""
     rng = random.Random(settings["seed"])
-    kinds = [fault for fault in FAULTS if settings["only"] in fault]
+    wanted = str(settings["only"]).split(",")
+    kinds = [fault for fault in FAULTS if any(word in fault for word in wanted)]
     for number in range(settings["count"]):
         if number % len(kinds) == 0:
             rng.shuffle(kinds)
         yield kinds[number % len(kinds)], random.Random(rng.getrandbits(64))
 
 
-def one(fault: str, trial: Trial, wanted: Mapping[str, str]) -> tuple[list[str], float]:
-    """What is not right after a fault and what it took to recover, and the seconds of that."""
+@dataclass(frozen=True)
+class Outcome:
+    """What is not right after an execution with a fault, and the seconds that it took to recover; `struck`: the fault came in time."""
+
+    wrong: list[str]
+    seconds: float
+    struck: bool
+
+    def __str__(self) -> str:
+        late = "" if self.struck else " (the execution had ended before)"
+        return f"{'; '.join(self.wrong) or 'right'}, {self.seconds:.0f} s to recover{late}"
+
+
+def one(fault: str, trial: Trial, wanted: Mapping[str, str]) -> Outcome:
+    """Injects a fault, starts the execution again until it ends well, and compares."""
     FAULTS[fault](trial)
     began = time.monotonic()
     wrong = ["the execution hung"] if trial.hung else []
@@ -83,7 +99,7 @@ def one(fault: str, trial: Trial, wanted: Mapping[str, str]) -> tuple[list[str],
     wrong += _other(wanted, contents(trial.place))
     wrong += _open_runs(trial.place) + _counted(trial.place, again=fault in AGAIN) + _left_over(trial)
     trial.said.unlink()
-    return wrong, seconds
+    return Outcome(wrong, seconds, trial.struck)
 
 
 def make(place: Path) -> None:
@@ -176,7 +192,11 @@ def _left_over(trial: Trial) -> list[str]:
     return wrong + [f"left over: {path.relative_to(trial.place)}" for path in partial]
 
 
-def _rows(fault: str, outcomes: list[tuple[list[str], float]]) -> list[dict[str, Any]]:
-    right, worst = sum(not wrong for wrong, _ in outcomes), max(seconds for _, seconds in outcomes)
-    values = {"injected": len(outcomes), "ended right": right, "worst seconds to recover": worst}
+def _rows(fault: str, outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    values = {
+        "executions": len(outcomes),
+        "struck in time": sum(outcome.struck for outcome in outcomes),
+        "ended right": sum(not outcome.wrong for outcome in outcomes),
+        "worst seconds to recover": max(outcome.seconds for outcome in outcomes),
+    }
     return [{"set": "toy", "method": fault, "metric": metric, "mean": value, "sd": 0.0, "seeds": 1} for metric, value in values.items()]
