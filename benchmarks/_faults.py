@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -38,19 +38,19 @@ WORDS = {
 
 
 class Trial:
-    """One execution of the project in `place`; `seconds` is how long an undisturbed one takes.
+    """One execution of the project in `place`; `seconds` is how long an undisturbed one takes, `names` are the teachers and students.
 
     `struck`: the fault came before the execution's end; `hung`: the execution had to be ended by force.
     """
 
-    def __init__(self, place: Path, seconds: float, rng: random.Random) -> None:
-        self.place, self.seconds, self.rng = place, seconds, rng
+    def __init__(self, place: Path, seconds: float, rng: random.Random, names: Sequence[str] = (), limit: float = LIMIT) -> None:
+        self.place, self.seconds, self.rng, self.names, self.limit = place, seconds, rng, names, limit
         self.said = place.parent / "said.txt"
         self.hung, self.struck = False, True
 
     def start(self, limit_bytes: int | None = None, **more: str) -> subprocess.Popen[bytes]:
         """Starts `stillhouse run`; `limit_bytes` is the largest file that it may write."""
-        command = [sys.executable, *WORDS["runner"]]
+        command = [sys.executable, *WORDS["runner"], *self.names]
         if limit_bytes is not None:
             command = ["sh", "-c", 'ulimit -f "$0"; exec "$@"', str(limit_bytes // 512), *command]
         environment = {**os.environ, MARK: str(self.place), "STILLHOUSE_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
@@ -61,7 +61,7 @@ class Trial:
     def end(self, process: subprocess.Popen[bytes]) -> int:
         """Waits; returns the exit status, that of SIGKILL for one that hangs."""
         try:
-            return process.wait(LIMIT)
+            return process.wait(self.limit)
         except subprocess.TimeoutExpired:
             self.hung = True
             for left in self.processes():
@@ -107,12 +107,12 @@ def full(where: str) -> Callable[[Trial], None]:
     """The disk of one folder fills at a random size; where no small disk can be mounted, no file may grow beyond some size."""
 
     def fault(trial: Trial) -> None:
-        room = trial.rng.randrange(0, 256 * 1024)
+        room, unasked = trial.rng.randrange(0, 256 * 1024), {"STILLHOUSE_DISK_RESERVE_MB": "0"}  # else the execution does not begin
         if not _disk.can_mount():
-            trial.end(trial.start(limit_bytes=max(512, room // 16)))
+            trial.end(trial.start(limit_bytes=max(512, room // 16), **unasked))
             return
         with _disk.small(trial.place / where, room):
-            trial.end(trial.start())
+            trial.end(trial.start(**unasked))
 
     return fault
 

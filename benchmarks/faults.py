@@ -96,8 +96,8 @@ def one(fault: str, trial: Trial, wanted: Mapping[str, str]) -> Outcome:
     seconds = time.monotonic() - began
     if status:
         wrong.append(f"no success in {TRIES} tries: {trial.said.read_text().strip().splitlines()[-1]}")
-    wrong += _other(wanted, contents(trial.place))
-    wrong += _open_runs(trial.place) + _counted(trial.place, again=fault in AGAIN) + _left_over(trial)
+    wrong += other(wanted, contents(trial.place))
+    wrong += _open_runs(trial.place) + _counted(trial.place, again=fault in AGAIN) + left_behind(trial)
     trial.said.unlink()
     return Outcome(wrong, seconds, trial.struck)
 
@@ -124,7 +124,7 @@ def undisturbed(template: Path, project: Path) -> tuple[float, dict[str, str]]:
     if trial.end(trial.start()):
         raise RuntimeError(f"the execution fails without any fault: {trial.said.read_text()}")
     seconds = time.monotonic() - began
-    if wrong := _open_runs(project) + _counted(project, again=False) + _left_over(trial):
+    if wrong := _open_runs(project) + _counted(project, again=False) + left_behind(trial):
         raise RuntimeError(f"without any fault: {wrong}")
     trial.said.unlink()
     return seconds, contents(project)
@@ -155,7 +155,8 @@ def _without_times(value: Any) -> Any:
     return value
 
 
-def _other(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+def other(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """The outputs that differ, or are there in one of the two only."""
     return [f"{path} differs" for path in sorted(wanted.keys() | found.keys()) if wanted.get(path) != found.get(path)]
 
 
@@ -181,7 +182,8 @@ def _counted(place: Path, *, again: bool) -> list[str]:
     return twice + absent + ([f"{waiting} records wait"] if waiting else [])
 
 
-def _left_over(trial: Trial) -> list[str]:
+def left_behind(trial: Trial) -> list[str]:
+    """Processes that do not end, which are then killed, and files in `data` that are not whole."""
     deadline = time.monotonic() + 30
     while (left := trial.processes()) and time.monotonic() < deadline:
         time.sleep(0.1)

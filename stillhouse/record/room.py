@@ -58,8 +58,8 @@ def state(root: Path) -> str:
 
 
 def short(root: Path) -> str:
-    """The same where a disk has less than a hundredth of the reserve free, which explains most failures; "" where none has."""
-    return state(root) if any(free < _reserve() // 100 for _, free in _free(root)) else ""
+    """The same where a disk has less than a million bytes free, which explains most failures; "" where none has."""
+    return state(root) if any(free < _MEGA for _, free in _free(root)) else ""
 
 
 def size(path: Path) -> int:

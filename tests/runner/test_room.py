@@ -69,6 +69,12 @@ def test_an_error_that_a_full_disk_led_to_is_told_as_a_full_disk(tmp_path: Path)
     assert str(room.told(later, tmp_path)).startswith("the disk is full at data/a (")
 
 
+def test_a_failure_on_a_full_disk_says_so_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert room.short(tmp_path) == ""
+    monkeypatch.setattr(room, "_free", lambda root: [(".work", 999_999), ("data", 5_000_000)])
+    assert room.short(tmp_path) == "free are 1.0 MB in .work, 5.0 MB in data"
+
+
 def test_too_little_room_is_told_before_a_stage_does_anything(project: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STILLHOUSE_DISK_RESERVE_MB", str(10**12))
     assert main(["prepare", "rings"]) == 2
