@@ -107,7 +107,7 @@ def full(where: str) -> Callable[[Trial], None]:
     """The disk of one folder fills at a random size; where no small disk can be mounted, no file may grow beyond some size."""
 
     def fault(trial: Trial) -> None:
-        room, unasked = trial.rng.randrange(0, 256 * 1024), {"STILLHOUSE_DISK_RESERVE_MB": "0"}  # else the execution does not begin
+        room, unasked = trial.rng.randrange(0, 64 * 1024), {"STILLHOUSE_DISK_RESERVE_MB": "0"}  # else the execution does not begin
         if not _disk.can_mount():
             trial.end(trial.start(limit_bytes=max(512, room // 16), **unasked))
             return

@@ -117,5 +117,5 @@ def test_a_stage_that_meets_a_full_disk_leaves_nothing_and_then_goes_on(
     told = capfd.readouterr().err.strip().splitlines()
     assert told[-1].startswith("the disk is full")
     assert set((project / "data").rglob("*")) == before
-    assert not [path for folder in scratch(project, f"{verb}@rings") for path in (folder / "output").rglob("*")]
+    assert not [folder for folder in scratch(project, f"{verb}@rings") if (folder / "output").exists()]
     assert main([verb, "rings"]) == 0
