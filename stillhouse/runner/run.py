@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 KEPT_FOLDERS = 3
 """Scratch folders that a stage keeps, one for each fingerprint, the newest first."""
+_OF_DVC = re.compile(r"\.[\w-]{22}\.tmp")
+"""The name of a file that DVC is still writing or linking."""
 _NO_PATHS = ("rng", "log", "scratch")
 _HASHED = frozenset(("prepared", "teacher", "found", "student"))
 """What carries its own hashes: DVC trusts the time stamps of what has rotted."""
@@ -209,10 +212,13 @@ def _expected(run: Run) -> int:
     return room.size(run.paths["raw"]) if "raw" in run.paths else 0
 
 
-def clear(call: Call, *, scratch: bool = False) -> None:
-    """Removes what an interrupted stage left of its output, unfinished, in `data` and (`scratch`) in its scratch folders."""
-    for path in [call.partial, *(call.home.glob("*/output") if scratch else ())]:
+def clear(call: Call, *, failed: bool = False) -> None:
+    """Removes what an interrupted stage left unfinished in `data`; when it has `failed`, in its scratch folders and of DVC's too."""
+    for path in [call.partial, *(call.home.glob("*/output") if failed else ())]:
         shutil.rmtree(path, ignore_errors=True)
+    for path in call.destination.parent.glob(".*.tmp") if failed else ():
+        if _OF_DVC.fullmatch(path.name):  # DVC leaves it when the disk is full
+            path.unlink(missing_ok=True)
 
 
 def prune(run: Run) -> None:

@@ -37,8 +37,10 @@ def run_stage(call: Call) -> None:
                 if os.environ.get(process.AFRESH) or not _known(call, before, fingerprint):
                     _compute(run.prepare(call, before, fingerprint), Seen(revision.take(Path(), before.inputs)))
         except BaseException:
-            run.clear(call, scratch=True)
-            results.put_back(call.stage)
+            try:
+                results.put_back(call.stage)
+            finally:
+                run.clear(call, failed=True)
             raise
 
 

@@ -104,6 +104,8 @@ def test_a_stage_that_meets_a_full_disk_leaves_nothing_and_then_goes_on(
     if verb == "teach":
         assert main(["prepare", "rings"]) == 0
     before = set((project / "data").rglob("*"))
+    (project / "data/rings").mkdir(exist_ok=True)
+    (project / "data/rings/.UPF18Om-uV76MjC0cWvnmg.tmp").touch()
     function, module = getattr(registry.verb(verb), verb), registry.verb(verb)
 
     @functools.wraps(function)
@@ -116,6 +118,6 @@ def test_a_stage_that_meets_a_full_disk_leaves_nothing_and_then_goes_on(
         assert main([verb, "rings"]) == 2
     told = capfd.readouterr().err.strip().splitlines()
     assert told[-1].startswith("the disk is full")
-    assert set((project / "data").rglob("*")) == before
+    assert set((project / "data").rglob("*")) <= before | {project / "data/rings"}
     assert not [folder for folder in scratch(project, f"{verb}@rings") if (folder / "output").exists()]
     assert main([verb, "rings"]) == 0
