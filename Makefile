@@ -1,12 +1,12 @@
-# demo: set up and run the default pipeline. test: set up and run the whole suite. bench NAME=...: one benchmark.
-# mutants [NAME=...]: deliberate mistakes, each of which must turn its tests red.
+# demo: set up and run the default pipeline. test: set up and run the whole suite. bench NAME=... [DATA=FOLDER] [SET='count=5 seed=2']: one benchmark.
+# mutants [NAME=...]: deliberate mistakes, each of which must turn its tests red. kills: stages killed before each of their file operations.
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench tables mutants
+.PHONY: demo test lint bench tables mutants kills
 
 demo: $(READY)
 	@echo 'demo: trains the teachers and students of params.yaml, as far as they are due, and ends with a table that compares them'
@@ -20,10 +20,13 @@ lint: $(READY)
 	ruff check . && ruff format --check . && mypy
 
 bench: $(READY)
-	$(PYTHON) -m benchmarks $(or $(NAME),list) $(if $(DATA),--data $(DATA))
+	$(PYTHON) -m benchmarks $(or $(NAME),list) $(if $(DATA),--data $(DATA)) $(addprefix --set ,$(SET))
 
 mutants: $(READY)
 	$(PYTHON) -m tests.mutants $(NAME)
+
+kills: $(READY)
+	STILLHOUSE_TEST_KILL_EVERY=1 $(PYTHON) -m pytest tests/runner/test_killed.py
 
 tables: $(READY)
 	$(PYTHON) -m benchmarks.tables

@@ -42,8 +42,9 @@ def _modules() -> Iterator[ModuleType]:
 def main(
     name: Annotated[str, typer.Argument(help="the benchmark, or `list`")],
     data: Annotated[Path | None, typer.Option(help="where the real data sets lie", envvar="STILLHOUSE_BENCHMARK_DATA")] = None,
+    given: Annotated[list[str] | None, typer.Option("--set", help="a setting of the benchmark: count=5")] = None,
 ) -> None:
-    """Runs one benchmark and writes benchmarks/results/NAME.json."""
+    """Runs one benchmark and writes benchmarks/results/NAME.json; the exit status is 1 if the benchmark finds that something is wrong."""
     found = available()
     if name == "list":
         Console().print(_listing(found))
@@ -53,9 +54,21 @@ def main(
     module = found[name]
     if getattr(module, "needs_data", False) and data is None:
         raise typer.BadParameter(f"{name} needs --data (make bench NAME={name} DATA=FOLDER), the folder where its real data sets lie")
+    _set(module, given or [])
     rows = list(module.run(data))
     write_json(RESULTS / f"{name}.json", {"name": name, **_circumstances(module), "rows": rows})
     Console().print(_table(name, rows))
+    raise typer.Exit(getattr(module, "exit_status", lambda rows: 0)(rows))
+
+
+def _set(module: ModuleType, given: list[str]) -> None:
+    """Changes settings of a benchmark, each to a value of the kind that it has."""
+    known = getattr(module, "settings", {})
+    for text in given:
+        key, _, value = text.partition("=")
+        if key not in known:
+            raise typer.BadParameter(f"--set wants one of {', '.join(known) or 'no setting at all'} - got {key}")
+        known[key] = type(known[key])(value)
 
 
 def _circumstances(module: ModuleType) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from dvc.rwlock import rwlock
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import zombies
+from stillhouse.record import hashes
 
 if TYPE_CHECKING:
     from dvc.stage import Stage
@@ -81,7 +82,7 @@ def read(folder: Path, *, allow_missing: bool = False) -> tuple[Node, ...]:
     except LockError as error:
         raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error
     except DvcException as error:
-        raise UserError(" ".join(str(error).split())) from error
+        raise UserError(hashes.sentence(error)) from error
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from threading import Event
 from typing import Literal
 
 from stillhouse.flows.graph import Node
+from stillhouse.record import room
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
 
@@ -49,7 +50,8 @@ def run_due_stage(node: Node, folder: Path, extra: Mapping[str, str], stop: Even
     if code and _finished_since(folder, node.name, started):
         code = _run([*DVC, "commit", "--force", node.name], folder, extra, log, stop, None)
     if code:
-        raise StageFailed(f"{node.name} failed with exit code {code}")
+        full = room.short(folder)  # its log may have found no room either
+        raise StageFailed(f"{node.name} failed with exit code {code}" + f"; a disk is full: {full}" * bool(full))
     text = log.read_text(errors="replace")
     return next((outcome for words, outcome in SAID.items() if words in text), "done")
 

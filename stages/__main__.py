@@ -10,7 +10,7 @@ from pathlib import Path
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.project import version
-from stillhouse.record import process, surroundings
+from stillhouse.record import process, room, surroundings
 from stillhouse.record.run_record import Execution
 from stillhouse.registry import VERBS
 from stillhouse.runner.entries import PARAMS, Entries
@@ -41,6 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
     except process.Stopped as stop:
         print(stop, file=sys.stderr)
         return stop.exit_status
+    except Exception as error:
+        sentence = room.told(error, Path())
+        if sentence is None:
+            raise
+        print(sentence, file=sys.stderr)
+        return 2
     return 0
 
 

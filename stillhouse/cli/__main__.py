@@ -30,7 +30,7 @@ from stillhouse.contracts.hidden import hide
 from stillhouse.flows import cores, estimate, graph
 from stillhouse.flows.graph import Node
 from stillhouse.project import version
-from stillhouse.record import process, revision, surroundings
+from stillhouse.record import process, revision, room, surroundings
 from stillhouse.runner.entries import Entries
 
 STALE = 3
@@ -110,6 +110,7 @@ def run(
         _results(folder)
         return
     revision.head(folder)  # where git refuses to tell it, every stage would fail
+    room.require(folder)
     from stillhouse.flows import execution
 
     ended = execution.execute(folder, names or [], nodes, jobs, afresh=force, keep_going=keep_going, allow_missing=allow_missing)
@@ -168,6 +169,11 @@ def app() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        sentence = room.told(error, Path.cwd())
+        if sentence is None:
+            raise
+        sys.exit(sentence)
 
 
 def _enter() -> Path:

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML, YAMLError
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.lineage.links import Link, Thing
+from stillhouse.record import hashes
 
 
 def here(folder: Path) -> list[Link]:
@@ -45,9 +46,9 @@ def _links(text: str, commit: str | None = None) -> list[Link]:
         stages = (YAML(typ="safe").load(text) or {}).get("stages", {})
         return [_link(name, entry, commit) for name, entry in stages.items()]
     except (YAMLError, AttributeError, KeyError, TypeError) as error:
-        raise UserError(
-            f"dvc.lock{f' of commit {commit[:12]}' if commit else ''} cannot be read: {' '.join(str(error).split())}"
-        ) from error
+        place = f"dvc.lock of commit {commit[:12]} cannot be read" if commit else "dvc.lock cannot be read"
+        remedy = "" if commit else f": {hashes.LOCK_REMEDY}"
+        raise UserError(f"{place} ({' '.join(str(error).split())}){remedy}") from error
 
 
 def _link(name: str, entry: Mapping[str, Any], commit: str | None) -> Link:

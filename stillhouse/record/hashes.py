@@ -26,6 +26,8 @@ from dvc.stage.loader import StageLoader
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import replace
 
+LOCK_REMEDY = "say `git checkout HEAD dvc.lock`, or delete it if git has none: what is known is then put in place, not computed"
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -108,6 +110,13 @@ def fetch(stage: str, path: str, md5: str, folder: Path) -> bool:
         return True
 
 
+def sentence(error: DvcException) -> str:
+    """What is wrong in one line, with the remedy for a dvc.lock that DVC cannot read."""
+    words = " ".join(str(error).split())
+    damaged = "dvc.lock is damaged, or holds the marks of an unfinished merge"
+    return f"{damaged} ({words}): {LOCK_REMEDY}" if "dvc.lock'" in words else words
+
+
 def from_git(path: str, md5: str) -> bool:
     """Puts a file of the last commit back in its place if it has that hash; False if not."""
     done = subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True, check=False)
@@ -147,7 +156,7 @@ def _stages(folder: Path) -> Iterator[Callable[[str], Any]]:
             project = ProjectFile(repo, str(folder.resolve() / "dvc.yaml"))
             yield lambda name: _load(project, name)
     except DvcException as error:
-        raise UserError(str(error)) from error
+        raise UserError(sentence(error)) from error
 
 
 def _load(project: ProjectFile, name: str) -> Any:

@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.contracts import sums
-from stillhouse.contracts.files import write_json
+from stillhouse.contracts.files import read_json, write_json
+from stillhouse.record import room
 from stillhouse.record.hashes import Inputs
 from stillhouse.runner import checked, fingerprint, results
 from stillhouse.runner.entries import PARAMS, Entries
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 KEPT_FOLDERS = 3
 """Scratch folders that a stage keeps, one for each fingerprint, the newest first."""
+_OF_DVC = re.compile(r"\.[\w-]{22}\.tmp")
+"""The name of a file that DVC is still writing or linking."""
 _NO_PATHS = ("rng", "log", "scratch")
 _HASHED = frozenset(("prepared", "teacher", "found", "student"))
 """What carries its own hashes: DVC trusts the time stamps of what has rotted."""
@@ -48,6 +52,11 @@ class Call:
     def destination(self) -> Path:
         """Where the output lies when it is complete."""
         return output_of(self.verb, self.name)
+
+    @property
+    def partial(self) -> Path:
+        """Where the output is copied to if the data lie on another disk; not beside the output: data/reports is read as a whole."""
+        return Path("data") / f".{self.stage}.partial"
 
     @property
     def home(self) -> Path:
@@ -143,6 +152,7 @@ def execute(run: Run) -> Metrics:
     """Calls the verb with an empty folder to fill; it finds the checkpoint again that the same fingerprint left behind."""
     output = run.scratch / "output"
     shutil.rmtree(output, ignore_errors=True)
+    room.require(Path(), _expected(run))
     output.mkdir(parents=True)
     (run.scratch / "done.json").unlink(missing_ok=True)
     if not (run.scratch / "checkpoint").exists():
@@ -182,17 +192,33 @@ def install(run: Run, metrics: Metrics) -> None:
         shutil.move(output / "curve.csv", destination.with_name(f"{destination.name}.csv"))
     if list(run.paths)[-1] in _HASHED:
         sums.write(output)
-    partial = Path("data") / f".{run.call.stage}.partial"  # not beside the output: data/reports is read as a whole
-    shutil.rmtree(partial, ignore_errors=True)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(output, partial)  # copies if the data lie on another file system than the scratch
+    shutil.move(output, run.call.partial)  # copies if the data lie on another file system than the scratch
     shutil.rmtree(destination, ignore_errors=True)
-    partial.rename(destination)
+    run.call.partial.rename(destination)
 
 
 def mark_done(call: Call, mark: Fingerprint) -> None:
     """Says that the stage's result is in place, and of which fingerprint it is: DVC may then be made to record it."""
-    write_json(call.home / mark.key / "done.json", {"stage": call.stage, "fingerprint": mark.key, "time": time.time()})
+    facts = {"stage": call.stage, "fingerprint": mark.key, "time": time.time(), "bytes": room.size(call.destination)}
+    write_json(call.home / mark.key / "done.json", facts)
+
+
+def _expected(run: Run) -> int:
+    """Bytes that the output may take: those of the last result, whatever its settings; of prepared data without one, those of the raw."""
+    marks = sorted(run.call.home.glob("*/done.json"), key=lambda path: path.stat().st_mtime)
+    if marks:
+        return int(read_json(marks[-1]).get("bytes", 0))
+    return room.size(run.paths["raw"]) if "raw" in run.paths else 0
+
+
+def clear(call: Call, *, failed: bool = False) -> None:
+    """Removes what an interrupted stage left unfinished in `data`; when it has `failed`, in its scratch folders and of DVC's too."""
+    for path in [call.partial, *(call.home.glob("*/output") if failed else ())]:
+        shutil.rmtree(path, ignore_errors=True)
+    for path in call.destination.parent.glob(".*.tmp") if failed else ():
+        if _OF_DVC.fullmatch(path.name):  # DVC leaves it when the disk is full
+            path.unlink(missing_ok=True)
 
 
 def prune(run: Run) -> None:

@@ -31,6 +31,7 @@ def run_stage(call: Call) -> None:
     with process.lease(call.home / "lease"):
         for suffix in (".json", ".csv"):
             sweep(call.destination.with_name(call.destination.name + suffix))
+        run.clear(call)
         try:
             fingerprint = run.identify(call, before)
             with results.alone(fingerprint.key):
@@ -38,7 +39,10 @@ def run_stage(call: Call) -> None:
                     seen = Seen(revision.take(Path(), before.inputs, Entries.read().secrets))
                     _compute(run.prepare(call, before, fingerprint), seen)
         except BaseException:
-            results.put_back(call.stage)
+            try:
+                results.put_back(call.stage)
+            finally:
+                run.clear(call, failed=True)
             raise
 
 

@@ -209,3 +209,13 @@ def test_a_broken_pipeline_is_told_in_one_line(fresh, tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="not inside a DVC repository"):
         graph.root(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "[1]", "<<<<<<< HEAD\nschema: '2.0'\n=======\n>>>>>>> other\n", "schema: '2.0'\nstages:\n  a: {cmd", "\0"]
+)
+def test_a_damaged_lock_is_told_with_its_remedy(done, damage):
+    (done.folder / "dvc.lock").write_text(damage)
+    with pytest.raises(UserError, match=r"dvc\.lock is damaged, or holds the marks .* say `git checkout HEAD dvc\.lock`") as told:
+        nodes()
+    assert "\n" not in str(told.value)
