@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
+import warnings
 from typing import Literal
 
 import numpy as np
@@ -11,9 +13,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import shortened
 
 _CHANNELS_OF_MODE = {"1": 1, "L": 1, "LA": 1, "I;16": 1, "P": 3, "RGB": 3, "RGBA": 3, "CMYK": 3, "YCbCr": 3}
 """Pillow's modes that are read, and the channels that are kept of them; alpha is left out."""
+MOST_PIXELS = 2**26
+"""The most pixels of a picture (8192 by 8192): told from its header, before it is decoded."""
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, OverflowError, TypeError, struct.error)
 """What Pillow raises at damaged files."""
 
@@ -21,13 +26,22 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, Ove
 def opened(place: str, content: bytes) -> Image.Image:
     """The decoded picture, upright as its EXIF orientation says. Raises UserError, beginning with `place`, at what is none.
 
-    Only PNG and JPEG are decoded: others could start another program (EPS does).
+    Only PNG and JPEG are decoded, known by their content: others could start another program (EPS does). Memory: four bytes a pixel,
+    twice where it is turned, for `MOST_PIXELS` at most, and 64 MiB for what a PNG file says beside its pixels (Pillow's bound).
     """
     try:
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
+            if math.prod(picture.size) > MOST_PIXELS:
+                raise UserError(f"{place} - wanted a picture of {MOST_PIXELS} pixels at most - got {picture.width} by {picture.height}")
             return ImageOps.exif_transpose(picture)
-    except (UnidentifiedImageError, Image.DecompressionBombError, *_BROKEN) as error:
-        raise UserError(f"{place} - wanted a picture (PNG or JPEG) - {str(error) or type(error).__name__}") from None
+    except UserError:
+        raise
+    except UnidentifiedImageError:
+        raise UserError(f"{place} - wanted a picture (PNG or JPEG) - cannot identify it as one") from None
+    except Image.DecompressionBombError:
+        raise UserError(f"{place} - wanted a picture of {MOST_PIXELS} pixels at most - got more") from None
+    except _BROKEN as error:
+        raise UserError(f"{place} - wanted a picture (PNG or JPEG) - {shortened(str(error) or type(error).__name__, 200)}") from None
 
 
 def to_channels(place: str, picture: Image.Image, channels: Literal[1, 3] | None = None) -> Image.Image:

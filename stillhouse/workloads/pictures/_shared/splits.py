@@ -8,15 +8,15 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as parquet
 import torch
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.faults import every
+from stillhouse.contracts.faults import every, shortened
+from stillhouse.workloads.pictures._shared.table_columns import as_bytes, as_names, read_all
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
-_NAMES: dict[str, Split] = {"train": "train", "val": "valid", "valid": "valid", "test": "test"}
+_NAMES: dict[str, Split] = {"train": "train", "val": "valid", "valid": "valid", "validation": "valid", "test": "test"}
 SUFFIXES = (".jpeg", ".jpg", ".png")
 """The suffixes of files that are pictures, in small letters."""
 _OTHERS = (".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -27,8 +27,8 @@ def split_folders(raw: Path) -> dict[Split, Path]:
     """Folders train, val (or valid) and test of a folder, or itself as train. Raises UserError if there is test but no train."""
     folders = {path.name: path for path in folders_in(raw)}
     places: dict[Split, Path] = {split: folders[name] for name, split in _NAMES.items() if name in folders} or {"train": raw}
-    if {"val", "valid"} <= folders.keys():
-        raise UserError(f"{raw} - wanted one folder of pictures to validate on - got val and valid")
+    if len(twice := [name for name, split in _NAMES.items() if split == "valid" and name in folders]) > 1:
+        raise UserError(f"{raw} - wanted one folder of pictures to validate on - got {' and '.join(twice)}")
     if "train" not in places:
         raise UserError(f"{raw} - wanted a folder train beside {sorted(places.values())[0].name} - there is none")
     return places
@@ -56,30 +56,35 @@ def _check_format(path: Path) -> None:
 
 
 def read_table(raw: Path, contents: tuple[str, ...], numbers: tuple[str, ...] = ()) -> pa.Table:
-    """A Parquet table with columns of bytes (`contents`) and of whole numbers. Raises UserError if it has not all of them, filled."""
-    try:
-        table = parquet.read_table(raw)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{raw} - wanted a Parquet table - {error}") from None
+    """A Parquet table with columns of bytes (`contents`), of whole numbers or names (`numbers`).
+
+    Raises UserError if it has not all of bytes and numbers, filled. Memory: as of `read_all`.
+    """
     columns = (*contents, *numbers)
+    table = read_all(raw)
     if missing := [name for name in columns if name not in table.column_names]:
         raise UserError(f"{raw} - wanted columns {', '.join(columns)} and split - there is no {missing}, but {table.column_names}")
-    for name in columns:
-        kind = table.schema.field(name).type
-        if name in contents and not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
-            raise UserError(f"{raw} - wanted a column {name} of bytes - got {kind}")
-        if name in numbers and not pa.types.is_integer(kind):
-            raise UserError(f"{raw} - wanted a column {name} of whole numbers - got {kind}")
-        if nulls := table.column(name).null_count:
+    for place, name in enumerate(table.column_names):
+        if name in contents:
+            table = table.set_column(place, name, as_bytes(raw, name, table.column(name)))
+        if name in numbers:
+            table = table.set_column(place, name, _labels(raw, name, as_names(table.column(name))))
+        if name in columns and (nulls := table.column(name).null_count):
             raise UserError(f"{raw} - wanted a value in each row of column {name} - {nulls} are missing")
     return table
 
 
+def _labels(raw: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not (pa.types.is_integer(column.type) or pa.types.is_large_string(column.type)):
+        raise UserError(f"{raw} - wanted a column {name} of whole numbers or of names - got {shortened(str(column.type), 200)}")
+    return column
+
+
 def split_rows(raw: Path, table: pa.Table) -> dict[Split, np.ndarray]:
     """The rows of each split that a column of this name holds; all are train where there is no such column."""
-    names = table.column("split").to_pylist() if "split" in table.column_names else ["train"] * table.num_rows
+    names = as_names(table.column("split")).to_pylist() if "split" in table.column_names else ["train"] * table.num_rows
     if wrong := sorted({str(name) for name in names} - set(_NAMES)):
-        raise UserError(f"{raw} - wanted splits of {sorted(_NAMES)} - got {wrong}")
+        raise UserError(f"{raw} - wanted splits of {sorted(_NAMES)} - got {shortened(str(wrong), 200)}")
     split = np.array([_NAMES[name] for name in names])
     found = {name: rows for name in SPLITS if len(rows := np.flatnonzero(split == name))}
     if "train" not in found:

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
+from stillhouse.workloads.pictures._shared.raw_files import Content, loaded
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,12 @@ def fitted(picture: Image.Image, size: int | None) -> Image.Image:
     return ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR) if size else picture
 
 
-def stack(pictures: Iterable[tuple[str, bytes]], form: Form) -> np.ndarray:
+def stack(pictures: Iterable[tuple[str, Content]], form: Form) -> np.ndarray:
     """(pictures, channel, height, width) of (place, content) pairs. Raises UserError that names all that are none or of another shape."""
     arrays: list[np.ndarray] = []
 
-    def add(picture: tuple[str, bytes]) -> None:
-        array = decode(*picture, form)
+    def add(picture: tuple[str, Content]) -> None:
+        array = decode(picture[0], loaded(picture[1]), form)
         same_shape(picture[0], array, (arrays or [array])[0])
         arrays.append(array)
 

@@ -2,8 +2,8 @@
 
 - A folder of folders, one per class, of .png, .jpg and .jpeg files, also in folders within; or of folders train,
   val (or valid) and test of such.
-- A Parquet table: image (the bytes of a coded picture), label (numbers from 0) and, if there is one, split (train, val
-  or valid, test).
+- A Parquet table: image (the bytes of a coded picture), label (numbers from 0, or names) and, if there is one, split
+  (train, val, valid or validation, test). The form of Hugging Face, an image of bytes and path, is read too.
 - JSON that points to the digits of an installed package: lines of pixels and, last, the class.
 
 What has no splits is all of `train`.
@@ -12,14 +12,17 @@ What has no splits is all of `train`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 from stillhouse.training.packaged import read_pointer
 from stillhouse.workloads.pictures._shared.digits import DigitsPointer, read_digits
+from stillhouse.workloads.pictures._shared.raw_files import content
 from stillhouse.workloads.pictures._shared.splits import (
     SUFFIXES,
     Split,
@@ -57,7 +60,7 @@ def read(raw: Path, form: Form) -> Source:
     """Everything in `raw`. Raises UserError, naming the picture, at what cannot be read."""
     if raw.is_dir():
         return _foldered(raw, form)
-    if not raw.exists() or raw.suffix not in (".parquet", ".json"):
+    if not raw.is_file() or raw.suffix not in (".parquet", ".json"):
         got = "it is none of them" if raw.exists() else "there is nothing"
         raise UserError(f"{raw} - wanted a folder, .parquet or .json of pictures - {got}")
     return _tabled(raw, form) if raw.suffix == ".parquet" else _packaged(raw)
@@ -69,7 +72,7 @@ def _foldered(raw: Path, form: Form) -> Source:
     names = sorted({name for paths in files.values() for name, _ in paths})
     if empty := [split for split, paths in files.items() if not paths]:
         raise UserError(f"{places[empty[0]]} - wanted folders of {', '.join(SUFFIXES)} files, one folder a class - there are none")
-    pictures = every(lambda paths: _read_files(names, paths, form), files.values())
+    pictures = every(lambda paths: _read_files(raw, names, paths, form), files.values())
     return Source(dict(zip(files, pictures, strict=True)), tuple(names))
 
 
@@ -78,17 +81,25 @@ def _classes(place: Path) -> list[tuple[str, Path]]:
     return [pair for pairs in found for pair in pairs]
 
 
-def _read_files(names: list[str], paths: list[tuple[str, Path]], form: Form) -> Pictures:
-    image = stack(((str(path), path.read_bytes()) for _, path in paths), form)
+def _read_files(raw: Path, names: list[str], paths: list[tuple[str, Path]], form: Form) -> Pictures:
+    image = stack(((str(path), partial(content, path, raw)) for _, path in paths), form)
     return Pictures(image, np.array([names.index(name) for name, _ in paths]))
 
 
 def _tabled(raw: Path, form: Form) -> Source:
     table = read_table(raw, ("image",), ("label",))
-    label = table.column("label").to_numpy()
+    label, names = _numbered(table.column("label"))
     splits = split_rows(raw, table)
     pictures = every(lambda rows: Pictures(stack(cells(raw, table, "image", rows), form), label[rows]), splits.values())
-    return Source(dict(zip(splits, pictures, strict=True)))
+    return Source(dict(zip(splits, pictures, strict=True)), names)
+
+
+def _numbered(label: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Numbers of labels, and the names in their order if labels are names."""
+    if pa.types.is_integer(label.type):
+        return label.to_numpy(), ()
+    names, numbers = np.unique(np.array(label.to_pylist(), dtype=str), return_inverse=True)
+    return numbers, tuple(map(str, names))
 
 
 def _packaged(raw: Path) -> Source:

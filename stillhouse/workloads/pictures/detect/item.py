@@ -14,6 +14,9 @@ from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 from stillhouse.workloads.pictures._shared.splits import Split
 
+MOST_BOXES = 10_000
+"""The most boxes of a picture."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -85,11 +88,11 @@ def _formed(item: Item, form: Form) -> tuple[np.ndarray, np.ndarray]:
     picture = opened(item.place, content) if isinstance(content, bytes) else Image.fromarray(content)
     picture, scale = to_channels(item.place, picture, form.channels), np.ones(2)
     width, height = picture.size
-    boxes = item.boxes.astype(np.float32).reshape(-1, 4)
+    boxes = item.boxes.reshape(-1, 4)
     if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
         wrong = next(box for box in boxes.tolist() if not np.isfinite(box).all() or box[2] < box[0] or box[3] < box[1])
         raise UserError(f"{item.place} - wanted boxes from their left upper to their right lower corner - got {wrong}")
-    boxes = np.minimum(boxes.clip(0), np.array([width, height, width, height], dtype=np.float32))
+    boxes = np.minimum(boxes.clip(0), [width, height, width, height]).astype(np.float32)
     if form.size:
         picture, scale = fitted(picture, form.size)
     return pixels(picture), (boxes * np.tile(scale, 2)).astype(np.float32)

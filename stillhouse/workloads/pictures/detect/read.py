@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.files import read_json
+from stillhouse.workloads.pictures._shared.raw_files import json_content
 from stillhouse.workloads.pictures._shared.scenes import read_scenes
 from stillhouse.workloads.pictures.detect.item import Item, Source
 from stillhouse.workloads.pictures.detect.read_coco import read_coco
@@ -29,12 +29,12 @@ def read(raw: Path) -> Source:
     if (raw / "Annotations").is_dir():
         return read_voc(raw)
     if raw.is_dir():
-        return read_coco(raw, sorted([*raw.glob("*.json"), *raw.glob("annotations/*.json")]))
-    if raw.suffix == ".parquet" and raw.exists():
+        return read_coco(raw, sorted([*raw.glob("*.json"), *raw.glob("annotations/*.json")]), raw)
+    if raw.suffix == ".parquet" and raw.is_file():
         return read_table(raw)
-    if raw.suffix == ".json" and raw.exists():
-        content = read_json(raw)
-        return _scenes(raw) if isinstance(content, dict) and "generator" in content else read_coco(raw.parent, [raw])
+    if raw.suffix == ".json" and raw.is_file():
+        content = json_content(raw, raw)
+        return _scenes(raw) if isinstance(content, dict) and "generator" in content else read_coco(raw.parent, [raw], raw)
     got = "it is none of them" if raw.exists() else "there is nothing"
     raise UserError(f"{raw} - wanted a folder, .parquet or .json of pictures with boxes - {got}")
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, FailFast, ValidationError
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
-from stillhouse.contracts.files import read_json
+from stillhouse.workloads.pictures._shared.raw_files import content as read_bytes
+from stillhouse.workloads.pictures._shared.raw_files import json_content
 from stillhouse.workloads.pictures._shared.splits import Split
-from stillhouse.workloads.pictures.detect.item import Item, Source
+from stillhouse.workloads.pictures.detect.item import MOST_BOXES, Item, Source
 
 Box = tuple[float, float, float, float]
 _WORDS: dict[str, Split] = {"train": "train", "val": "valid", "test": "test"}
@@ -37,19 +40,20 @@ class _Category(BaseModel):
 
 
 class _File(BaseModel):
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
+    images: Annotated[list[_Image], FailFast()]
+    annotations: Annotated[list[_Annotation], FailFast()]
+    categories: Annotated[list[_Category], FailFast()]
 
 
-def read_coco(folder: Path, files: list[Path]) -> Source:
+def read_coco(folder: Path, files: list[Path], within: Path) -> Source:
     """One file is `train`; of several, each has the word train, val or test in its name (`instances_train2017.json`).
 
     A picture lies in `folder`, in `images`, or in a folder named like its file (`train2017`). Classes are numbered by their id.
+    Memory: ten times the JSON, which may have 256 MiB; annotation files may be no links out of `within`, nor pictures out of `folder`.
     """
     if not files:
         raise UserError(f"{folder} - wanted COCO's .json files or Pascal VOC's Annotations - there are none")
-    known = {path: _read(path) for path in files}
+    known = dict(zip(files, every(lambda path: _read(path, within), files), strict=True))
     first = known[files[0]]
     categories = {category.id: category.name for category in sorted(first.categories, key=lambda category: category.id)}
     number = {identity: place for place, identity in enumerate(categories)}
@@ -64,9 +68,9 @@ def read_coco(folder: Path, files: list[Path]) -> Source:
     return Source(splits, tuple(categories.values()))
 
 
-def _read(path: Path) -> _File:
+def _read(path: Path, within: Path) -> _File:
     try:
-        return _File.model_validate(read_json(path))
+        return _File.model_validate(json_content(path, within))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
@@ -82,12 +86,14 @@ def _split(path: Path) -> Split:
 
 def _items(folder: Path, path: Path, content: _File, number: dict[int, int]) -> list[Item]:
     images: dict[int, _Image] = {}
+    places: dict[int, int] = {}
 
     def note(numbered: tuple[int, _Image]) -> None:
         place, image = numbered
         if images.setdefault(image.id, image) is not image:
-            first = content.images.index(images[image.id])
+            first = places[image.id]
             raise UserError(f"{path}: images.{place}.id - wanted an id of its own - {image.id} is that of images.{first} too")
+        places[image.id] = place
 
     every(note, enumerate(content.images))
     found: dict[int, list[_Annotation]] = defaultdict(list)
@@ -100,14 +106,18 @@ def _items(folder: Path, path: Path, content: _File, number: dict[int, int]) -> 
         found[annotation.image_id].append(annotation)
 
     every(add, enumerate(content.annotations))
-    return every(lambda image: _item(_located(folder, path, image.file_name), found[image.id], number), images.values())
+    return every(lambda image: _item(folder, _located(folder, path, image.file_name), found[image.id], number), images.values())
 
 
-def _item(picture: Path, annotations: list[_Annotation], number: dict[int, int]) -> Item:
-    boxes = np.array([annotation.bbox for annotation in annotations], dtype=np.float32).reshape(-1, 4)
+def _item(folder: Path, picture: Path, annotations: list[_Annotation], number: dict[int, int]) -> Item:
+    if len(annotations) > MOST_BOXES:
+        raise UserError(f"{picture} - wanted {MOST_BOXES} boxes at most in a picture - got {len(annotations)}")
+    boxes = np.array([annotation.bbox for annotation in annotations], dtype=np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     label = np.array([number[annotation.category_id] for annotation in annotations], dtype=np.int64)
-    return Item(str(picture), picture.read_bytes, boxes, label, np.array([annotation.iscrowd for annotation in annotations], bool))
+    return Item(
+        str(picture), lambda: read_bytes(picture, folder), boxes, label, np.array([annotation.iscrowd for annotation in annotations], bool)
+    )
 
 
 def _located(folder: Path, path: Path, name: str) -> Path:
@@ -115,6 +125,6 @@ def _located(folder: Path, path: Path, name: str) -> Path:
         raise UserError(f"{path} - wanted pictures within {folder} - got {name!r}, which leads out of it")
     places = [folder / name, folder / "images" / name, folder / path.stem.rpartition("_")[2] / name]
     for place in places:
-        if place.is_file():
+        if os.path.isfile(place):
             return place
     raise UserError(f"{path} - wanted the picture {name} in {folder}, its images or {places[2].parent.name} - there is none")

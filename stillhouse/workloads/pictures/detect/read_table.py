@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.faults import every
+from stillhouse.contracts.faults import every, shortened
 from stillhouse.workloads.pictures._shared.splits import read_table as pictures_table
 from stillhouse.workloads.pictures._shared.splits import split_rows
-from stillhouse.workloads.pictures.detect.item import Item, Source
+from stillhouse.workloads.pictures.detect.item import MOST_BOXES, Item, Source
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
+MOST_CLASSES = 100_000
+"""Labels are below it."""
 
 
 def read_table(raw: Path) -> Source:
@@ -28,7 +30,8 @@ def read_table(raw: Path) -> Source:
 
 def _check(raw: Path, table: pa.Table) -> None:
     kind = table.schema.field("boxes").type if "boxes" in table.column_names else pa.null()
-    fields = {field.name for field in kind.value_type} if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type) else set()
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    fields = {field.name for field in kind.value_type} if lists and pa.types.is_struct(kind.value_type) else set()
     if not {*SIDES, "label"} <= fields:
         wanted = f"wanted a column boxes of lists of {', '.join(SIDES)} and label"
         raise UserError(f"{raw} - {wanted} - got {kind if 'boxes' in table.column_names else table.column_names}")
@@ -40,18 +43,25 @@ def _item(raw: Path, table: pa.Table, row: int) -> Item:
     found, place = table.column("boxes")[row].as_py(), f"{raw}, row {row}"
     if any(box is None or None in box.values() for box in found):
         raise UserError(f"{place} - wanted numbers in each box - one is missing")
-    boxes = np.array([[box[side] for side in SIDES] for box in found], dtype=np.float32).reshape(-1, 4)
-    label = np.array([box["label"] for box in found], dtype=np.int64)
+    if len(found) > MOST_BOXES:
+        raise UserError(f"{place} - wanted {MOST_BOXES} boxes at most in a picture - got {len(found)}")
+    try:
+        boxes = np.array([[box[side] for side in SIDES] for box in found], dtype=np.float64).reshape(-1, 4)
+        label = np.array([box["label"] for box in found], dtype=np.int64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UserError(f"{place} - wanted numbers in each box - {shortened(str(error), 200)}") from None
     column = table.column("image")
     return Item(place, lambda: column[row].as_py(), boxes, label, np.zeros(len(label), bool))
 
 
 def _names(raw: Path, table: pa.Table, items: list[Item]) -> tuple[str, ...]:
     classes = 1 + max((int(item.label.max()) for item in items if len(item.label)), default=-1)
+    if classes > MOST_CLASSES:
+        raise UserError(f"{raw} - wanted labels below {MOST_CLASSES} - got {classes - 1}")
     text = (table.schema.metadata or {}).get(b"dataset")
     if text is None:
         return tuple(str(number) for number in range(classes))
     try:
-        return tuple(map(str, json.loads(text)["classes"]))
-    except (ValueError, KeyError, TypeError):
+        return tuple(shortened(str(name), 200) for name in json.loads(text)["classes"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"{raw} - wanted JSON with classes in the metadata dataset - got {text[:60]!r}") from None

@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.faults import every
+from stillhouse.contracts.faults import every, shortened
+from stillhouse.workloads.pictures._shared.raw_files import content
 from stillhouse.workloads.pictures._shared.splits import Split
 from stillhouse.workloads.pictures.detect.item import Item, Source
 
@@ -28,43 +29,69 @@ def read_voc(raw: Path) -> Source:
     """Splits are the lists ImageSets/Main/train.txt, val.txt and test.txt, if there are any. Classes are numbered by their names.
 
     The first pixel has the number 1 and boxes hold their last pixels, so that xmin - 1 to xmax is what they span. An object that is
-    marked as difficult need not be found.
+    marked as difficult need not be found. Memory: all XML files, each of 256 MiB at most, as trees one after another.
     """
     splits = _lists(raw)
     stems = [stem for part in splits.values() for stem in part]
-    known = dict(zip(stems, every(lambda stem: _objects(raw / "Annotations" / f"{stem}.xml"), stems), strict=True))
+    every(lambda stem: _check_stem(raw, stem), stems)
+    known = dict(zip(stems, every(lambda stem: _objects(raw / "Annotations" / f"{stem}.xml", raw), stems), strict=True))
     names = tuple(sorted({item.name for objects in known.values() for item in objects}))
-    items = dict(zip(stems, every(lambda stem: _item(raw, stem, known[stem], names), stems), strict=True))
+    files = {path.stem: path for path in sorted((raw / "JPEGImages").glob("*.*"), reverse=True)}
+    items = dict(zip(stems, every(lambda stem: _item(raw, stem, files.get(stem), known[stem], names), stems), strict=True))
     return Source({split: [items[stem] for stem in part] for split, part in splits.items()}, names)
 
 
 def _lists(raw: Path) -> dict[Split, list[str]]:
     words: dict[Split, str] = {"train": "train", "valid": "val", "test": "test"}
     files = {split: raw / "ImageSets" / "Main" / f"{word}.txt" for split, word in words.items()}
-    lists = {split: path.read_text(encoding="utf-8-sig").split() for split, path in files.items() if path.is_file()}
+    lists = {split: _stems(path, raw) for split, path in files.items() if path.is_file()}
     found = lists or {"train": sorted(path.stem for path in (raw / "Annotations").glob("*.xml"))}
     if empty := [split for split, stems in found.items() if not stems]:
         raise UserError(f"{raw} - wanted pictures in each split - there are none in {empty[0]}")
     return found
 
 
-def _objects(path: Path) -> list[_Object]:
+def _stems(path: Path, raw: Path) -> list[str]:
     try:
-        content = path.read_bytes()
-        root = ElementTree.fromstring(content)
-    except OSError:
-        raise UserError(f"{path} - wanted the boxes of a picture - there is no such file") from None
+        return content(path, raw).decode("utf-8-sig").split()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} - wanted UTF-8 text - byte {error.start} is not") from None
+
+
+def _check_stem(raw: Path, stem: str) -> None:
+    if Path(stem).name != stem or stem == "..":
+        raise UserError(f"{raw / 'ImageSets'} - wanted names of pictures in JPEGImages - got {stem!r}, which leads elsewhere")
+
+
+class _Plain(ElementTree.TreeBuilder):
+    """A tree without a document type: it could define entities that grow without bound, or that name other files."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        """Raises UserError: there should be none."""
+        raise UserError(f"{self.path} - wanted XML without a document type - got <!DOCTYPE {shortened(name, 40)}")
+
+
+def _objects(path: Path, raw: Path) -> list[_Object]:
+    found = content(path, raw)
+    try:
+        root = ElementTree.fromstring(found, ElementTree.XMLParser(target=_Plain(path)))
+    except UserError:
+        raise
     except ElementTree.ParseError as error:
         raise UserError(f"{path}:{error.position[0]} - wanted XML - {error.msg.partition(':')[0]}") from None
     except (LookupError, ValueError) as error:
         raise UserError(f"{path} - wanted XML in an encoding that is known - {error}") from None
     objects = list(root.iter("object"))
-    return every(lambda pair: _object(*pair), zip(_places(path, content, len(objects)), objects, strict=True))
+    return every(lambda pair: _object(*pair), zip(_places(path, found, len(objects)), objects, strict=True))
 
 
-def _places(path: Path, content: bytes, count: int) -> list[str]:
+def _places(path: Path, found: bytes, count: int) -> list[str]:
     """By lines, if the encoding lets them be found."""
-    text = re.sub(rb"<!--.*?-->", lambda comment: b"\n" * comment[0].count(b"\n"), content, flags=re.DOTALL)
+    text = re.sub(rb"<!--.*?-->", lambda comment: b"\n" * comment[0].count(b"\n"), found, flags=re.DOTALL)
     lines = [text.count(b"\n", 0, match.start()) + 1 for match in re.finditer(rb"<object[\s/>]", text)]
     return [f"{path}:{line}" for line in lines] if len(lines) == count else [f"{path}, object {number}" for number in range(count)]
 
@@ -81,10 +108,9 @@ def _object(place: str, element: ElementTree.Element) -> _Object:
     return _Object(name.strip(), (left - 1, top - 1, right, bottom), element.findtext("difficult", "0").strip() == "1")
 
 
-def _item(raw: Path, stem: str, objects: list[_Object], names: tuple[str, ...]) -> Item:
-    picture = next((path for path in sorted((raw / "JPEGImages").glob(f"{stem}.*")) if path.stem == stem), None)
+def _item(raw: Path, stem: str, picture: Path | None, objects: list[_Object], names: tuple[str, ...]) -> Item:
     if picture is None:
         raise UserError(f"{raw / 'JPEGImages'} - wanted the picture {stem} - there is none")
-    boxes = np.array([item.box for item in objects], dtype=np.float32).reshape(-1, 4)
+    boxes, path = np.array([item.box for item in objects], dtype=np.float64).reshape(-1, 4), picture
     label = np.array([names.index(item.name) for item in objects], dtype=np.int64)
-    return Item(str(picture), picture.read_bytes, boxes, label, np.array([item.difficult for item in objects], bool))
+    return Item(str(path), lambda: content(path, raw), boxes, label, np.array([item.difficult for item in objects], bool))

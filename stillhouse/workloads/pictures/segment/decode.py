@@ -12,8 +12,9 @@ from PIL import Image, ImageOps
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
+from stillhouse.workloads.pictures._shared.raw_files import Content, loaded
 
-Coded = tuple[str, bytes]
+Coded = tuple[str, Content]
 """A place in words, for errors, and what is found there."""
 _NUMBERED = ("1", "L", "P")
 """Pillow's modes of one number of eight bits a pixel."""
@@ -31,8 +32,9 @@ class Form:
 
 def decode(image: Coded, mask: Coded, form: Form) -> tuple[np.ndarray, np.ndarray]:
     """(channel, height, width) and (height, width), uint8. Raises UserError, beginning with the place, at what is no such pair."""
-    picture, numbers = to_channels(image[0], opened(*image), form.channels), opened(*mask)
-    if mask[1].startswith(b"\xff\xd8\xff"):
+    picture, coded = to_channels(image[0], opened(image[0], loaded(image[1])), form.channels), loaded(mask[1])
+    numbers = opened(mask[0], coded)
+    if coded.startswith(b"\xff\xd8\xff"):
         raise UserError(f"{mask[0]} - wanted a mask as PNG, which keeps the numbers of classes - got a JPEG, which changes them")
     if numbers.mode not in _NUMBERED:
         wanted = "wanted a mask of one number of eight bits a pixel (in grey or with a palette)"

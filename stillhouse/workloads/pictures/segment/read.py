@@ -13,14 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
+from stillhouse.workloads.pictures._shared.raw_files import content
 from stillhouse.workloads.pictures._shared.scenes import read_scenes
 from stillhouse.workloads.pictures._shared.splits import SUFFIXES, Split, cells, picture_files, read_table, split_folders, split_rows
 from stillhouse.workloads.pictures.segment.decode import Coded, Form, stack
@@ -52,21 +54,21 @@ class _Facts(BaseModel):
     """What is used of all that a table may say of itself."""
 
     classes: tuple[str, ...] = ()
-    ignore_index: int | None = None
+    ignore_index: int | None = Field(None, ge=0, le=255)
 
 
 def read(raw: Path, form: Form) -> Source:
     """Everything in `raw`. Raises UserError, naming the picture, at what cannot be read."""
     if raw.is_dir():
         places = split_folders(raw)
-        return Source(dict(zip(places, every(lambda place: _folder(place, form), places.values()), strict=True)))
-    if not raw.exists() or raw.suffix not in (".parquet", ".json"):
+        return Source(dict(zip(places, every(lambda place: _folder(raw, place, form), places.values()), strict=True)))
+    if not raw.is_file() or raw.suffix not in (".parquet", ".json"):
         got = "it is none of them" if raw.exists() else "there is nothing"
         raise UserError(f"{raw} - wanted a folder, .parquet or .json of pictures with masks - {got}")
     return _tabled(raw, form) if raw.suffix == ".parquet" else _composed(raw)
 
 
-def _folder(place: Path, form: Form) -> Pictures:
+def _folder(raw: Path, place: Path, form: Form) -> Pictures:
     images, masks = place / "images", place / "masks"
     paths = picture_files(images)
     if not paths:
@@ -79,20 +81,24 @@ def _folder(place: Path, form: Form) -> Pictures:
             raise UserError(f"{masks} - wanted a mask {name} for each picture in {images} - there is none")
         return known[name]
 
-    pairs = ((_coded(path), _coded(found)) for path, found in zip(paths, every(mask, names), strict=True))
+    pairs = ((_coded(path, raw), _coded(found, raw)) for path, found in zip(paths, every(mask, names), strict=True))
     return Pictures(*stack(pairs, form), np.array([name.as_posix() for name in names]))
 
 
-def _coded(path: Path) -> Coded:
-    return str(path), path.read_bytes()
+def _coded(path: Path, raw: Path) -> Coded:
+    return str(path), partial(content, path, raw)
 
 
 def _tabled(raw: Path, form: Form) -> Source:
     table = read_table(raw, ("image", "mask"))
-    names = np.array(table.column("id").to_pylist() if "id" in table.column_names else [str(row) for row in range(table.num_rows)])
+    names = np.array(
+        [str(name) for name in table.column("id").to_pylist()]
+        if "id" in table.column_names
+        else [str(row) for row in range(table.num_rows)]
+    )
 
     def pairs(rows: np.ndarray) -> Iterator[tuple[Coded, Coded]]:
-        masks = ((f"{place}, column mask", content) for place, content in cells(raw, table, "mask", rows))
+        masks = ((f"{place}, column mask", coded) for place, coded in cells(raw, table, "mask", rows))
         return zip(cells(raw, table, "image", rows), masks, strict=True)
 
     splits, facts = split_rows(raw, table), _facts(raw, table)

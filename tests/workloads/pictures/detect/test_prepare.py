@@ -161,7 +161,11 @@ def test_boxes_are_cut_at_the_edges_and_those_without_area_are_left_out(tmp_path
 def test_tables_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     good, path = list(map(coded, pictures(10))), tmp_path / "raw.parquet"
     refused(tmp_path, tmp_path / "nowhere", "nowhere - wanted a folder, .parquet or .json of pictures with boxes - there is nothing")
-    refused(tmp_path, table(path, good, BOXES, ["dev"] * 10), r"wanted splits of \['test', 'train', 'val', 'valid'\] - got \['dev'\]")
+    refused(
+        tmp_path,
+        table(path, good, BOXES, ["dev"] * 10),
+        r"wanted splits of .*'validation'\] - got \['dev'\]",
+    )
     refused(tmp_path, table(path, good, BOXES, ["val"] * 10), r"wanted rows of the split train - got \['valid'\]")
     refused(tmp_path, classified(path, good, [0] * 10), r"wanted a column boxes of lists of xmin, .* - got \['image', 'label'\]")
     refused(tmp_path, table(path, good, BOXES, ["train"] * 6 + ["val"] + ["test"] * 3), "wanted boxes in each split, .* none in valid")
@@ -234,9 +238,7 @@ def test_voc_that_cannot_be_read_is_refused_by_its_line(tmp_path: Path) -> None:
     )
     refused(tmp_path, raw("b", good.replace("<name>dog</name>", "")), r"p.xml:3 - wanted a name for the object - there is none")
     refused(tmp_path, raw("c", good.replace("</annotation>", "")), r"p.xml:11 - wanted XML - ")
-    refused(
-        tmp_path, raw("d", good, **{"ImageSets/Main/train.txt": "p q"}), r"q.xml - wanted the boxes of a picture - there is no such file"
-    )
+    refused(tmp_path, raw("d", good, **{"ImageSets/Main/train.txt": "p q"}), r"q.xml - wanted a file that can be read - No such file")
     refused(tmp_path, raw("e", good, **{"ImageSets/Main/train.txt": ""}), "wanted pictures in each split - there are none in train")
     (tmp_path / "b/JPEGImages/p.png").unlink()
     (tmp_path / "b/Annotations/p.xml").write_text(good)
