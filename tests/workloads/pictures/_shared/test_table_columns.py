@@ -74,3 +74,14 @@ def test_absurd_numbers_of_classes_are_refused(tmp_path: Path, label: int) -> No
             detect(written(tmp_path / "t.parquet", image=pa.array([PICTURE]), boxes=boxes))
     with pytest.raises(UserError, match=" - wanted "):
         classify(written(tmp_path / "c.parquet", image=pa.array([b"?"]), label=[label]), Form())
+
+
+def test_a_damaged_table_and_long_words_are_told_in_a_sentence(tmp_path: Path) -> None:
+    raw = written(tmp_path / "t.parquet", image=[PICTURE], label=[0], split=["x" * 99_999])
+    with pytest.raises(UserError, match=" - wanted splits of ") as told:
+        classify(raw, Form())
+    assert len(str(told.value)) < 700
+    content = raw.read_bytes()
+    raw.write_bytes(content[:-300] + b"\xff" * 200 + content[-100:])
+    with pytest.raises(UserError, match="wanted a Parquet table - "):
+        classify(raw, Form())
