@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 from stillhouse.workloads.pictures._shared.raw_files import Content, loaded
+from stillhouse.workloads.pictures._shared.readable import Bad, readable
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Form:
     """Grey, or red, green and blue."""
     size: int | None = None
     """Height and width: the middle is cut out at the right proportions, then resized."""
+    bad: Bad = "refuse"
 
 
 def decode(place: str, content: bytes, form: Form) -> np.ndarray:
@@ -34,14 +35,14 @@ def fitted(picture: Image.Image, size: int | None) -> Image.Image:
     return ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR) if size else picture
 
 
-def stack(pictures: Iterable[tuple[str, Content]], form: Form) -> np.ndarray:
-    """(pictures, channel, height, width) of (place, content) pairs. Raises UserError that names all that are none or of another shape."""
-    arrays: list[np.ndarray] = []
+def stack(pictures: Iterable[tuple[str, Content]], form: Form) -> tuple[np.ndarray, np.ndarray]:
+    """(pictures, channel, height, width) of (place, content) pairs, and their rows. Raises UserError as `readable`."""
 
-    def add(picture: tuple[str, Content]) -> None:
-        array = decode(picture[0], loaded(picture[1]), form)
-        same_shape(picture[0], array, (arrays or [array])[0])
-        arrays.append(array)
+    def one(picture: tuple[str, Content]) -> np.ndarray:
+        return decode(picture[0], loaded(picture[1]), form)
 
-    every(add, pictures)
-    return np.stack(arrays)
+    def check(picture: tuple[str, Content], array: np.ndarray, first: np.ndarray) -> None:
+        same_shape(picture[0], array, first)
+
+    arrays, rows = readable(pictures, one, check, form.bad)
+    return np.stack(arrays), rows

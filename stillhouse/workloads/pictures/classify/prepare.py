@@ -15,6 +15,7 @@ from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
 from stillhouse.workloads.pictures._shared.picture import unit
+from stillhouse.workloads.pictures._shared.readable import Bad
 from stillhouse.workloads.pictures._shared.splits import Split, completed
 from stillhouse.workloads.pictures.classify.decode import Form
 from stillhouse.workloads.pictures.classify.read import Pictures, Source, read
@@ -27,6 +28,8 @@ class PrepareSettings(Settings):
     """Height and width that pictures are brought to; None keeps them, and then all must be alike."""
     channels: Literal[1, 3] | None = None
     """1 makes them grey, 3 coloured; None keeps them, and then all must be alike."""
+    bad: Bad = "refuse"
+    """What is done about pictures that cannot be read: refuse names them all, skip leaves them out and counts them."""
     valid_share: float = Field(0.1, gt=0, lt=1)
     """The share of the training pictures, drawn by the seed, where the raw data have no validation split."""
     test_share: float = Field(0.2, gt=0, lt=1)
@@ -38,7 +41,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
 
     A picture is the bytes of (channel, height, width) in this order.
     """
-    source = read(raw, Form(settings.channels, settings.size))
+    source = read(raw, Form(settings.channels, settings.size, settings.bad))
     splits = _split(settings, source, rng)
     classes = _classes(raw, splits)
     for name, pictures in splits.items():
@@ -49,7 +52,9 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     facts = {"channels": channels, "height": height, "width": width, "classes": classes}
     names = list(source.names) or [str(number) for number in range(classes)]
     write_json(prepared / "facts.json", {**facts, "mean": mean, "deviation": deviation, "names": names})
-    return {f"{name}_pictures": float(len(pictures.label)) for name, pictures in splits.items()} | {"classes": float(classes)}
+    skipped = float(sum(pictures.skipped for pictures in source.splits.values()))
+    counts = {f"{name}_pictures": float(len(pictures.label)) for name, pictures in splits.items()} | {"classes": float(classes)}
+    return counts | ({"skipped_pictures": skipped} if settings.bad == "skip" else {})
 
 
 def _split(settings: PrepareSettings, source: Source, rng: torch.Generator) -> dict[Split, Pictures]:

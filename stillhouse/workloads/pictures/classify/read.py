@@ -42,6 +42,8 @@ class Pictures:
 
     image: np.ndarray
     label: np.ndarray
+    skipped: int = 0
+    """How many could not be read and are left out."""
 
     def rows(self, chosen: np.ndarray) -> Pictures:
         """Some of them."""
@@ -82,15 +84,20 @@ def _classes(place: Path) -> list[tuple[str, Path]]:
 
 
 def _read_files(raw: Path, names: list[str], paths: list[tuple[str, Path]], form: Form) -> Pictures:
-    image = stack(((str(path), partial(content, path, raw)) for _, path in paths), form)
-    return Pictures(image, np.array([names.index(name) for name, _ in paths]))
+    image, rows = stack(((str(path), partial(content, path, raw)) for _, path in paths), form)
+    return Pictures(image, np.array([names.index(name) for name, _ in paths])[rows], len(paths) - len(rows))
 
 
 def _tabled(raw: Path, form: Form) -> Source:
     table = read_table(raw, ("image",), ("label",))
     label, names = _numbered(table.column("label"))
     splits = split_rows(raw, table)
-    pictures = every(lambda rows: Pictures(stack(cells(raw, table, "image", rows), form), label[rows]), splits.values())
+
+    def decoded(rows: np.ndarray) -> Pictures:
+        image, kept = stack(cells(raw, table, "image", rows), form)
+        return Pictures(image, label[rows][kept], len(rows) - len(kept))
+
+    pictures = every(decoded, splits.values())
     return Source(dict(zip(splits, pictures, strict=True)), names)
 
 

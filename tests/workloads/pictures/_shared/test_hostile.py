@@ -141,3 +141,9 @@ def test_boxes_that_are_no_numbers_are_refused(tmp_path: Path, number: float) ->
 def test_huge_boxes_are_cut_at_the_picture(tmp_path: Path) -> None:
     raw = folder(tmp_path, {"Annotations/1.xml": voc([("cat", -1e300, 1, 1e300, 2, 0)]), "JPEGImages/1.png": PICTURE})
     assert gather(detect(raw).splits["train"], BoxForm()).boxes.tolist() == [[0, 0, 10, 2]]
+
+
+def test_a_list_of_voc_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    files = {"Annotations/1.xml": voc([]), "JPEGImages/1.png": PICTURE, "ImageSets/Main/train.txt": b"1\n\xff"}
+    with pytest.raises(UserError, match=r"train\.txt - wanted UTF-8 text - byte 2 is not"):
+        detect(folder(tmp_path, {**files}))

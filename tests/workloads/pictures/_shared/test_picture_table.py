@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -51,3 +52,10 @@ def test_a_file_of_just_as_many_bytes_is_a_file() -> None:
     content = coded(Image.fromarray(np.arange(4, dtype=np.uint8)[None]))
     facts = {"channels": 1, "height": 1, "width": len(content)}
     assert row_picture(0, content, facts).size == (4, 1)
+
+
+def test_a_picture_is_asked_upright() -> None:
+    exif, stream = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    Image.new("L", (24, 16)).save(stream, "JPEG", exif=exif)
+    assert row_picture(0, stream.getvalue(), {"channels": 1, "height": 5, "width": 5}).size == (16, 24)

@@ -41,6 +41,16 @@ def test_columns_of_all_kinds_of_bytes_and_lists(tmp_path: Path, kind: pa.DataTy
     assert (item.content(), item.boxes.tolist()) == (PICTURE, [[1, 1, 3, 2]])
 
 
+def test_bad_pictures_are_skipped_and_counted(tmp_path: Path) -> None:
+    raw = written(tmp_path / "t.parquet", image=[PICTURE, b"?", PICTURE], label=[0, 1, 2])
+    found = classify(raw, Form(bad="skip")).splits["train"]
+    assert (found.label.tolist(), len(found.image), found.skipped) == ([0, 2], 2, 1)
+    with pytest.raises(UserError, match="row 1 - wanted a picture"):
+        classify(raw, Form())
+    with pytest.raises(UserError, match="row 0 - wanted a picture"):
+        classify(written(tmp_path / "t.parquet", image=[b"?", b"!"], label=[0, 1]), Form(bad="skip"))
+
+
 def test_a_struct_without_bytes_is_refused(tmp_path: Path) -> None:
     raw = written(tmp_path / "t.parquet", image=[{"bytes": None, "path": "1.png"}], label=[0])
     with pytest.raises(UserError, match=r"wanted a column image of bytes - got|1 are missing"):
@@ -64,3 +74,14 @@ def test_absurd_numbers_of_classes_are_refused(tmp_path: Path, label: int) -> No
             detect(written(tmp_path / "t.parquet", image=pa.array([PICTURE]), boxes=boxes))
     with pytest.raises(UserError, match=" - wanted "):
         classify(written(tmp_path / "c.parquet", image=pa.array([b"?"]), label=[label]), Form())
+
+
+def test_a_damaged_table_and_long_words_are_told_in_a_sentence(tmp_path: Path) -> None:
+    raw = written(tmp_path / "t.parquet", image=[PICTURE], label=[0], split=["x" * 99_999])
+    with pytest.raises(UserError, match=" - wanted splits of ") as told:
+        classify(raw, Form())
+    assert len(str(told.value)) < 700
+    content = raw.read_bytes()
+    raw.write_bytes(content[:-300] + b"\xff" * 200 + content[-100:])
+    with pytest.raises(UserError, match="wanted a Parquet table - "):
+        classify(raw, Form())

@@ -1,0 +1,45 @@
+"""Pictures that can be read, and what is done about those that cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal, TypeVar
+
+import numpy as np
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
+
+Bad = Literal["refuse", "skip"]
+"""All pictures that cannot be read are named and nothing is prepared; or they are left out and counted."""
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def readable(
+    items: Iterable[Item], decode: Callable[[Item], Result], check: Callable[[Item, Result, Result], None], bad: Bad
+) -> tuple[list[Result], np.ndarray]:
+    """What `decode` makes of items, and the rows of those that it read; `check` holds each beside the first one.
+
+    Raises UserError that tells all that `check` refuses, and all that `decode` does unless they are skipped; then if none is left.
+    """
+    results: list[Result] = []
+    rows: list[int] = []
+    skipped: list[UserError] = []
+
+    def add(numbered: tuple[int, Item]) -> None:
+        try:
+            result = decode(numbered[1])
+        except UserError as error:
+            if bad == "refuse":
+                raise
+            skipped[1:] = [error]
+            return
+        check(numbered[1], result, (results or [result])[0])
+        results.append(result)
+        rows.append(numbered[0])
+
+    every(add, enumerate(items))
+    if not results and skipped:
+        raise skipped[0]
+    return results, np.array(rows, dtype=np.int64)
