@@ -1,4 +1,5 @@
 # demo: set up and run the default pipeline. test: set up and run the whole suite. bench NAME=...: one benchmark.
+# fuzz [N=10000] [SEED=0] [READER=...]: mutated inputs of the readers.
 # mutants [NAME=...]: deliberate mistakes, each of which must turn its tests red.
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -6,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench tables mutants
+.PHONY: demo test lint bench tables mutants fuzz
 
 demo: $(READY)
 	stillhouse run
@@ -32,3 +33,6 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m pip install --quiet --constraint constraints.txt torch
 	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[dev,demo]'
 	touch $@
+
+fuzz: $(READY)
+	$(PYTHON) -W ignore -m tests.fuzz $(or $(N),10000) $(or $(SEED),0) $(READER)

@@ -223,15 +223,22 @@ def _wishes(stage: Stage) -> dict[str, Any]:
         UserError: a value of the wrong kind.
     """
     meta = stage.meta or {}
+    alone = _only_true(stage, meta)
     try:
         timeout = meta.get("timeout")
         return {
             "gpu": int(meta.get("gpu", 0)),
             "retries": int(meta.get("retries", 0)),
             "timeout": None if timeout is None else float(timeout),
-            "alone": meta.get("alone", False) is True,
+            "alone": alone,
         }
     except (TypeError, ValueError) as error:
         raise UserError(
             f"dvc.yaml: {stage.addressing}: meta wants numbers for gpu, retries and timeout (in seconds), got {meta}"
         ) from error
+
+
+def _only_true(stage: Stage, meta: Mapping[str, Any]) -> bool:
+    if (value := meta.get("alone", True)) is not True:
+        raise UserError(f"dvc.yaml: {stage.addressing}: meta.alone - wanted true, or no such line - got {value!r}")
+    return "alone" in meta

@@ -20,9 +20,13 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """The value that a JSON file holds. Raises UserError naming file and line when it holds none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno} - wanted JSON - {error.msg}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} - wanted UTF-8 text - byte {error.start} is not") from None
+    except RecursionError:
+        raise UserError(f"{path} - wanted JSON - it is nested too deeply") from None
 
 
 def sweep(path: Path) -> None:

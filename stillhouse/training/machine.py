@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import re
@@ -45,11 +46,17 @@ def device_name() -> str:
 
 
 def move(batch: Any, device: torch.device) -> Any:
-    """A batch on a device: whatever has `to`, and tuples, lists and dictionaries of such things; numbers and text as they are."""
+    """A batch on a device: whatever has `to`, and tuples (named ones too), lists,
+    dictionaries and dataclasses of such things; numbers and text as they are."""
     if hasattr(batch, "to"):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, Mapping):
         return {name: move(value, device) for name, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_make"):
+        return batch._make(move(value, device) for value in batch)
+    if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
+        fields = [field for field in dataclasses.fields(batch) if field.init]
+        return dataclasses.replace(batch, **{field.name: move(getattr(batch, field.name), device) for field in fields})
     if isinstance(batch, tuple | list):
         return type(batch)(move(value, device) for value in batch)
     return batch

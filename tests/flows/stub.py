@@ -1,7 +1,8 @@
 """Stands in for the runner in the tests of the flow: the same command line and files, no work.
 
 `orders.json` in the project's folder tells a stage what to do: {"teach@rings": {"seconds": 2, "exit": 1, "say": "text"}}.
-Every stage that runs adds its name to `ran.txt`; what it writes depends on its inputs alone, as with real verbs.
+Every stage that runs adds its name to `ran.txt`, and to `spans.txt` with the times of its begin and end;
+what it writes depends on its inputs alone, as with real verbs.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def main(verb: str, name: str = "") -> None:
     if verb == "check":
         sys.exit("params.yaml: seed - is wrong" if Path("wrong").exists() else 0)
     process.die_with(process.caller(os.getppid()))  # like the real one
-    stage = f"{verb}@{name}" if name else verb
+    stage, started = f"{verb}@{name}" if name else verb, time.time()
     order = json.loads(Path("orders.json").read_text()).get(stage, {}) if Path("orders.json").exists() else {}
     with Path("ran.txt").open("a") as file:
         file.write(f"{stage}\n")
@@ -36,6 +37,8 @@ def main(verb: str, name: str = "") -> None:
     (scratch / "process").write_text(str(os.getpid()))
     (scratch / "seen.json").write_text(json.dumps(dict(os.environ)))
     time.sleep(order.get("seconds", 0))
+    with Path("spans.txt").open("a") as file:
+        file.write(f"{stage} {started} {time.time()}\n")
     print(order.get("say", "no words"))
     if order.get("exit"):
         sys.exit(order["exit"])

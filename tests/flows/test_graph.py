@@ -45,6 +45,14 @@ def test_a_fresh_project_has_every_stage_due_after_what_it_reads(fresh):
     assert {name for name, node in found.items() if node.alone} == {"evaluate@half", "evaluate@third"}
 
 
+def test_only_true_makes_a_stage_alone(fresh):
+    text = (fresh.folder / "dvc.yaml").read_text()
+    for value in ("1", "false", "'yes'"):
+        (fresh.folder / "dvc.yaml").write_text(text.replace("alone: true", f"alone: {value}"))
+        with pytest.raises(UserError, match=r"dvc.yaml: evaluate@\w+: meta.alone - wanted true, or no such line - got "):
+            nodes()
+
+
 def test_nothing_is_due_when_all_is_done(done):
     assert stale() == {}
 

@@ -58,14 +58,17 @@ def story(fresh_template: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     (hook / "sitecustomize.py").write_text(AUDIT)
     project, told = Project(folder), {"folder": folder, "addresses": hook / "addresses.txt"}
     text = (folder / "dvc.yaml").read_text()
-    (folder / "dvc.yaml").write_text(text.replace("meta: {gpu: 1}", "meta: {gpu: 1, retries: 1}"))
+    text = text.replace("meta: {gpu: 1}", "meta: {gpu: 1, retries: 1}")
+    before, search, after = text.partition("  search:\n")
+    (folder / "dvc.yaml").write_text(before + search + after.replace("meta: {gpu: 1,", "meta: {gpu: 1, alone: true,", 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{hook}{os.pathsep}{os.environ['PYTHONPATH']}")
         patch.setenv("ADDRESSES", str(hook / "addresses.txt"))
         (folder / "wrong").touch()
         told["mistake"] = chapter(project)
         (folder / "wrong").unlink()
-        project.order(search__third={"exit": 1, "say": "singular matrix"})
+        # The other teacher's training still goes on when the first student's search could begin.
+        project.order(search__third={"exit": 1, "say": "singular matrix"}, teach__other={"seconds": 4})
         told["failure"] = chapter(project)
         project.order(search__third={"seconds": 60})
         told["interruption"] = chapter(project, signal.SIGINT)
@@ -141,6 +144,16 @@ def test_stages_that_do_not_need_each_other_run_side_by_side(story):
     assert times["prepare@other"]["start_time"] < times["prepare@rings"]["end_time"]
     assert times["prepare@rings"]["start_time"] < times["prepare@other"]["end_time"]
     assert times["prepare@rings"]["end_time"] < times["teach@rings"]["start_time"]
+
+
+def test_a_stage_that_is_alone_overlaps_with_no_other(story):
+    lines = (story["folder"] / "spans.txt").read_text().splitlines()
+    spans = [(name, float(begin), float(end)) for name, begin, end in map(str.split, lines)]
+    beside = {
+        (one[0], other[0]) for index, one in enumerate(spans) for other in spans[index + 1 :] if one[1] < other[2] and other[1] < one[2]
+    }
+    assert {"search@half", "search@third", "teach@other", "evaluate@half"} <= {name for name, *_ in spans}
+    assert [pair for pair in beside if any(name.startswith(("search@", "evaluate@")) for name in pair)] == []
 
 
 def test_prefect_has_a_true_state_for_every_stage(story):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy
 import pytest
@@ -66,3 +68,25 @@ def test_memory_that_does_not_suffice_is_one_sentence(sizes: tuple[int, ...], mo
 def test_another_error_is_not_taken_for_a_lack_of_memory():
     with pytest.raises(RuntimeError, match="mat1 and mat2"), machine.telling_memory():
         torch.ones(2, 3) @ torch.ones(2, 3)
+
+
+class Pair(NamedTuple):
+    """A batch as some data sets give it."""
+
+    image: torch.Tensor
+    label: list[torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Nest:
+    """A batch in a batch."""
+
+    pair: Pair
+    name: str = "x"
+
+
+def test_a_batch_keeps_its_types_and_all_of_it_is_moved():
+    moved = machine.move({"nest": Nest(Pair(torch.ones(2), [torch.zeros(1)]))}, torch.device("meta"))["nest"]
+    assert isinstance(moved, Nest)
+    assert isinstance(moved.pair, Pair)
+    assert (moved.pair.image.device.type, moved.pair.label[0].device.type, moved.name) == ("meta", "meta", "x")

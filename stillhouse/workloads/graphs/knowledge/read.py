@@ -1,7 +1,7 @@
 """Raw knowledge graphs of several forms, read into one.
 
-Text holds one triple a line: head, relation, tail, separated by white space. A folder or a zip (read in place) holds
-train.txt, valid.txt and test.txt, and tells by what else it holds which form it is of:
+Text holds one triple a line: head, relation, tail, separated by tabs or, where it has none, by white space. A folder or a
+zip (read in place) holds train.txt, valid.txt and test.txt, and tells by what else it holds which form it is of:
 
 - msg.txt: the observed test graph, with nodes and relations of its own (PediaTypes);
 - another folder named for the test: its train.txt is the observed test graph (GraIL);
@@ -18,13 +18,14 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import pyarrow.parquet as parquet
 from pydantic import TypeAdapter, ValidationError
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.contracts.files import read_json
+from stillhouse.contracts.parquets import read_parquet
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.packaged import PackagedFile, read_packaged
 from stillhouse.workloads.graphs.knowledge import family_diagram
@@ -95,7 +96,8 @@ def _parts(raw: Path, folder: str) -> dict[Role, Triples]:
     if not members.keys() & set(names.values()):
         folders = sorted({name.rpartition("/")[0] for name in members if name.endswith(".txt")})
         raise UserError(f"{raw} - wanted train.txt in folder {folder!r} - there are the folders {folders}")
-    return {role: parse(members[name], f"{raw}!{name}") for role, name in names.items() if name in members}
+    found = {role: name for role, name in names.items() if name in members}
+    return dict(zip(found, every(lambda name: parse(members[name], f"{raw}!{name}"), found.values()), strict=True))
 
 
 def _zipped(raw: Path) -> Iterator[tuple[str, bytes]]:
@@ -113,29 +115,37 @@ def _unzipped(raw: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def parse(text: bytes, place: str) -> Triples:
-    """The triples of a text, one per line. Raises UserError with `place` and line at the first line that is none."""
+    """The triples of a text, one per line. Raises UserError with `place` and line at all lines that are none."""
     try:
-        lines = text.decode("utf-8").splitlines()
+        lines = text.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"{place} - wanted UTF-8 text - byte {error.start} is not") from None
-    split = [tuple(line.split()) for line in lines]
-    for number, parts in enumerate(split, start=1):
-        if len(parts) != 3:
-            raise UserError(f"{place}:{number} - wanted head, relation, tail separated by white space - got {lines[number - 1]!r}")
-    return split  # type: ignore[return-value]
+
+    def triple(numbered: tuple[int, str]) -> tuple[str, str, str]:
+        line = numbered[1].strip()
+        match [part.strip() for part in line.split("\t")] if "\t" in line else line.split():
+            case head, relation, tail if head and relation and tail:
+                return head, relation, tail
+        raise UserError(f"{place}:{numbered[0]} - wanted head, relation, tail separated by white space - got {numbered[1]!r}")
+
+    return every(triple, enumerate(lines, start=1))
 
 
 def _tabled(raw: Path) -> dict[Role, Triples]:
-    table = parquet.read_table(raw)
+    table = read_parquet(raw)
     if missing := [name for name in ("head", "relation", "tail", "split") if name not in table.column_names]:
         raise UserError(f"{raw} - wanted columns head, relation, tail, split - there is no {missing}, but {table.column_names}")
     parts: dict[Role, Triples] = {role: [] for role in ROLES}
     columns = (table.column(name).to_pylist() for name in ("head", "relation", "tail", "split"))
-    for row, (head, relation, tail, split) in enumerate(zip(*columns, strict=True)):
+
+    def add(numbered: tuple[int, tuple[Any, Any, Any, Any]]) -> None:
+        row, (head, relation, tail, split) = numbered
         if split not in parts or None in (head, relation, tail):
             wanted = f"wanted head, relation, tail and a split of {list(ROLES)}"
             raise UserError(f"{raw}, row {row} - {wanted} - got {(head, relation, tail, split)}")
         parts[split].append((str(head), str(relation), str(tail)))
+
+    every(add, enumerate(zip(*columns, strict=True)))
     return parts
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.workloads.graphs.temporal.panel import Events, Graphs
 
 
@@ -42,13 +43,11 @@ def text(place: str, content: bytes) -> str:
 def matrix(rows: Any, where: Callable[[int], str], width: int | None = None, names: Sequence[str] = ()) -> Tensor:
     """(rows, width), float64, of lists of numbers or of their text; `where` gives the place of a row, `names` those of the columns.
 
-    Raises UserError with the place of the first row that has another width than the first, or of the first that holds
-    something other than finite numbers.
+    Raises UserError with the places of all rows that have another width than the first, or of all cells that hold something
+    other than finite numbers.
     """
     width = len(rows[0]) if width is None and rows and isinstance(rows[0], list) else width or 0
-    for index, row in enumerate(rows):
-        if not isinstance(row, list) or len(row) != width:
-            raise UserError(f"{where(index)} - wanted a row of {width} numbers - got {_short(row)}")
+    every(lambda pair: _check_row(*pair, where, width), enumerate(rows))
     if not rows:
         return torch.zeros(0, width, dtype=torch.float64)
     try:
@@ -56,9 +55,8 @@ def matrix(rows: Any, where: Callable[[int], str], width: int | None = None, nam
     except (TypeError, ValueError, OverflowError):
         values = np.asarray(np.nan)
     if values.shape != (len(rows), width) or not np.isfinite(values).all():
-        index, column = next((r, c) for r, row in enumerate(rows) for c, cell in enumerate(row) if not _is_finite(cell))
-        name = f"column {names[column]!r}" if names else f"number {column + 1}"
-        raise UserError(f"{where(index)}, {name} - wanted a finite number - got {_short(rows[index][column])}")
+        cells = ((index, column, cell) for index, row in enumerate(rows) for column, cell in enumerate(row))
+        every(lambda found: _check_cell(*found, where, names), cells)
     return torch.from_numpy(values)
 
 
@@ -81,17 +79,32 @@ def positions(names: Sequence[Hashable], place: str) -> dict[Hashable, int]:
 
 
 def nodes(ends: Sequence[str], known: Mapping[Hashable, int], where: Callable[[int], str]) -> Tensor:
-    """(ends,), int64: nodes by name or, where none of `ends` is a name, by position; raises UserError with the place of another."""
+    """(ends,), int64: nodes by name or, where none of `ends` is a name, by position; raises UserError with the places of all others."""
     by_name = any(end in known for end in ends)
     if not by_name:
         known = {str(position): position for position in range(len(known))}
-    for index, end in enumerate(ends):
+
+    def number(numbered: tuple[int, str]) -> int:
+        index, end = numbered
         if end not in known:
             wanted = (
                 "the name of a node of the series" if by_name else f"a node of the series by name or by its position, 0 to {len(known) - 1}"
             )
             raise UserError(f"{where(index)} - wanted {wanted} - got {end!r}")
-    return torch.tensor([known[end] for end in ends], dtype=torch.int64)
+        return known[end]
+
+    return torch.tensor(every(number, enumerate(ends)), dtype=torch.int64)
+
+
+def _check_row(index: int, row: Any, where: Callable[[int], str], width: int) -> None:
+    if not isinstance(row, list) or len(row) != width:
+        raise UserError(f"{where(index)} - wanted a row of {width} numbers - got {_short(row)}")
+
+
+def _check_cell(index: int, column: int, cell: Any, where: Callable[[int], str], names: Sequence[str]) -> None:
+    if not _is_finite(cell):
+        name = f"column {names[column]!r}" if names else f"number {column + 1}"
+        raise UserError(f"{where(index)}, {name} - wanted a finite number - got {_short(cell)}")
 
 
 def _is_finite(cell: Any) -> bool:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.workloads.graphs.temporal import read_gal
 from stillhouse.workloads.graphs.temporal.found import Found, matrix, nodes, positions, text, whole
 from stillhouse.workloads.graphs.temporal.panel import Events
@@ -74,9 +75,13 @@ def _rows(file: File) -> _Rows:
 def _below(found: _Rows) -> _Rows:
     """Without the header."""
     body, width = _Rows(found.place, found.fields[1:], found.lines[1:]), len(found.fields[0])
-    for index, line in enumerate(body.fields):
+
+    def check(numbered: tuple[int, list[str]]) -> None:
+        index, line = numbered
         if len(line) != width:
             raise UserError(f"{body.where(index)} - wanted {width} fields, as in the header - got {len(line)}")
+
+    every(check, enumerate(body.fields))
     return body
 
 

@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
 
-_CHANNELS_OF_MODE = {"1": 1, "L": 1, "P": 3, "RGB": 3, "RGBA": 3, "CMYK": 3, "YCbCr": 3}
-"""Pillow's modes of eight bits per channel, and the channels that are kept of them."""
+_CHANNELS_OF_MODE = {"1": 1, "L": 1, "LA": 1, "I;16": 1, "P": 3, "RGB": 3, "RGBA": 3, "CMYK": 3, "YCbCr": 3}
+"""Pillow's modes that are read, and the channels that are kept of them; alpha is left out."""
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, OverflowError, TypeError, struct.error)
+"""What Pillow raises at damaged files."""
 
 
 def opened(place: str, content: bytes) -> Image.Image:
-    """The decoded picture. Raises UserError, beginning with `place`, at what is none."""
+    """The decoded picture, upright as its EXIF orientation says. Raises UserError, beginning with `place`, at what is none.
+
+    Only PNG and JPEG are decoded: others could start another program (EPS does).
+    """
     try:
-        with Image.open(io.BytesIO(content)) as picture:
-            picture.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
+            return ImageOps.exif_transpose(picture)
+    except (UnidentifiedImageError, Image.DecompressionBombError, *_BROKEN) as error:
         raise UserError(f"{place} - wanted a picture (PNG or JPEG) - {str(error) or type(error).__name__}") from None
-    return picture
 
 
 def to_channels(place: str, picture: Image.Image, channels: Literal[1, 3] | None = None) -> Image.Image:
-    """In grey, or in red, green and blue; None leaves it to the picture. Raises UserError if it has not eight bits per channel."""
+    """In grey, or in red, green and blue; None leaves it to the picture. Grey of 16 bits is scaled to 8.
+
+    Raises UserError, beginning with `place`, at other modes.
+    """
     if picture.mode not in _CHANNELS_OF_MODE:
-        raise UserError(f"{place} - wanted a picture of eight bits per channel, one of {sorted(_CHANNELS_OF_MODE)} - got {picture.mode}")
+        raise UserError(f"{place} - wanted a picture of one of the modes {sorted(_CHANNELS_OF_MODE)} - got {picture.mode}")
+    if picture.mode == "I;16":
+        picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
     return picture.convert("L" if (channels or _CHANNELS_OF_MODE[picture.mode]) == 1 else "RGB")
 
 

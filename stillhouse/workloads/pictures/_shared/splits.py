@@ -12,23 +12,47 @@ import pyarrow.parquet as parquet
 import torch
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 _NAMES: dict[str, Split] = {"train": "train", "val": "valid", "valid": "valid", "test": "test"}
 SUFFIXES = (".jpeg", ".jpg", ".png")
 """The suffixes of files that are pictures, in small letters."""
+_OTHERS = (".bmp", ".gif", ".tif", ".tiff", ".webp")
+"""Those of pictures in formats that are not read."""
 
 
 def split_folders(raw: Path) -> dict[Split, Path]:
     """Folders train, val (or valid) and test of a folder, or itself as train. Raises UserError if there is test but no train."""
-    folders = {path.name: path for path in sorted(raw.iterdir()) if path.is_dir()}
+    folders = {path.name: path for path in folders_in(raw)}
     places: dict[Split, Path] = {split: folders[name] for name, split in _NAMES.items() if name in folders} or {"train": raw}
     if {"val", "valid"} <= folders.keys():
         raise UserError(f"{raw} - wanted one folder of pictures to validate on - got val and valid")
     if "train" not in places:
         raise UserError(f"{raw} - wanted a folder train beside {sorted(places.values())[0].name} - there is none")
     return places
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, by name, without those that operating systems and editors leave."""
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not _is_aside(path.name)]
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures in a folder and in those within it. Raises UserError naming all pictures of formats that are not read."""
+    found = [path for path in sorted(folder.rglob("*")) if not any(map(_is_aside, path.relative_to(folder).parts))]
+    every(_check_format, found)
+    return [path for path in found if path.suffix.lower() in SUFFIXES]
+
+
+def _is_aside(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _check_format(path: Path) -> None:
+    if path.suffix.lower() in _OTHERS:
+        raise UserError(f"{path} - wanted pictures as {', '.join(SUFFIXES)} - got {path.suffix}: convert it or take it away")
 
 
 def read_table(raw: Path, contents: tuple[str, ...], numbers: tuple[str, ...] = ()) -> pa.Table:

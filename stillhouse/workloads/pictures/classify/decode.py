@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
+from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 
 
@@ -23,7 +24,7 @@ class Form:
 
 
 def decode(place: str, content: bytes, form: Form) -> np.ndarray:
-    """(channel, height, width), uint8. Raises UserError, beginning with `place`, at what is no picture of eight bits."""
+    """(channel, height, width), uint8. Raises UserError, beginning with `place`, at what is no picture that is read."""
     return pixels(fitted(to_channels(place, opened(place, content), form.channels), form.size))
 
 
@@ -33,9 +34,13 @@ def fitted(picture: Image.Image, size: int | None) -> Image.Image:
 
 
 def stack(pictures: Iterable[tuple[str, bytes]], form: Form) -> np.ndarray:
-    """(pictures, channel, height, width) of (place, content) pairs. Raises UserError at the first of another shape."""
+    """(pictures, channel, height, width) of (place, content) pairs. Raises UserError that names all that are none or of another shape."""
     arrays: list[np.ndarray] = []
-    for place, content in pictures:
-        arrays.append(decode(place, content, form))
-        same_shape(place, arrays[-1], arrays[0])
+
+    def add(picture: tuple[str, bytes]) -> None:
+        array = decode(*picture, form)
+        same_shape(picture[0], array, (arrays or [array])[0])
+        arrays.append(array)
+
+    every(add, pictures)
     return np.stack(arrays)

@@ -1,6 +1,7 @@
 """Raw pictures of several forms, read into one.
 
-- A folder of folders, one per class, of .png, .jpg and .jpeg files; or of folders train, val (or valid) and test of such.
+- A folder of folders, one per class, of .png, .jpg and .jpeg files, also in folders within; or of folders train,
+  val (or valid) and test of such.
 - A Parquet table: image (the bytes of a coded picture), label (numbers from 0) and, if there is one, split (train, val
   or valid, test).
 - JSON that points to the digits of an installed package: lines of pixels and, last, the class.
@@ -16,9 +17,19 @@ from pathlib import Path
 import numpy as np
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.training.packaged import read_pointer
 from stillhouse.workloads.pictures._shared.digits import DigitsPointer, read_digits
-from stillhouse.workloads.pictures._shared.splits import SUFFIXES, Split, cells, read_table, split_folders, split_rows
+from stillhouse.workloads.pictures._shared.splits import (
+    SUFFIXES,
+    Split,
+    cells,
+    folders_in,
+    picture_files,
+    read_table,
+    split_folders,
+    split_rows,
+)
 from stillhouse.workloads.pictures.classify.decode import Form, stack
 
 
@@ -54,23 +65,30 @@ def read(raw: Path, form: Form) -> Source:
 
 def _foldered(raw: Path, form: Form) -> Source:
     places = split_folders(raw)
-    files = {split: [path for path in sorted(place.glob("*/*")) if path.suffix.lower() in SUFFIXES] for split, place in places.items()}
-    names = sorted({path.parent.name for paths in files.values() for path in paths})
+    files = dict(zip(places, every(_classes, places.values()), strict=True))
+    names = sorted({name for paths in files.values() for name, _ in paths})
     if empty := [split for split, paths in files.items() if not paths]:
         raise UserError(f"{places[empty[0]]} - wanted folders of {', '.join(SUFFIXES)} files, one folder a class - there are none")
-    return Source({split: _read_files(names, paths, form) for split, paths in files.items()}, tuple(names))
+    pictures = every(lambda paths: _read_files(names, paths, form), files.values())
+    return Source(dict(zip(files, pictures, strict=True)), tuple(names))
 
 
-def _read_files(names: list[str], paths: list[Path], form: Form) -> Pictures:
-    image = stack(((str(path), path.read_bytes()) for path in paths), form)
-    return Pictures(image, np.array([names.index(path.parent.name) for path in paths]))
+def _classes(place: Path) -> list[tuple[str, Path]]:
+    found = every(lambda folder: [(folder.name, path) for path in picture_files(folder)], folders_in(place))
+    return [pair for pairs in found for pair in pairs]
+
+
+def _read_files(names: list[str], paths: list[tuple[str, Path]], form: Form) -> Pictures:
+    image = stack(((str(path), path.read_bytes()) for _, path in paths), form)
+    return Pictures(image, np.array([names.index(name) for name, _ in paths]))
 
 
 def _tabled(raw: Path, form: Form) -> Source:
     table = read_table(raw, ("image",), ("label",))
     label = table.column("label").to_numpy()
-    splits = split_rows(raw, table).items()
-    return Source({name: Pictures(stack(cells(raw, table, "image", rows), form), label[rows]) for name, rows in splits})
+    splits = split_rows(raw, table)
+    pictures = every(lambda rows: Pictures(stack(cells(raw, table, "image", rows), form), label[rows]), splits.values())
+    return Source(dict(zip(splits, pictures, strict=True)))
 
 
 def _packaged(raw: Path) -> Source:

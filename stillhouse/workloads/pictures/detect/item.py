@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 from stillhouse.workloads.pictures._shared.splits import Split
 
@@ -61,17 +62,19 @@ class Pictures:
 
 
 def gather(items: Iterable[Item], form: Form) -> Pictures:
-    """Decodes and resizes. Raises UserError, naming the picture, at what is none or differs in form from the first one."""
+    """Decodes and resizes. Raises UserError, naming all pictures that are none or differ in form from the first one."""
     images: list[np.ndarray] = []
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
-    dropped = 0
-    for number, item in enumerate(items):
+
+    def add(item: Item) -> int:
         image, boxes = _formed(item, form)
-        images.append(image)
-        same_shape(item.place, image, images[0])
+        same_shape(item.place, image, (images or [image])[0])
         real = (boxes[:, 2:] > boxes[:, :2]).all(1)
-        dropped += int((~real).sum())
-        parts.append((np.full(real.sum(), number), boxes[real], item.label[real], item.crowd[real]))
+        parts.append((np.full(real.sum(), len(images)), boxes[real], item.label[real], item.crowd[real]))
+        images.append(image)
+        return int((~real).sum())
+
+    dropped = sum(every(add, items))
     picture, box, label, crowd = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Pictures(np.stack(images), picture, box, label, crowd, dropped)
 

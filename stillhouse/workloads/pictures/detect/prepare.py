@@ -11,6 +11,7 @@ from pydantic import Field
 
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
@@ -43,7 +44,8 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     """
     source = read(raw)
     form = Form(settings.channels, settings.size)
-    splits = {name: gather(items, form) for name, items in _split(settings, raw, source, rng).items()}
+    items = _split(settings, raw, source, rng)
+    splits = dict(zip(items, every(lambda part: gather(part, form), items.values()), strict=True))
     _check(raw, splits, source.names)
     for name, pictures in splits.items():
         write_parquet(prepared / f"{name}.parquet", {"image": [image.tobytes() for image in pictures.image]})

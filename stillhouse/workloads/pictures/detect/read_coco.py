@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.contracts.files import read_json
 from stillhouse.workloads.pictures._shared.splits import Split
 from stillhouse.workloads.pictures.detect.item import Item, Source
@@ -80,14 +81,26 @@ def _split(path: Path) -> Split:
 
 
 def _items(folder: Path, path: Path, content: _File, number: dict[int, int]) -> list[Item]:
-    images = {image.id: image for image in content.images}
+    images: dict[int, _Image] = {}
+
+    def note(numbered: tuple[int, _Image]) -> None:
+        place, image = numbered
+        if images.setdefault(image.id, image) is not image:
+            first = content.images.index(images[image.id])
+            raise UserError(f"{path}: images.{place}.id - wanted an id of its own - {image.id} is that of images.{first} too")
+
+    every(note, enumerate(content.images))
     found: dict[int, list[_Annotation]] = defaultdict(list)
-    for place, annotation in enumerate(content.annotations):
+
+    def add(numbered: tuple[int, _Annotation]) -> None:
+        place, annotation = numbered
         if annotation.image_id not in images or annotation.category_id not in number:
             wrong = "image" if annotation.image_id not in images else "category"
             raise UserError(f"{path}: annotations.{place}.{wrong}_id - wanted the id of one of the {wrong}s - there is none such")
         found[annotation.image_id].append(annotation)
-    return [_item(_located(folder, path, image.file_name), found[image.id], number) for image in images.values()]
+
+    every(add, enumerate(content.annotations))
+    return every(lambda image: _item(_located(folder, path, image.file_name), found[image.id], number), images.values())
 
 
 def _item(picture: Path, annotations: list[_Annotation], number: dict[int, int]) -> Item:
@@ -98,6 +111,8 @@ def _item(picture: Path, annotations: list[_Annotation], number: dict[int, int])
 
 
 def _located(folder: Path, path: Path, name: str) -> Path:
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UserError(f"{path} - wanted pictures within {folder} - got {name!r}, which leads out of it")
     places = [folder / name, folder / "images" / name, folder / path.stem.rpartition("_")[2] / name]
     for place in places:
         if place.is_file():

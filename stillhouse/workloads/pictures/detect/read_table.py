@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.splits import read_table as pictures_table
 from stillhouse.workloads.pictures._shared.splits import split_rows
 from stillhouse.workloads.pictures.detect.item import Item, Source
@@ -20,7 +21,7 @@ def read_table(raw: Path) -> Source:
     """Rows image, boxes and split; names of classes from the metadata `dataset` ({"classes": [...]}), or else numbers."""
     table = pictures_table(raw, ("image",))
     _check(raw, table)
-    items = [_item(raw, table, row) for row in range(table.num_rows)]
+    items = every(lambda row: _item(raw, table, row), range(table.num_rows))
     splits = {split: [items[row] for row in rows] for split, rows in split_rows(raw, table).items()}
     return Source(splits, _names(raw, table, items))
 

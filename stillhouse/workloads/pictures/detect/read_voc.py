@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.splits import Split
 from stillhouse.workloads.pictures.detect.item import Item, Source
 
@@ -30,15 +31,17 @@ def read_voc(raw: Path) -> Source:
     marked as difficult need not be found.
     """
     splits = _lists(raw)
-    known = {stem: _objects(raw / "Annotations" / f"{stem}.xml") for stems in splits.values() for stem in stems}
+    stems = [stem for part in splits.values() for stem in part]
+    known = dict(zip(stems, every(lambda stem: _objects(raw / "Annotations" / f"{stem}.xml"), stems), strict=True))
     names = tuple(sorted({item.name for objects in known.values() for item in objects}))
-    return Source({split: [_item(raw, stem, known[stem], names) for stem in stems] for split, stems in splits.items()}, names)
+    items = dict(zip(stems, every(lambda stem: _item(raw, stem, known[stem], names), stems), strict=True))
+    return Source({split: [items[stem] for stem in part] for split, part in splits.items()}, names)
 
 
 def _lists(raw: Path) -> dict[Split, list[str]]:
     words: dict[Split, str] = {"train": "train", "valid": "val", "test": "test"}
     files = {split: raw / "ImageSets" / "Main" / f"{word}.txt" for split, word in words.items()}
-    lists = {split: path.read_text().split() for split, path in files.items() if path.is_file()}
+    lists = {split: path.read_text(encoding="utf-8-sig").split() for split, path in files.items() if path.is_file()}
     found = lists or {"train": sorted(path.stem for path in (raw / "Annotations").glob("*.xml"))}
     if empty := [split for split, stems in found.items() if not stems]:
         raise UserError(f"{raw} - wanted pictures in each split - there are none in {empty[0]}")
@@ -47,14 +50,23 @@ def _lists(raw: Path) -> dict[Split, list[str]]:
 
 def _objects(path: Path) -> list[_Object]:
     try:
-        text = path.read_text(encoding="utf-8")
-        root = ElementTree.fromstring(text)
+        content = path.read_bytes()
+        root = ElementTree.fromstring(content)
     except OSError:
         raise UserError(f"{path} - wanted the boxes of a picture - there is no such file") from None
     except ElementTree.ParseError as error:
         raise UserError(f"{path}:{error.position[0]} - wanted XML - {error.msg.partition(':')[0]}") from None
-    lines = [text.count("\n", 0, match.start()) + 1 for match in re.finditer(r"<object[\s>]", text)]
-    return [_object(f"{path}:{line}", element) for line, element in zip(lines, root.iter("object"), strict=True)]
+    except (LookupError, ValueError) as error:
+        raise UserError(f"{path} - wanted XML in an encoding that is known - {error}") from None
+    objects = list(root.iter("object"))
+    return every(lambda pair: _object(*pair), zip(_places(path, content, len(objects)), objects, strict=True))
+
+
+def _places(path: Path, content: bytes, count: int) -> list[str]:
+    """By lines, if the encoding lets them be found."""
+    text = re.sub(rb"<!--.*?-->", lambda comment: b"\n" * comment[0].count(b"\n"), content, flags=re.DOTALL)
+    lines = [text.count(b"\n", 0, match.start()) + 1 for match in re.finditer(rb"<object[\s/>]", text)]
+    return [f"{path}:{line}" for line in lines] if len(lines) == count else [f"{path}, object {number}" for number in range(count)]
 
 
 def _object(place: str, element: ElementTree.Element) -> _Object:

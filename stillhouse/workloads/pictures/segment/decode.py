@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 
 Coded = tuple[str, bytes]
@@ -31,6 +32,8 @@ class Form:
 def decode(image: Coded, mask: Coded, form: Form) -> tuple[np.ndarray, np.ndarray]:
     """(channel, height, width) and (height, width), uint8. Raises UserError, beginning with the place, at what is no such pair."""
     picture, numbers = to_channels(image[0], opened(*image), form.channels), opened(*mask)
+    if mask[1].startswith(b"\xff\xd8\xff"):
+        raise UserError(f"{mask[0]} - wanted a mask as PNG, which keeps the numbers of classes - got a JPEG, which changes them")
     if numbers.mode not in _NUMBERED:
         wanted = "wanted a mask of one number of eight bits a pixel (in grey or with a palette)"
         raise UserError(f"{mask[0]} - {wanted} - got the mode {numbers.mode}")
@@ -43,14 +46,17 @@ def decode(image: Coded, mask: Coded, form: Form) -> tuple[np.ndarray, np.ndarra
 
 
 def stack(pairs: Iterable[tuple[Coded, Coded]], form: Form) -> tuple[np.ndarray, np.ndarray]:
-    """(pictures, channel, height, width) and (pictures, height, width). Raises UserError at the first of another shape."""
+    """(pictures, channel, height, width) and (pictures, height, width). Raises UserError naming all that are none or of another shape."""
     images: list[np.ndarray] = []
     masks: list[np.ndarray] = []
-    for image, mask in pairs:
-        picture, numbers = decode(image, mask, form)
+
+    def add(pair: tuple[Coded, Coded]) -> None:
+        picture, numbers = decode(*pair, form)
+        same_shape(pair[0][0], picture, (images or [picture])[0])
         images.append(picture)
         masks.append(numbers)
-        same_shape(image[0], picture, images[0])
+
+    every(add, pairs)
     return np.stack(images), np.stack(masks)
 
 

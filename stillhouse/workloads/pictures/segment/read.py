@@ -20,8 +20,9 @@ import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.scenes import read_scenes
-from stillhouse.workloads.pictures._shared.splits import SUFFIXES, Split, cells, read_table, split_folders, split_rows
+from stillhouse.workloads.pictures._shared.splits import SUFFIXES, Split, cells, picture_files, read_table, split_folders, split_rows
 from stillhouse.workloads.pictures.segment.decode import Coded, Form, stack
 
 
@@ -57,7 +58,8 @@ class _Facts(BaseModel):
 def read(raw: Path, form: Form) -> Source:
     """Everything in `raw`. Raises UserError, naming the picture, at what cannot be read."""
     if raw.is_dir():
-        return Source({split: _folder(place, form) for split, place in split_folders(raw).items()})
+        places = split_folders(raw)
+        return Source(dict(zip(places, every(lambda place: _folder(place, form), places.values()), strict=True)))
     if not raw.exists() or raw.suffix not in (".parquet", ".json"):
         got = "it is none of them" if raw.exists() else "there is nothing"
         raise UserError(f"{raw} - wanted a folder, .parquet or .json of pictures with masks - {got}")
@@ -66,14 +68,18 @@ def read(raw: Path, form: Form) -> Source:
 
 def _folder(place: Path, form: Form) -> Pictures:
     images, masks = place / "images", place / "masks"
-    paths = [path for path in sorted(images.rglob("*")) if path.suffix.lower() in SUFFIXES]
+    paths = picture_files(images)
     if not paths:
         raise UserError(f"{place} - wanted folders images, of {', '.join(SUFFIXES)} files, and masks - there are no such images")
-    known = {path.relative_to(masks).with_suffix(""): path for path in sorted(masks.rglob("*")) if path.suffix.lower() in SUFFIXES}
+    known = {path.relative_to(masks).with_suffix(""): path for path in picture_files(masks)}
     names = [path.relative_to(images).with_suffix("") for path in paths]
-    if missing := next((name for name in names if name not in known), None):
-        raise UserError(f"{masks} - wanted a mask {missing} for each picture in {images} - there is none")
-    pairs = ((_coded(path), _coded(known[name])) for path, name in zip(paths, names, strict=True))
+
+    def mask(name: Path) -> Path:
+        if name not in known:
+            raise UserError(f"{masks} - wanted a mask {name} for each picture in {images} - there is none")
+        return known[name]
+
+    pairs = ((_coded(path), _coded(found)) for path, found in zip(paths, every(mask, names), strict=True))
     return Pictures(*stack(pairs, form), np.array([name.as_posix() for name in names]))
 
 
@@ -89,9 +95,9 @@ def _tabled(raw: Path, form: Form) -> Source:
         masks = ((f"{place}, column mask", content) for place, content in cells(raw, table, "mask", rows))
         return zip(cells(raw, table, "image", rows), masks, strict=True)
 
-    splits = {split: Pictures(*stack(pairs(rows), form), names[rows]) for split, rows in split_rows(raw, table).items()}
-    facts = _facts(raw, table)
-    return Source(splits, facts.classes, facts.ignore_index)
+    splits, facts = split_rows(raw, table), _facts(raw, table)
+    pictures = every(lambda rows: Pictures(*stack(pairs(rows), form), names[rows]), splits.values())
+    return Source(dict(zip(splits, pictures, strict=True)), facts.classes, facts.ignore_index)
 
 
 def _facts(raw: Path, table: pa.Table) -> _Facts:

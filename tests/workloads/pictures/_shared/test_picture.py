@@ -28,11 +28,11 @@ def test_a_picture_is_what_was_coded() -> None:
     assert pixels(to_channels("x", Image.fromarray(COLOUR), 1)).shape == (1, 5, 4)
 
 
-def test_what_is_no_picture_of_eight_bits_is_refused() -> None:
+def test_what_is_no_picture_of_bytes_is_refused() -> None:
     with pytest.raises(UserError, match=r"there - wanted a picture \(PNG or JPEG\) - cannot identify"):
         opened("there", b"text")
-    with pytest.raises(UserError, match=r"there - wanted a picture of eight bits per channel, one of .* - got I;16"):
-        to_channels("there", Image.fromarray(GREY.astype(np.uint16)))
+    with pytest.raises(UserError, match=r"there - wanted a picture of one of the modes .* - got F"):
+        to_channels("there", Image.fromarray(GREY.astype(np.float32)))
 
 
 def test_the_unit_is_mean_and_deviation_of_each_channel() -> None:
@@ -41,3 +41,29 @@ def test_the_unit_is_mean_and_deviation_of_each_channel() -> None:
     mean, deviation = unit(image)
     assert mean == pytest.approx((image / 255).mean((0, 2, 3)).tolist(), rel=1e-12)
     assert deviation == pytest.approx([*(image[:, :2] / 255).std((0, 2, 3)).tolist(), 1 / 255], rel=1e-12)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_upright(orientation: int) -> None:
+    """The stored rows and columns of each orientation, as EXIF defines them."""
+    stored = {1: GREY, 2: GREY[:, ::-1], 3: GREY[::-1, ::-1], 4: GREY[::-1], 5: GREY.T, 6: GREY.T[::-1], 7: GREY.T[::-1, ::-1]}
+    stored[8] = GREY.T[:, ::-1]
+    exif, stream = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored[orientation])).save(stream, "PNG", exif=exif)
+    assert np.array_equal(pixels(to_channels("x", opened("x", stream.getvalue()))), GREY[None])
+
+
+def test_grey_of_sixteen_bits_is_scaled_and_alpha_left_out() -> None:
+    deep = Image.fromarray(GREY.astype(np.uint16) * 257)
+    assert np.array_equal(pixels(to_channels("x", opened("x", coded(deep)))), GREY[None])
+    clear = Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(GREY[::-1])])
+    assert np.array_equal(pixels(to_channels("x", opened("x", coded(clear)))), GREY[None])
+
+
+@pytest.mark.parametrize("kind", ["EPS", "GIF", "TIFF"])
+def test_only_png_and_jpeg_are_decoded(kind: str) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(GREY).save(stream, kind)
+    with pytest.raises(UserError, match=r"x - wanted a picture \(PNG or JPEG\)"):
+        opened("x", stream.getvalue())

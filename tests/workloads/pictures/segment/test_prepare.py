@@ -155,7 +155,7 @@ def test_masks_that_make_no_sense_are_refused(tmp_path: Path) -> None:
 def test_places_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     image, mask = coded(pixels(1)[0]), coded(masks(1)[0])
     refused(tmp_path, tmp_path / "nowhere", "wanted a folder, .parquet or .json of pictures with masks - there is nothing")
-    refused(tmp_path, folder(tmp_path / "a", {"images/1.gif": image}), r"a - wanted folders images, of \.jpeg, \.jpg, \.png files")
+    refused(tmp_path, folder(tmp_path / "a", {"images/1.txt": image}), r"a - wanted folders images, of \.jpeg, \.jpg, \.png files")
     refused(tmp_path, folder(tmp_path / "b", {"images/1.png": image, "masks/2.png": mask}), r"masks - wanted a mask 1 for each picture")
     refused(tmp_path, folder(tmp_path / "c", {"test/images/1.png": image}), "c - wanted a folder train beside test - there is none")
     path = tmp_path / "raw.parquet"

@@ -1,0 +1,52 @@
+"""All that is wrong with the files of a data set told at once, in a message of bounded length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from stillhouse.contracts.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MOST = 20
+"""So many faults are told; the others are counted."""
+_PLACE, _WORDS = 200, 400
+"""The most characters of the place and of the rest of a line."""
+
+
+class Faults(UserError):
+    """One fault or more, each a line "place - what is wanted - what was got"; a single one reads like any other UserError."""
+
+    def __init__(self, lines: list[str], count: int) -> None:
+        self.lines, self.count = [_bounded(line) for line in lines[:MOST]], count
+        told = f", the first {MOST} are named" if count > MOST else ""
+        super().__init__("\n".join([*self.lines, f"{count} faults in all{told}"] if count > 1 else self.lines))
+
+
+def every(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """The results of a function for all items. Raises UserError that tells of all items at which the function raised one."""
+    results: list[Result] = []
+    lines: list[str] = []
+    count = 0
+    for item in items:
+        try:
+            results.append(function(item))
+        except UserError as error:
+            told, more = (error.lines, error.count) if isinstance(error, Faults) else ([str(error)], 1)
+            lines, count = [*lines, *told][:MOST], count + more
+    if count:
+        raise Faults(lines, count)
+    return results
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most `most` characters: what is too long is cut out of its middle."""
+    half = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
+
+
+def _bounded(line: str) -> str:
+    place, dash, words = " ".join(line.splitlines()).partition(" - ")
+    return shortened(place, _PLACE) + dash + shortened(words, _WORDS)
