@@ -1,20 +1,21 @@
 # demo: set up and run the default pipeline. test: set up and run the whole suite. bench NAME=... [DATA=FOLDER] [SET='count=5 seed=2']: one benchmark.
 # mutants [NAME=...]: deliberate mistakes, each of which must turn its tests red. kills: stages killed before each of their file operations.
+# fuzz [N=10000] [SEED=0] [READER=...]: mutated inputs of the readers.
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench tables mutants kills
+.PHONY: demo test lint bench tables mutants kills fuzz
 
 demo: $(READY)
 	@echo 'demo: trains the teachers and students of params.yaml, as far as they are due, and ends with a table that compares them'
 	stillhouse run
 
 test: $(READY)
-	@echo 'test: the whole suite, ten to fifteen minutes on two cores'
-	$(PYTHON) -m pytest
+	@echo 'test: the whole suite, about ten minutes on two cores'
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(READY)
 	ruff check . && ruff format --check . && mypy
@@ -27,6 +28,9 @@ mutants: $(READY)
 
 kills: $(READY)
 	STILLHOUSE_TEST_KILL_EVERY=1 $(PYTHON) -m pytest tests/runner/test_killed.py
+
+fuzz: $(READY)
+	$(PYTHON) -W ignore -m tests.fuzz $(or $(N),10000) $(or $(SEED),0) $(READER)
 
 tables: $(READY)
 	$(PYTHON) -m benchmarks.tables

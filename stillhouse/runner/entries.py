@@ -14,17 +14,27 @@ from stillhouse import registry
 from stillhouse.contracts.errors import UserError
 
 PARAMS = Path("params.yaml")
+_BYTES = 1_000_000
 _TEACHERS, _STUDENTS = ("prepare", "teach"), ("search", "distill", "evaluate")
 
 
 def load(path: Path) -> Any:
-    """YAML 1.2 as DVC reads it: `1e-3` is a number, `on` is a word. Raises UserError if there is no such file, or no YAML in it."""
+    """YAML 1.2 as DVC reads it: `1e-3` is a number, `on` is a word.
+
+    Raises UserError if there is no such file, no YAML in it, or more than a megabyte.
+    """
     try:
+        if path.stat().st_size > _BYTES:
+            raise UserError(f"{path.name}: wanted at most {_BYTES} bytes - got {path.stat().st_size}")
         return YAML(typ="safe", pure=True).load(path)
     except FileNotFoundError:
         raise UserError(f"there is no {path.name} in {path.resolve().parent}") from None
-    except YAMLError as error:
-        raise UserError(f"{path.name}: is not valid YAML - {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UserError(f"{path.name}: is not valid YAML - it is nested too deeply") from None
+    except UserError:
+        raise
+    except (YAMLError, ValueError, TypeError) as error:  # numbers, dates, bytes and keys that are none
+        raise UserError(f"{path.name}: is not valid YAML - {' '.join(str(error).split())[:500]}") from None
 
 
 @dataclass(frozen=True)

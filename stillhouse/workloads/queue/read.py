@@ -12,7 +12,6 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as parquet
 import torch
 from pydantic import ValidationError
 from torch import Tensor
@@ -20,9 +19,11 @@ from torch import Tensor
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 from stillhouse.contracts.files import read_json
+from stillhouse.contracts.parquets import read_parquet
 from stillhouse.workloads.queue.simulate import Simulation, full_share, simulate
 
 _LOAD, _STATE = "callrate", "Q="
+_CELLS = 100_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,8 @@ class Source:
 
 def read(raw: Path, states: int | None) -> Source:
     """Everything in `raw`, with `states` states (None: as many as there are); higher ones count as the last.
+
+    A table of states may have at most 10^8 counts, samples times states.
 
     Raises UserError, with file and line or row, at what cannot be read.
     """
@@ -70,12 +73,13 @@ def _written(raw: Path, states: int | None) -> Source:
     try:
         with raw.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
+            headings = list(reader.fieldnames or ())
             rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{raw} - wanted comma-separated values in UTF-8 - {error}") from None
-    names = [name for name in reader.fieldnames or () if name.startswith(_STATE)]
+    names = [name for name in headings if name.startswith(_STATE)]
     wanted = [_LOAD, *(f"{_STATE}{state}" for state in range(max(len(names), 2)))]
-    if missing := [name for name in wanted if name not in (reader.fieldnames or ())]:
+    if missing := [name for name in wanted if name not in headings]:
         raise UserError(f"{raw}:1 - wanted columns {_LOAD}, {_STATE}0, {_STATE}1, ... without a gap - there is no {missing[0]}")
     values = torch.tensor(every(lambda pair: _numbers(raw, *pair, wanted), enumerate(rows, start=2)), dtype=torch.float64)
     values = values.reshape(-1, len(wanted))
@@ -98,14 +102,17 @@ def _numbers(raw: Path, line: int, row: dict[str, str | None], names: list[str])
 
 
 def _tabled(raw: Path, states: int | None) -> Source:
-    table = parquet.read_table(raw)
+    table = read_parquet(raw)
     if missing := [name for name in ("load", "state", "count") if name not in table.column_names]:
         raise UserError(f"{raw} - wanted columns load, state, count - there is no {missing}, but {table.column_names}")
     rows = [{name: table.column(name)[row].as_py() for name in table.column_names} for row in range(table.num_rows)]
     every(lambda pair: _check_row(raw, *pair), enumerate(rows))
     keys = sorted({_key(row) for row in rows})
     place = {key: index for index, key in enumerate(keys)}
-    counts = torch.zeros(len(keys), max((row["state"] for row in rows), default=0) + 1, dtype=torch.float64)
+    width = max((row["state"] for row in rows), default=0) + 1
+    if len(keys) * width > _CELLS:
+        raise UserError(f"{raw} - wanted at most {_CELLS} counts, samples times states - got {len(keys)} samples of {width} states")
+    counts = torch.zeros(len(keys), width, dtype=torch.float64)
     index = tuple(torch.tensor(part, dtype=torch.long) for part in zip(*((place[_key(row)], row["state"]) for row in rows), strict=True))
     counts.index_put_(index, torch.tensor([float(row["count"]) for row in rows], dtype=torch.float64), accumulate=True)
     counts = _folded(counts, states)

@@ -118,3 +118,13 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read(tmp_path / "a.txt", None)
     with pytest.raises(UserError, match=r"b\.csv - wanted .* - there is nothing"):
         read(tmp_path / "b.csv", None)
+
+
+def test_an_empty_csv_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no callrate"):
+        read(written(tmp_path, ""), None)
+
+
+def test_a_state_too_high_for_memory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="wanted at most 100000000 counts"):
+        read(tabled(tmp_path, [{"load": 1.0, "state": 2**50, "count": 1}]), None)

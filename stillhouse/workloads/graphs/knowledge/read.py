@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as parquet
 from pydantic import TypeAdapter, ValidationError
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every, shortened
 from stillhouse.contracts.files import read_json
+from stillhouse.contracts.parquets import read_parquet
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.packaged import PackagedFile, read_packaged
 from stillhouse.workloads.graphs.knowledge import family_diagram, text
@@ -121,7 +121,7 @@ def _unzipped(raw: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _tabled(raw: Path) -> dict[Role, Triples]:
-    table = parquet.read_table(raw)
+    table = read_parquet(raw)
     if missing := [name for name in ("head", "relation", "tail", "split") if name not in table.column_names]:
         raise UserError(f"{raw} - wanted columns head, relation, tail, split - there is no {missing}, but {table.column_names}")
     parts: dict[Role, Triples] = {role: [] for role in ROLES}

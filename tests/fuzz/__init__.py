@@ -1,0 +1,1 @@
+"""Malformed inputs of readers, made from valid ones by a seed: each must be accepted or refused in one sentence."""
