@@ -35,7 +35,7 @@ def test_every_mutant_applies_and_its_tests_are_there():
         ast.parse(mutant.mutated(ROOT))
         for test in mutant.tests:
             file, _, name = test.partition("::")
-            assert name in functions(file), f"{mutant.name}: there is no {test}"
+            assert name in functions(file) or not name, f"{mutant.name}: there is no {test}"
 
 
 @pytest.mark.parametrize("text", ["no such text", "import"])
