@@ -84,7 +84,8 @@ def use_deterministic(wanted: bool) -> None:
     """Lets PyTorch use only algorithms that give the same bits every time, or any; to be said before CUDA is first used."""
     if wanted:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # else cuBLAS may choose another order of sums in each stream
-    torch.use_deterministic_algorithms(wanted)
+    if wanted != torch.are_deterministic_algorithms_enabled():  # to say it imports PyTorch's compiler, as long again as PyTorch itself
+        torch.use_deterministic_algorithms(wanted)
     torch.backends.cudnn.benchmark = False
 
 
