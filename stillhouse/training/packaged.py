@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -14,6 +14,8 @@ from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
 
 Pointer = TypeVar("Pointer", bound=Settings)
+LARGEST = 2**28
+"""Bytes of a file that is read whole."""
 
 
 class PackagedFile(Settings):
@@ -34,16 +36,27 @@ def read_pointer(raw: Path, kind: type[Pointer], wanted: str) -> Pointer:
 
 
 def read_packaged(place: str, package: str, file: PackagedFile) -> tuple[Path, bytes]:
-    """The file's path and its bytes. Raises UserError, beginning with `place`, when there is none or it has another hash."""
-    try:
-        path = Path(str(importlib.metadata.distribution(package).locate_file(file.path)))
-        content = path.read_bytes()
-    except importlib.metadata.PackageNotFoundError:
-        raise UserError(
-            f"{place} - wanted {file.path} of the package {package} - it is not installed - pip install 'stillhouse[demo]' brings it"
-        ) from None
-    except OSError:
-        raise UserError(f"{place} - wanted {file.path} of the installed package {package} - there is none") from None
+    """The file's path and its bytes, of a regular file of at most `LARGEST` bytes in the folder that the package is installed in.
+
+    Raises UserError, beginning with `place`, when there is none or it has another hash.
+    """
+    path = _located(place, package, file.path)
+    if not path.is_file():
+        raise UserError(f"{place} - wanted {file.path} of the installed package {package} - there is none")
+    if (size := path.stat().st_size) > LARGEST:
+        raise UserError(f"{place} - wanted a file of at most {LARGEST} bytes - {file.path} has {size}")
+    content = path.read_bytes()
     if (got := hashlib.sha256(content).hexdigest()) != file.sha256:
         raise UserError(f"{place} - wanted {file.path} with sha256 {file.sha256} - got {got}")
     return path, content
+
+
+def _located(place: str, package: str, path: str) -> Path:
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\0" in path:
+        raise UserError(f"{place} - wanted a path within the folder that the package {package} is installed in - got {path[:200]!r}")
+    try:
+        return Path(str(importlib.metadata.distribution(package).locate_file(path)))
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        raise UserError(
+            f"{place} - wanted {path} of the package {package} - it is not installed - pip install 'stillhouse[demo]' brings it"
+        ) from None
