@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stillhouse.contracts.output import Feature, Layout, Output
     from stillhouse.contracts.parts import Loss, Search, Trial, Workload
     from stillhouse.contracts.settings import Settings
-    from stillhouse.library import Student, Teacher, distill, search
+    from stillhouse.direct import Student, Teacher, distill, search
     from stillhouse.space.blueprint import Architecture, Blueprint, fixed, groups_of, masked
     from stillhouse.space.extraction import extract
     from stillhouse.training.fit import FitSettings
@@ -58,17 +58,17 @@ _HOME = {
     "Output": "stillhouse.contracts.output",
     "Search": "stillhouse.contracts.parts",
     "Settings": "stillhouse.contracts.settings",
-    "Student": "stillhouse.library",
-    "Teacher": "stillhouse.library",
+    "Student": "stillhouse.direct",
+    "Teacher": "stillhouse.direct",
     "Trial": "stillhouse.contracts.parts",
     "UserError": "stillhouse.contracts.errors",
     "Workload": "stillhouse.contracts.parts",
-    "distill": "stillhouse.library",
+    "distill": "stillhouse.direct",
     "extract": "stillhouse.space.extraction",
     "fixed": "stillhouse.space.blueprint",
     "groups_of": "stillhouse.space.blueprint",
     "masked": "stillhouse.space.blueprint",
-    "search": "stillhouse.library",
+    "search": "stillhouse.direct",
 }
 
 

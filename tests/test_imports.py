@@ -45,8 +45,8 @@ MAY: dict[str, tuple[str, ...]] = {
     "__main__.py": ("cli",),
     "project": ("project", "contracts"),
     "cli": ("cli", "project", "flows", "lineage", "report", "serving", "record", "contracts", "registry", "runner"),
-    "library.py": (*BLOCKS, "registry"),
-    "__init__.py": (*BLOCKS, "library"),
+    "direct.py": (*BLOCKS, "registry"),
+    "__init__.py": (*BLOCKS, "direct"),
 }
 """The first step of a module's path -> what it may import of ours."""
 ONLY = {

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 import stillhouse
-from stillhouse.library import _pass
+from stillhouse.direct import _pass
 
 FIT = {"epochs": 1, "learning_rate": 0.01}
 LOGITS = [{"loss": "logits", "weight": 2.0, "settings": {"temperature": 2.0}}]

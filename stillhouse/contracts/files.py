@@ -19,14 +19,21 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """The value that a JSON file holds. Raises UserError naming file and line when it holds none."""
+    return parse_json(path, path.read_bytes())
+
+
+def parse_json(path: Path, content: bytes) -> Any:
+    """The value of a file's bytes. Raises UserError as `read_json` does."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(content.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno} - wanted JSON - {error.msg}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} - wanted UTF-8 text - byte {error.start} is not") from None
     except RecursionError:
         raise UserError(f"{path} - wanted JSON - it is nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise UserError(f"{path} - wanted JSON - {error}") from None
 
 
 def sweep(path: Path) -> None:

@@ -11,7 +11,7 @@ from dvc.repo import Repo
 from stillhouse.record import verify
 from stillhouse.record.verify import Report
 from tests.cli.test_verify import flip
-from tests.runner.test_killed import operations
+from tests.killing import operations
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 

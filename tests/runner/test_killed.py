@@ -6,9 +6,6 @@ import hashlib
 import os
 import shutil
 import signal
-import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,47 +13,20 @@ import pytest
 from stillhouse.record import outbox, run_record
 from stillhouse.record.run_record import RunRecord
 from stillhouse.stages.__main__ import main
+from tests import killing
 
-CHANGES = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod", "shutil.move"}
 EVERY = int(os.environ.get("STILLHOUSE_TEST_KILL_EVERY", "16"))
 """Of how many file operations one is tried; 1 tries all, which takes minutes."""
 
 
-def operations(kill_before: int | None, tell: Callable[[int], None]) -> None:
-    """Counts what this process does to files from now on, and dies before one of them."""
-    done = 0
-
-    def look(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal done
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if writes or event in CHANGES:
-            done += 1
-            tell(done)
-            if done == kill_before:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(look)
-
-
 def in_child(arguments: list[str], kill_before: int | None = None) -> tuple[int, int]:
-    """Runs a stage in a process of its own: its exit status as `os.waitpid` gives it, and how many file operations it did."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reader)
-        signal.alarm(60)
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 1)
-        operations(kill_before, lambda count: os.write(writer, count.to_bytes(4)) and None)
-        try:
-            os._exit(main(arguments))
-        except BaseException:
-            traceback.print_exc()
-            os._exit(70)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        told = pipe.read()
-    return os.waitpid(pid, 0)[1], int.from_bytes(told[-4:]) if told else 0
+    """Runs a stage in a process of its own: its exit status, and how many file operations it did."""
+
+    def work(tell: killing.Tell) -> int:
+        killing.operations(kill_before, tell)
+        return main(arguments)
+
+    return killing.in_child(work)
 
 
 def contents(folder: Path) -> dict[str, str]:

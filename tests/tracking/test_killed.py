@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import traceback
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 from stillhouse.record import outbox as record_outbox
 from stillhouse.record.run_record import Closing, Execution, Planned
 from stillhouse.tracking import outbox
+from tests import killing
 from tests.tracking.test_registration import Make, distilled, evaluated
 from tests.tracking.test_tracking import record
 
@@ -25,7 +24,7 @@ EVERY = int(os.environ.get("STILLHOUSE_TEST_KILL_EVERY", "17"))
 MANAGED = Execution("flow", "", managed=True)
 
 
-def counted(kill_before: int | None, tell: Callable[[int], None]) -> None:
+def counted(kill_before: int | None, tell: killing.Tell) -> None:
     """Counts the calls of the client, and the last step of a record, and dies before one of them."""
     from mlflow import MlflowClient
 
@@ -49,23 +48,13 @@ def counted(kill_before: int | None, tell: Callable[[int], None]) -> None:
 
 
 def in_child(root: Path, kill_before: int | None = None) -> tuple[int, int]:
-    """Empties the outbox in a process of its own: its exit status as `os.waitpid` gives it, and how many calls it made."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reader)
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 1)
-        try:
-            counted(kill_before, lambda count: os.write(writer, count.to_bytes(4)) and None)
-            os._exit(0 if outbox.sync(root) else 1)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(70)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        told = pipe.read()
-    return os.waitpid(pid, 0)[1], int.from_bytes(told[-4:]) if told else 0
+    """Empties the outbox in a process of its own: its exit status, and how many calls it made."""
+
+    def work(tell: killing.Tell) -> int:
+        counted(kill_before, tell)
+        return 0 if outbox.sync(root) else 1
+
+    return killing.in_child(work)
 
 
 def test_told_once_whatever_call_it_is_killed_before(project: Path, distilled: Make, evaluated: Make, monkeypatch: pytest.MonkeyPatch):

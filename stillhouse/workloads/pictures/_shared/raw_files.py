@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import parse_json
 
 LARGEST = 2**28
 """The most bytes of a raw file that is read whole (256 MiB)."""
@@ -50,18 +50,7 @@ def loaded(found: Content) -> bytes:
 
 def json_content(path: Path, within: Path) -> Any:
     """The value that a JSON file holds. Raises UserError, naming file and, where it is known, line, if there is none."""
-    try:
-        return json.loads(content(path, within).decode("utf-8-sig"))
-    except UserError:
-        raise
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno} - wanted JSON - {error.msg}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} - wanted UTF-8 text - byte {error.start} is not") from None
-    except RecursionError:
-        raise UserError(f"{path} - wanted JSON - it is nested too deeply") from None
-    except ValueError as error:
-        raise UserError(f"{path} - wanted JSON - {error}") from None
+    return parse_json(path, content(path, within))
 
 
 def _patient(path: str, flags: int) -> int:
