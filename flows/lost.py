@@ -57,7 +57,7 @@ def is_open(folder: Path) -> bool:
 
 def mend(folder: Path, stop: Event) -> None:
     """Tells Prefect and MLflow. Raises UserError if Prefect's server does not start."""
-    subprocess.run([sys.executable, "-W", "ignore", "-m", "stillhouse.tracking", "sync"], cwd=folder, check=False)
+    subprocess.run([sys.executable, "-W", "ignore", "-m", "stillhouse.tracking", "sync", "--no-wait"], cwd=folder, check=False)
     if not (folder / MARK).exists():
         return
     with server(folder) as serving:

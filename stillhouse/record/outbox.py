@@ -7,8 +7,10 @@ stage starts one, which ends with it.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -87,6 +89,17 @@ def uploading(root: Path) -> Iterator[bool]:
     """Says to all others that this process uploads models; yields False, and says nothing, if another one does already."""
     with _held(root / _UPLOADS) as mine:
         yield mine
+
+
+def await_upload(root: Path, limit: float) -> bool:
+    """Waits, for `limit` seconds at most, while another process uploads models; whether one did."""
+    begun = time.monotonic()
+    for tried in itertools.count():
+        with uploading(root) as mine:
+            if mine or time.monotonic() - begun > limit:
+                return tried > 0
+        time.sleep(0.1)
+    return False
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.record import process
 from stillhouse.record.deadline import UPLOADS, TooLate, seconds
+from stillhouse.record.outbox import await_upload
 from stillhouse.tracking import outbox, queries
 from stillhouse.tracking.store import limited
 
@@ -41,7 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if given.command == "finish":
         outbox.finish(root, given.key, given.status, json.loads(given.plan.read_text()) if given.plan else [])
-    return 0 if outbox.sync(root) or given.command != "sync" else 1
+    emptied = outbox.sync(root)
+    if given.command == "sync" and given.wait and not emptied and await_upload(root, UPLOADS * seconds()):
+        emptied = outbox.sync(root)
+    return 0 if emptied or given.command != "sync" else 1
 
 
 def _reply(given: argparse.Namespace, root: Path) -> int:
@@ -76,7 +80,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     closing.add_argument("key")
     closing.add_argument("--status", choices=("FINISHED", "FAILED", "KILLED"), required=True)
     closing.add_argument("--plan", type=Path, help='JSON: [{"name": stage, ...}, ...], the stages that it was about')
-    commands.add_parser("sync", help="forward what waits in the outbox; exit status 1 if something still waits")
+    sync = commands.add_parser("sync", help="forward what waits in the outbox; exit status 1 if something still waits")
+    sync.add_argument("--no-wait", dest="wait", action="store_false", help="leave it to another process that uploads a model just now")
     commands.add_parser("runs", help="every run, deleted ones too, with what lineage needs of its tags")
     commands.add_parser("version", help="path, hash and run of a registered model").add_argument("uri")
     kept = commands.add_parser("artifact", help="a text that was kept with a run")

@@ -126,16 +126,19 @@ def test_while_a_model_is_uploaded_another_process_tells_metrics(
         if (Path(local_dir) / "code").exists():  # not the note that an external model has
             record_outbox.leave(project, record("search@half", output=None))
             command = ["python", "-W", "ignore", "-m", "stillhouse.tracking", "sync"]
+            seen.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+            command.append("--no-wait")
             seen.append(subprocess.run(command, capture_output=True, text=True, check=False, timeout=60))
             seen.append({run.info.run_name for run in client.search_runs([client.get_logged_model(model_id).experiment_id])})
         upload(client, model_id, local_dir, *more)
 
     monkeypatch.setattr(MlflowClient, "log_model_artifacts", slow)
     tell(project, distilled())
-    other, names = seen
+    patient, other, names = seen
     assert (other.returncode, other.stderr) == (1, ""), "the student is not registered yet"
     assert other.stdout.startswith("another process is uploading a model")
     assert {"search@half", "distill@half"} < names
+    assert patient.wait(60) == 0, "it waited until the student was registered: " + patient.stdout.read()
     assert waiting(project) == []
     assert [version.tags["bytes"] for version in MlflowClient().search_model_versions("name = 'half'")] == ["stored"]
 
