@@ -14,17 +14,20 @@ import pytest
 import yaml
 
 from stillhouse import lineage
+from tests.connections import OWN, audited, watched
 from tests.pipelines import REPOSITORY, Project, build_toy, commit
 from tests.processes import until
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, _environment: None) -> Project:
-    """One teacher and one student, all stages done by `stillhouse run` (the reply is kept as `first`)."""
+    """One teacher and one student, all stages done by `stillhouse run` (the reply is kept as `first`, its sockets as `sockets`)."""
     folder = tmp_path_factory.mktemp("whole") / "project"
     build_toy(folder)
     project = Project(folder)
-    project.first = project.call("stillhouse", "run")  # type: ignore[attr-defined]
+    with audited(tmp_path_factory.mktemp("audit")) as addresses, watched() as sockets:
+        project.first = project.call("stillhouse", "run")  # type: ignore[attr-defined]
+    project.sockets, project.addresses = sockets, addresses.read_text().split()  # type: ignore[attr-defined]
     return project
 
 
@@ -60,6 +63,14 @@ def test_one_command_goes_from_raw_data_to_a_report(whole):
     with (whole.folder / "data/half/student.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
     assert (done.stderr, "Traceback" in done.stdout) == ("", False)
+
+
+def test_it_listens_on_this_machine_alone_and_calls_nobody(whole):
+    """Also where neither pytest nor a CI system silences MLflow's and Prefect's telemetry."""
+    assert {("listens", "127.0.0.1"), ("speaks", "127.0.0.1")} <= whole.sockets, "else nobody looks"
+    assert {address for _, address in whole.sockets} <= OWN
+    assert "127.0.0.1" in whole.addresses, "else nobody listens"
+    assert set(whole.addresses) <= OWN
 
 
 def test_prefect_and_mlflow_agree_on_what_ran(whole):

@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
+from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 
@@ -43,3 +44,8 @@ def readable(
     if not results and skipped:
         raise skipped[0]
     return results, np.array(rows, dtype=np.int64)
+
+
+def counted(bad: Bad, skipped: Iterable[int]) -> Metrics:
+    """How many pictures of all splits are left out, as a metric where that may happen."""
+    return {"skipped_pictures": float(sum(skipped))} if bad == "skip" else {}

@@ -15,7 +15,7 @@ from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
 from stillhouse.workloads.pictures._shared.picture import unit
-from stillhouse.workloads.pictures._shared.readable import Bad
+from stillhouse.workloads.pictures._shared.readable import Bad, counted
 from stillhouse.workloads.pictures._shared.splits import Split, completed
 from stillhouse.workloads.pictures.classify.decode import Form
 from stillhouse.workloads.pictures.classify.read import Pictures, Source, read
@@ -52,9 +52,8 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     facts = {"channels": channels, "height": height, "width": width, "classes": classes}
     names = list(source.names) or [str(number) for number in range(classes)]
     write_json(prepared / "facts.json", {**facts, "mean": mean, "deviation": deviation, "names": names})
-    skipped = float(sum(pictures.skipped for pictures in source.splits.values()))
     counts = {f"{name}_pictures": float(len(pictures.label)) for name, pictures in splits.items()} | {"classes": float(classes)}
-    return counts | ({"skipped_pictures": skipped} if settings.bad == "skip" else {})
+    return counts | counted(settings.bad, (pictures.skipped for pictures in source.splits.values()))
 
 
 def _split(settings: PrepareSettings, source: Source, rng: torch.Generator) -> dict[Split, Pictures]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
+from stillhouse.workloads.pictures._shared.readable import Bad, readable
 from stillhouse.workloads.pictures._shared.splits import Split
 
 MOST_BOXES = 10_000
@@ -48,6 +48,7 @@ class Form:
     """Grey, or red, green and blue."""
     size: tuple[int, int] | None = None
     """Height and width, in which a picture is resized to fit, at its own proportions; what is left at the right or below is black."""
+    bad: Bad = "refuse"
 
 
 @dataclass(frozen=True)
@@ -62,24 +63,27 @@ class Pictures:
     crowd: np.ndarray
     dropped: int
     """How many boxes had no area inside their picture and are left out."""
+    skipped: int
+    """How many pictures could not be read and are left out with their boxes."""
 
 
-def gather(items: Iterable[Item], form: Form) -> Pictures:
-    """Decodes and resizes. Raises UserError, naming all pictures that are none or differ in form from the first one."""
-    images: list[np.ndarray] = []
+def gather(items: Sequence[Item], form: Form) -> Pictures:
+    """Decodes and resizes. Raises UserError as `readable`, also naming all pictures that differ in form from the first one."""
+    formed, rows = readable(items, lambda item: _formed(item, form), _check, form.bad)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
-
-    def add(item: Item) -> int:
-        image, boxes = _formed(item, form)
-        same_shape(item.place, image, (images or [image])[0])
+    for number, (row, (_, boxes)) in enumerate(zip(rows, formed, strict=True)):
         real = (boxes[:, 2:] > boxes[:, :2]).all(1)
-        parts.append((np.full(real.sum(), len(images)), boxes[real], item.label[real], item.crowd[real]))
-        images.append(image)
-        return int((~real).sum())
-
-    dropped = sum(every(add, items))
+        parts.append((np.full(real.sum(), number), boxes[real], items[row].label[real], items[row].crowd[real]))
     picture, box, label, crowd = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Pictures(np.stack(images), picture, box, label, crowd, dropped)
+    dropped = sum(len(boxes) for _, boxes in formed) - len(box)
+    return Pictures(np.stack([image for image, _ in formed]), picture, box, label, crowd, dropped, len(items) - len(rows))
+
+
+def _check(item: Item, formed: tuple[np.ndarray, np.ndarray], first: tuple[np.ndarray, np.ndarray]) -> None:
+    boxes = item.boxes.reshape(-1, 4)
+    if wrong := [box for box in boxes.tolist() if not np.isfinite(box).all() or box[2] < box[0] or box[3] < box[1]]:
+        raise UserError(f"{item.place} - wanted boxes from their left upper to their right lower corner - got {wrong[0]}")
+    same_shape(item.place, formed[0], first[0])
 
 
 def _formed(item: Item, form: Form) -> tuple[np.ndarray, np.ndarray]:
@@ -89,9 +93,6 @@ def _formed(item: Item, form: Form) -> tuple[np.ndarray, np.ndarray]:
     picture, scale = to_channels(item.place, picture, form.channels), np.ones(2)
     width, height = picture.size
     boxes = item.boxes.reshape(-1, 4)
-    if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
-        wrong = next(box for box in boxes.tolist() if not np.isfinite(box).all() or box[2] < box[0] or box[3] < box[1])
-        raise UserError(f"{item.place} - wanted boxes from their left upper to their right lower corner - got {wrong}")
     boxes = np.minimum(boxes.clip(0), [width, height, width, height]).astype(np.float32)
     if form.size:
         picture, scale = fitted(picture, form.size)

@@ -16,6 +16,7 @@ from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
 from stillhouse.workloads.pictures._shared.picture import unit
+from stillhouse.workloads.pictures._shared.readable import Bad, counted
 from stillhouse.workloads.pictures._shared.splits import Split, completed
 from stillhouse.workloads.pictures.detect.item import Form, Item, Pictures, Source, gather
 from stillhouse.workloads.pictures.detect.read import read
@@ -31,6 +32,8 @@ class PrepareSettings(Settings):
     all must be alike."""
     channels: Literal[1, 3] | None = None
     """1 makes them grey, 3 coloured; None keeps them, and then all must be alike."""
+    bad: Bad = "refuse"
+    """What is done about pictures that cannot be read: refuse names them all, skip leaves them out and counts them."""
     valid_share: float = Field(0.1, gt=0, lt=1)
     """The share of the training pictures, drawn by the seed, where the raw data have no validation split."""
     test_share: float = Field(0.2, gt=0, lt=1)
@@ -43,7 +46,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     A picture is the bytes of (channel, height, width) in this order; a box names its picture by its row.
     """
     source = read(raw)
-    form = Form(settings.channels, settings.size)
+    form = Form(settings.channels, settings.size, settings.bad)
     items = _split(settings, raw, source, rng)
     splits = dict(zip(items, every(lambda part: gather(part, form), items.values()), strict=True))
     _check(raw, splits, source.names)
@@ -56,7 +59,8 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     write_json(prepared / "facts.json", {**facts, "mean": mean, "deviation": deviation})
     counts = {f"{name}_pictures": float(len(pictures.image)) for name, pictures in splits.items()}
     counts |= {f"{name}_boxes": float(len(pictures.label)) for name, pictures in splits.items()}
-    return counts | {"classes": float(len(source.names)), "dropped_boxes": float(sum(pictures.dropped for pictures in splits.values()))}
+    counts |= {"classes": float(len(source.names)), "dropped_boxes": float(sum(pictures.dropped for pictures in splits.values()))}
+    return counts | counted(settings.bad, (pictures.skipped for pictures in splits.values()))
 
 
 def _columns(pictures: Pictures) -> dict[str, np.ndarray]:

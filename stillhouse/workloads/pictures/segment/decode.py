@@ -10,12 +10,14 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.faults import every
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 from stillhouse.workloads.pictures._shared.raw_files import Content, loaded
+from stillhouse.workloads.pictures._shared.readable import Bad, readable
 
 Coded = tuple[str, Content]
 """A place in words, for errors, and what is found there."""
+Decoded = tuple[np.ndarray, np.ndarray]
+"""A picture (channel, height, width) and its mask (height, width), uint8."""
 _NUMBERED = ("1", "L", "P")
 """Pillow's modes of one number of eight bits a pixel."""
 
@@ -28,9 +30,10 @@ class Form:
     """Grey, or red, green and blue."""
     size: tuple[int, int] | None = None
     """Height and width: the middle is cut out at the right proportions, then resized, a mask to the nearest pixel."""
+    bad: Bad = "refuse"
 
 
-def decode(image: Coded, mask: Coded, form: Form) -> tuple[np.ndarray, np.ndarray]:
+def decode(image: Coded, mask: Coded, form: Form) -> Decoded:
     """(channel, height, width) and (height, width), uint8. Raises UserError, beginning with the place, at what is no such pair."""
     picture, coded = to_channels(image[0], opened(image[0], loaded(image[1])), form.channels), loaded(mask[1])
     numbers = opened(mask[0], coded)
@@ -47,19 +50,15 @@ def decode(image: Coded, mask: Coded, form: Form) -> tuple[np.ndarray, np.ndarra
     return pixels(picture), np.asarray(numbers, dtype=np.uint8)
 
 
-def stack(pairs: Iterable[tuple[Coded, Coded]], form: Form) -> tuple[np.ndarray, np.ndarray]:
-    """(pictures, channel, height, width) and (pictures, height, width). Raises UserError naming all that are none or of another shape."""
-    images: list[np.ndarray] = []
-    masks: list[np.ndarray] = []
+def stack(pairs: Iterable[tuple[Coded, Coded]], form: Form) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(pictures, channel, height, width) and (pictures, height, width) of pairs, and their rows. Raises UserError as `readable`."""
 
-    def add(pair: tuple[Coded, Coded]) -> None:
-        picture, numbers = decode(*pair, form)
-        same_shape(pair[0][0], picture, (images or [picture])[0])
-        images.append(picture)
-        masks.append(numbers)
+    def check(pair: tuple[Coded, Coded], decoded: Decoded, first: Decoded) -> None:
+        same_shape(pair[0][0], decoded[0], first[0])
 
-    every(add, pairs)
-    return np.stack(images), np.stack(masks)
+    decoded, rows = readable(pairs, lambda pair: decode(*pair, form), check, form.bad)
+    images, masks = zip(*decoded, strict=True)
+    return np.stack(images), np.stack(masks), rows
 
 
 def _sides(picture: Image.Image) -> str:

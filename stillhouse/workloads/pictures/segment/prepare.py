@@ -15,6 +15,7 @@ from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
 from stillhouse.workloads.pictures._shared.picture import unit
+from stillhouse.workloads.pictures._shared.readable import Bad, counted
 from stillhouse.workloads.pictures._shared.splits import SPLITS, Split, completed
 from stillhouse.workloads.pictures.segment.crop import VOID
 from stillhouse.workloads.pictures.segment.decode import Form
@@ -28,6 +29,8 @@ class PrepareSettings(Settings):
     """Height and width that pictures and masks are brought to; None keeps them, and then all must be alike."""
     channels: Literal[1, 3] | None = None
     """1 makes pictures grey, 3 coloured; None keeps them, and then all must be alike."""
+    bad: Bad = "refuse"
+    """What is done about pictures that, or whose masks, cannot be read: refuse names them all, skip leaves them out and counts them."""
     void: int | None = Field(None, ge=0, lt=VOID)
     """The number of no class in masks, beside 255; numbers above it go down by one. None: as a table says, else there is none."""
     valid_names: str | None = Field(None, min_length=1)
@@ -53,7 +56,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
 
     A picture is the bytes of (channel, height, width), its mask those of (height, width): classes from 0, `VOID` for none.
     """
-    source = read(raw, Form(settings.channels, settings.size))
+    source = read(raw, Form(settings.channels, settings.size, settings.bad))
     splits = _split(settings, raw, source, rng)
     void = source.void if settings.void is None else settings.void
     masks = {split: classes_of(splits[split].mask, void) for split in SPLITS}
@@ -64,7 +67,8 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     facts = dict(zip(("channels", "height", "width"), shape, strict=True)) | {"classes": classes}
     mean, deviation = unit(splits["train"].image)
     write_json(prepared / "facts.json", {**facts, "mean": mean, "deviation": deviation, "names": _names(source, void, classes)})
-    return {f"{split}_pictures": float(len(splits[split].name)) for split in SPLITS} | {"classes": float(classes)}
+    counts = {f"{split}_pictures": float(len(splits[split].name)) for split in SPLITS} | {"classes": float(classes)}
+    return counts | counted(settings.bad, (pictures.skipped for pictures in source.splits.values()))
 
 
 def classes_of(mask: np.ndarray, void: int | None) -> np.ndarray:

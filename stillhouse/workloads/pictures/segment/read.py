@@ -11,7 +11,7 @@ A mask is a picture of one number per pixel, its class from 0. What has no split
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,8 @@ class Pictures:
     image: np.ndarray
     mask: np.ndarray
     name: np.ndarray
+    skipped: int = 0
+    """How many could not be read, or had no mask that can be, and are left out."""
 
     def rows(self, chosen: np.ndarray) -> Pictures:
         """Some of them, by a mask or by their numbers."""
@@ -82,7 +84,12 @@ def _folder(raw: Path, place: Path, form: Form) -> Pictures:
         return known[name]
 
     pairs = ((_coded(path, raw), _coded(found, raw)) for path, found in zip(paths, every(mask, names), strict=True))
-    return Pictures(*stack(pairs, form), np.array([name.as_posix() for name in names]))
+    return _read(pairs, np.array([name.as_posix() for name in names]), form)
+
+
+def _read(pairs: Iterable[tuple[Coded, Coded]], names: np.ndarray, form: Form) -> Pictures:
+    image, mask, rows = stack(pairs, form)
+    return Pictures(image, mask, names[rows], len(names) - len(rows))
 
 
 def _coded(path: Path, raw: Path) -> Coded:
@@ -102,7 +109,7 @@ def _tabled(raw: Path, form: Form) -> Source:
         return zip(cells(raw, table, "image", rows), masks, strict=True)
 
     splits, facts = split_rows(raw, table), _facts(raw, table)
-    pictures = every(lambda rows: Pictures(*stack(pairs(rows), form), names[rows]), splits.values())
+    pictures = every(lambda rows: _read(pairs(rows), names[rows], form), splits.values())
     return Source(dict(zip(splits, pictures, strict=True)), facts.classes, facts.ignore_index)
 
 
