@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.files import read_json, write_json
 from stillhouse.flows.graph import Node
-
-_FILE = "seconds.json"
-
-
-def note(folder: Path, stage: str, seconds: float) -> None:
-    """Keeps how long a stage took that has just done its work."""
-    write_json(folder / ".work" / stage / _FILE, round(seconds, 1))
+from stillhouse.record import durations
 
 
 def expected(folder: Path, nodes: Sequence[Node]) -> dict[str, float]:
@@ -24,19 +15,12 @@ def expected(folder: Path, nodes: Sequence[Node]) -> dict[str, float]:
     A stage of which nothing is known is left out.
     """
     stages, verbs = dict[str, float](), dict[str, float]()
-    for _, stage, seconds in sorted(_noted(folder)):
+    for _, stage, seconds in sorted(durations.noted(folder)):
         stages[stage] = verbs[_verb(stage)] = seconds
     # What is kept is put in place, and data that were added with DVC are only looked at.
     idle = {node.name: 0.0 for node in nodes if node.state in ("kept", "unchanged") or node.name.endswith(".dvc")}
     named = {node.name: stages.get(node.name, verbs.get(_verb(node.name))) for node in nodes}
     return {name: seconds for name, seconds in named.items() if seconds is not None} | idle
-
-
-def _noted(folder: Path) -> Iterator[tuple[float, str, float]]:
-    """(time of the last run, stage, seconds); a file that cannot be read is as good as none."""
-    for path in (folder / ".work").glob(f"*/{_FILE}"):
-        with suppress(OSError, UserError, TypeError, ValueError):
-            yield path.stat().st_mtime, path.parent.name, float(read_json(path))
 
 
 def _verb(stage: str) -> str:

@@ -24,12 +24,12 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
 from stillhouse.contracts.hidden import hide
-from stillhouse.flows import estimate, graph, slots
+from stillhouse.flows import graph, slots
 from stillhouse.flows.graph import Node
 from stillhouse.flows.progress import Board, Line
 from stillhouse.flows.stage import Outcome, Stopped, run_due_stage
 from stillhouse.flows.turns import Turns, ready
-from stillhouse.record import process
+from stillhouse.record import durations, process
 
 
 def threads(jobs: int | None = None) -> Any:
@@ -69,7 +69,7 @@ class Execution:
                 raise
         self.board.set(node.name, outcome)
         if outcome == "done":
-            estimate.note(self.folder, node.name, self.board.lines[node.name].seconds())
+            durations.note(self.folder, node.name, self.board.lines[node.name].seconds())
         return Completed(name=outcome.capitalize(), message=outcome)
 
     def run_all_tries(self, node: Node) -> None:

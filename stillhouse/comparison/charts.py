@@ -39,6 +39,8 @@ class Point:
     says: str
     spread: float = 0.0
     """The margin of x, to both sides."""
+    others: tuple[float, ...] = ()
+    """Values of y that other seeds gave."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class _Scale:
 def quality(rows: Sequence[Row]) -> list[str]:
     """Two charts of one teacher and its students: quality against multiply-accumulates, and against latency with its spread."""
     marked = [(str(number), row) for number, row in enumerate(rows, start=1)]
-    metric = rows[0]["metric"]
+    metric = rows[0]["metric"] + " (bar: all seeds)" * any(map(_seeds, rows))
     costs = scatter([_by_macs(mark, row) for mark, row in marked], "million MACs per validation batch", metric)
     times = scatter([_by_latency(mark, row) for mark, row in marked], "latency, ms per test batch (median ± spread)", metric)
     return [costs, times]
@@ -65,12 +67,23 @@ def quality(rows: Sequence[Row]) -> list[str]:
 
 def _by_macs(mark: str, row: Row) -> Point:
     cost = row["macs"] / 1e6
-    return Point(cost, row["quality"], mark, row["kind"], f"{row['name']}: {row['quality']:.4g}, {cost:.4g} MMACs")
+    says = f"{row['name']}: {row['quality']:.4g}, {cost:.4g} MMACs{_of_seeds(row)}"
+    return Point(cost, row["quality"], mark, row["kind"], says, others=_seeds(row))
 
 
 def _by_latency(mark: str, row: Row) -> Point:
     time, spread = row["latency_ms"], row["latency_spread_ms"]
-    return Point(time, row["quality"], mark, row["kind"], f"{row['name']}: {row['quality']:.4g}, {time:.4g} ± {spread:.2g} ms", spread)
+    says = f"{row['name']}: {row['quality']:.4g}, {time:.4g} ± {spread:.2g} ms{_of_seeds(row)}"
+    return Point(time, row["quality"], mark, row["kind"], says, spread, _seeds(row))
+
+
+def _seeds(row: Row) -> tuple[float, ...]:
+    return tuple(row.get("seeds", {}).values())
+
+
+def _of_seeds(row: Row) -> str:
+    values = _seeds(row)
+    return f"; {len(values)} seeds: {min(values):.4g} to {max(values):.4g}" if values else ""
 
 
 def picture(rows: Sequence[Row]) -> str:
@@ -95,7 +108,7 @@ def scatter(points: Sequence[Point], across: str, up: str) -> str:
     """Points with their marks and spreads; where some would cover each other, one label beside them has the marks of all."""
     ends = [point.x + sign * point.spread for point in points for sign in (-1, 1)]
     x = _Scale(*_cost_bounds(ends), LEFT, WIDTH - RIGHT)
-    y = _Scale(*_bounds([point.y for point in points]), HEIGHT - BOTTOM, TOP)
+    y = _Scale(*_bounds([value for point in points for value in (point.y, *point.others)]), HEIGHT - BOTTOM, TOP)
     dots = [_dot(point, x, y) for point in points]
     labels = [_label(x(together[0].x), y(together[0].y), together) for together in _heaps(points, x, y)]
     return _frame([*_axes(x, y, across, up), *dots, *labels], f"{up} against {across}")
@@ -104,6 +117,9 @@ def scatter(points: Sequence[Point], across: str, up: str) -> str:
 def _dot(point: Point, x: _Scale, y: _Scale) -> str:
     height = f"{y(point.y):.1f}"
     bar = f'<path class="spread" d="M{x(point.x - point.spread):.1f},{height}H{x(point.x + point.spread):.1f}"/>' if point.spread else ""
+    if point.others:
+        low, high = y(min(point.y, *point.others)), y(max(point.y, *point.others))
+        bar += f'<path class="spread" d="M{x(point.x):.1f},{low:.1f}V{high:.1f}"/>'
     circle = f'<circle cx="{x(point.x):.1f}" cy="{height}" r="5"/>'
     return f'<g class="{escape(point.kind)}"><title>{escape(point.says)}</title>{bar}{circle}</g>'
 

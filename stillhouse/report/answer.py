@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -89,14 +90,24 @@ def _reason(passing: int, students: int) -> str:
 
 def _sureness(best: Row, others: Sequence[Row]) -> Iterator[str]:
     """What one seed and so many examples can tell, and which other students they cannot tell from the chosen one."""
-    yield f"One seed each, so how far results differ between seeds is not known{_examples(best)}."
+    yield f"{_seeds(best)}{_examples(best)}."
     room = chance(best)
     if room is None:
-        yield f"How large a difference in {best['metric']} chance alone can make is not known either: train with other seeds to see."
+        known = f"the bound is known for {', '.join(_MEANS)} alone" if best["test_examples"] else "the number of test examples is not known"
+        unknown = f"How large a difference in {best['metric']} chance alone can make is not known either ({known})"
+        yield f"{unknown}: train with other seeds to see."
     else:
         yield f"Differences in {best['metric']} below about {room:.2g} say nothing{_alike(best, others, room)}."
     if others:
         yield f"It was chosen among {len(others) + 1} by the same test split that its figures come from, which flatters it a little."
+
+
+def _seeds(row: Row) -> str:
+    values = list(row.get("seeds", {}).values())
+    if not values:
+        return "One seed each, so how far results differ between seeds is not known"
+    spread = f"{statistics.mean(values):.4g} ± {statistics.stdev(values):.2g} (mean and standard deviation)"
+    return f"Over {len(values)} seeds its {row['metric']} is {spread}, from {min(values):.4g} to {max(values):.4g}"
 
 
 def _examples(row: Row) -> str:

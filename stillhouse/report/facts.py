@@ -18,6 +18,7 @@ from stillhouse import lineage
 from stillhouse.comparison.gate import Gate, read_gate
 from stillhouse.contracts.errors import UserError
 from stillhouse.lineage import picture, subject
+from stillhouse.report import seeds
 
 COMPARED = ("quality", "kept", "parameters", "macs", "agreement")
 """What is compared with the last report; latency differs a little every time."""
@@ -28,8 +29,8 @@ Curve = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Facts:
-    """`rows` of the comparison (a teacher's before its students'), `curves` by name (columns of numbers, the epoch first), and
-    `lineage`: a picture as SVG by the student's name."""
+    """`rows` of the comparison (a teacher's before its students'), each with its `seeds` (quality by seed, if several are known),
+    `curves` by name (columns of numbers, the epoch first), and `lineage`: a picture as SVG by the student's name."""
 
     title: str
     time: str
@@ -65,9 +66,11 @@ def read(folder: Path) -> Facts:
     if any("higher_is_better" not in row for row in rows):
         raise UserError(f"{path} - wanted the table of this version - got an older one: `stillhouse run` renews it")
     curves = {row["name"]: curve for row in rows if (curve := _curve(folder / "data" / row["name"] / f"{row['kind']}.csv"))}
-    students = [row["name"] for row in rows if row["kind"] == "student"]
+    students = {row["name"]: row["teacher"] for row in rows if row["kind"] == "student"}
+    by_seed = seeds.read(folder, students)
+    rows = [row | {"seeds": by_seed.get(row["name"], {})} for row in rows]
     now = time.strftime("%Y-%m-%d %H:%M")
-    return Facts(folder.resolve().name, now, _commit(folder), rows, curves, _lineage(folder, students), _gate(folder))
+    return Facts(folder.resolve().name, now, _commit(folder), rows, curves, _lineage(folder, list(students)), _gate(folder))
 
 
 def told(facts: Facts) -> str:

@@ -7,12 +7,13 @@ dependencies only when a command has ended, and would record code that was edite
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import sweep
-from stillhouse.record import hashes, outbox, process, revision
+from stillhouse.record import durations, hashes, outbox, process, revision
 from stillhouse.record.hashes import Inputs
 from stillhouse.record.run_record import Status
 from stillhouse.runner import results, run, usage
@@ -27,7 +28,7 @@ def run_stage(call: Call) -> None:
 
     Raises UserError if an input changed meanwhile, or another process runs this stage; then what was in place before is there again.
     """
-    before = hashes.take(call.stage, Path())
+    started, before = time.monotonic(), hashes.take(call.stage, Path())
     with process.lease(call.home / "lease"):
         for suffix in (".json", ".csv"):
             sweep(call.destination.with_name(call.destination.name + suffix))
@@ -38,6 +39,7 @@ def run_stage(call: Call) -> None:
                 if os.environ.get(process.AFRESH) or not _known(call, before, fingerprint):
                     seen = Seen(revision.take(Path(), before.inputs, Entries.read().secrets))
                     _compute(run.prepare(call, before, fingerprint), seen)
+                    durations.note(Path(), call.stage, time.monotonic() - started)
         except BaseException:
             try:
                 results.put_back(call.stage)

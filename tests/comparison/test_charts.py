@@ -43,6 +43,19 @@ def test_the_spread_of_a_latency_is_drawn_to_both_sides():
     assert [round((low + high) / 2) for low, high in bars] == [round(x) for x, _ in places(times)]
 
 
+def test_the_spread_over_seeds_is_drawn_upwards_and_said():
+    rows = [ROWS[0], row("half", quality=0.8, seeds={1: 0.8, 2: 0.7, 3: 0.85})]
+    for chart, plain in zip(charts.quality(rows), charts.quality(ROWS[:2]), strict=True):
+        [(across, high, low)] = [tuple(map(float, found)) for found in re.findall(r'class="spread" d="M([\d.]+),([\d.]+)V([\d.]+)"', chart)]
+        (_, top), (x, y) = places(chart)
+        assert x == across
+        scale = (y - top) / (0.9 - 0.8)
+        assert [round((value - y) / scale, 2) for value in (high, low)] == [0.1, -0.05], "from the worst seed to the best"
+        assert "; 3 seeds: 0.7 to 0.85" in chart
+        assert "accuracy (bar: all seeds)" in chart
+        assert "seeds" not in plain
+
+
 def test_the_file_has_every_teacher_with_the_names_of_its_marks():
     text = charts.picture(ROWS)
     root = ElementTree.fromstring(text)

@@ -8,6 +8,7 @@ import pytest
 
 from stillhouse.flows import estimate
 from stillhouse.flows.graph import Node
+from stillhouse.record import durations
 
 
 def node(name, *after, state="due", alone=False):
@@ -37,7 +38,7 @@ def test_what_is_needed_and_not_among_the_nodes_is_there():
 
 def test_a_stage_takes_what_it_took_last_or_what_its_verb_did(tmp_path):
     for at, (stage, seconds) in enumerate([("search@b", 9.0), ("teach@a", 60.04), ("search@b", 30.0), ("teach@z", 20.0)]):
-        estimate.note(tmp_path, stage, seconds)
+        durations.note(tmp_path, stage, seconds)
         os.utime(tmp_path / ".work" / stage / "seconds.json", (at, at))
     (tmp_path / ".work/teach@bad").mkdir()
     (tmp_path / ".work/teach@bad/seconds.json").write_text("{")

@@ -64,6 +64,12 @@ def test_it_says_what_cannot_be_told_apart():
     assert "chosen among 3" in sentences[5]
 
 
+def test_several_seeds_are_told_with_their_spread():
+    sentences = answer(row("one", seeds={1: 0.9, 2: 0.8, 3: 0.85})).sentences
+    wanted = "Over 3 seeds its accuracy is 0.85 ± 0.05 (mean and standard deviation), from 0.8 to 0.9; 1,000 rows"
+    assert sentences[3].startswith(wanted)
+
+
 def test_the_room_of_chance_is_the_textbooks_and_never_zero():
     assert chance(row("x", quality=0.5, test_examples=100.0)) == pytest.approx(1.96 * (2 * 0.25 / 100) ** 0.5)
     assert 0 < (chance(row("x", quality=1.0, test_examples=100.0)) or 0) < 0.05
@@ -73,7 +79,8 @@ def test_the_room_of_chance_is_the_textbooks_and_never_zero():
 @pytest.mark.parametrize("changes", [{"metric": "skill"}, {"test_examples": None}])
 def test_without_a_bound_no_number_is_given(changes: dict[str, Any]):
     found = answer(row("half", **changes), row("other", **changes))
-    assert "train with other seeds" in found.sentences[4]
+    why = "the bound is known for accuracy alone" if "metric" in changes else "the number of test examples is not known"
+    assert found.sentences[4].endswith(f"is not known either ({why}): train with other seeds to see.")
     assert not [sentence for sentence in found.sentences if "say nothing" in sentence]
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
+from stillhouse.record import durations
 from stillhouse.runner import run
 from stillhouse.runner.params import Block
 from stillhouse.stages.__main__ import main
@@ -40,6 +41,8 @@ def test_a_stage_under_dvc_leaves_everything_in_place(project: Path, start: Star
     assert (project / "data/rings/prepared/train.parquet").exists()
     [folder] = scratch(project, "prepare@rings")
     assert sorted(path.name for path in folder.iterdir()) == ["done.json", "metrics.jsonl", "record"]
+    [(_, stage, seconds)] = durations.noted(project)
+    assert (stage, seconds >= 0) == ("prepare@rings", True), "an estimate knows of it, whatever it was run by"
     [run] = only(runs())
     assert run.data.tags["stillhouse.fingerprint"] == folder.name == json.loads((folder / "done.json").read_text())["fingerprint"]
     for way, key in (("deps", "dvc.in."), ("outs", "dvc.out.")):
