@@ -59,7 +59,7 @@ class _Scale:
 def quality(rows: Sequence[Row]) -> list[str]:
     """Two charts of one teacher and its students: quality against multiply-accumulates, and against latency with its spread."""
     marked = [(str(number), row) for number, row in enumerate(rows, start=1)]
-    metric = rows[0]["metric"] + " (bar: all seeds)" * any(map(_seeds, rows))
+    metric = rows[0]["metric"] + ", bar: seeds" * any(map(_seeds, rows))
     costs = scatter([_by_macs(mark, row) for mark, row in marked], "million MACs per validation batch", metric)
     times = scatter([_by_latency(mark, row) for mark, row in marked], "latency, ms per test batch (median ± spread)", metric)
     return [costs, times]

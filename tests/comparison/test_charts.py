@@ -52,7 +52,7 @@ def test_the_spread_over_seeds_is_drawn_upwards_and_said():
         scale = (y - top) / (0.9 - 0.8)
         assert [round((value - y) / scale, 2) for value in (high, low)] == [0.1, -0.05], "from the worst seed to the best"
         assert "; 3 seeds: 0.7 to 0.85" in chart
-        assert "accuracy (bar: all seeds)" in chart
+        assert "accuracy, bar: seeds" in chart
         assert "seeds" not in plain
 
 
