@@ -100,28 +100,29 @@ def _half(network: nn.Module, batch: Batch) -> Architecture:
 
 
 def _taught_steps(teacher: nn.Module, student: nn.Module, batch: Batch) -> dict[str, Step]:
-    def asked() -> Output:
+    def teacher_output() -> Output:
         with torch.no_grad():
             return WORKLOAD.apply(teacher, batch)
 
-    def task(output: Output) -> Tensor:
-        return WORKLOAD.loss(output, batch)
+    def alone() -> Tensor:
+        return WORKLOAD.loss(WORKLOAD.apply(student, batch), batch)
 
     def teacher_asked() -> Tensor:
-        asked()
-        return task(WORKLOAD.apply(student, batch))
+        teacher_output()
+        return alone()
 
-    def taught(module: nn.Module) -> Callable[[], Tensor]:
-        def objective() -> Tensor:
-            answer = WORKLOAD.apply(student, batch)
-            return task(answer) + module(answer, asked())
-
-        return objective
-
-    example = WORKLOAD.apply(student, batch), asked()
-    steps = {"student alone": plain(lambda: task(WORKLOAD.apply(student, batch)), student), "teacher asked": plain(teacher_asked, student)}
+    steps = {"student alone": plain(alone, student), "teacher asked": plain(teacher_asked, student)}
     for method, chosen in settings["losses"].items():
         loss = registry.loss(method)
-        module = loss.make(loss.settings(**chosen), *example).to(next(student.parameters()).device)
-        steps[method] = plain(taught(module), student, module)
+        module = loss.make(loss.settings(**chosen), WORKLOAD.apply(student, batch), teacher_output())
+        module = module.to(next(student.parameters()).device)
+        steps[method] = plain(_taught(student, batch, module, teacher_output), student, module)
     return steps
+
+
+def _taught(student: nn.Module, batch: Batch, loss: nn.Module, teacher_output: Callable[[], Output]) -> Callable[[], Tensor]:
+    def objective() -> Tensor:
+        output = WORKLOAD.apply(student, batch)
+        return WORKLOAD.loss(output, batch) + loss(output, teacher_output())
+
+    return objective

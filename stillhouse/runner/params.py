@@ -139,26 +139,32 @@ class _Reader:
 
     def _settings(self, verb: str, entry: Any, workload: Workload[Any], path: tuple[_Step, ...], teacher: str) -> Block:
         raw: dict[str, Any] = dict(getattr(entry, verb) or {})
-        parts: dict[str, Any] = {"workload": workload}
-        kind = registry.verb(verb).SETTINGS
-        if kind is None:
+        module, parts = registry.verb(verb), {"workload": workload}
+        if module.SETTINGS is None:
             settings = self._valid(workload.prepare_settings, raw, path)
         else:
+            if verb == "evaluate":
+                raw = module.complete(raw)
             self._fill(raw, "data", workload.data_settings, path)
             if verb == "teach" or (verb == "search" and raw.get("model") is not None):
                 self._fill(raw, "model", workload.model_settings, path)
-            if verb == "search" and "method" in raw:
-                parts["method"] = self._found(registry.search, raw["method"], (*path, "method"))
-                self._fill(raw, "settings", getattr(parts["method"], "settings", Any), path)
-            if verb == "distill":
-                parts["losses"] = self._chosen(raw, "losses", "loss", registry.loss, path)
-            if verb == "evaluate":
-                raw = registry.verb(verb).complete(raw)
-                parts["evaluations"] = self._chosen(raw, "evaluations", "evaluation", registry.evaluation, path)
-            settings = self._valid(kind, raw, path)
+            parts |= self._parts(verb, raw, path)
+            settings = self._valid(module.SETTINGS, raw, path)
         source = Path(entry.raw) if isinstance(entry, _Teacher) else None
         facts = settings.model_dump(mode="json") if isinstance(settings, BaseModel) else {}
         return Block(settings, parts, self.params.seed, self.params.threads, teacher, source, self.params.deterministic, facts)
+
+    def _parts(self, verb: str, raw: dict[str, Any], path: tuple[_Step, ...]) -> dict[str, Any]:
+        """The parts that a verb's block names, by what the verb calls them; fills in their own settings."""
+        if verb == "search" and "method" in raw:
+            method = self._found(registry.search, raw["method"], (*path, "method"))
+            self._fill(raw, "settings", getattr(method, "settings", Any), path)
+            return {"method": method}
+        if verb == "distill":
+            return {"losses": self._chosen(raw, "losses", "loss", registry.loss, path)}
+        if verb == "evaluate":
+            return {"evaluations": self._chosen(raw, "evaluations", "evaluation", registry.evaluation, path)}
+        return {}
 
     def _chosen(self, raw: dict[str, Any], key: str, word: str, look_up: Any, path: tuple[_Step, ...]) -> list[Any]:
         """The parts that a list names, such as `losses: [{loss: logits, settings: {...}}]`, each with its own settings filled in."""

@@ -77,10 +77,7 @@ def save(folder: Path, destination: Path, model_id: str | None = None) -> None:
             code_paths=[str(folder) for folder in folders],
             signature=_signature(example.schema, predicted.schema),
             input_example=example.to_pandas(),
-            pip_requirements=[
-                *(f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS),
-                *sorted({part.requirement for part in parts if part.requirement}),
-            ],
+            pip_requirements=_requirements(parts),
         )
 
 
@@ -103,6 +100,11 @@ def _parts(workload: str, folder: Path) -> list[Found]:
     family = checkpoint.read_record(folder)["model"].get("family")
     families = registry.families(workload).items()
     return [registry.found("workloads", workload), *(part for name, part in families if name == family or not part.requirement)]
+
+
+def _requirements(parts: Iterable[Found]) -> list[str]:
+    ours = [f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS]
+    return [*ours, *sorted({part.requirement for part in parts if part.requirement})]
 
 
 @contextmanager

@@ -88,22 +88,30 @@ class Region:
         place = inside.flatten().cumsum(0) - 1
         reached = conditions.distance[conditions.origin[condition], node]
         leaving = (reached < layers).nonzero()[:, 0]
-        owner, edge = spread(index.first, node[leaving])
-        start = leaving[owner]
-        owner = condition[start]
-        end = owner * index.nodes + index.target[edge]
-        hidden = conditions.hides(owner, index.source[edge], index.relation[edge], index.target[edge], index)
-        kept = (inside.flatten()[end] & ~hidden).nonzero()[:, 0]
+        start, owner, edge, end = _edges(index, conditions, inside, leaving, condition, node)
         marks = torch.arange(len(conditions.head), device=tail.device) * index.nodes + conditions.head
         return Region(
             hops=reached,
-            start=start[kept],
-            end=place[end[kept]],
-            edge_condition=owner[kept],
-            edge_relation=index.relation[edge[kept]],
+            start=start,
+            end=place[end],
+            edge_condition=owner,
+            edge_relation=index.relation[edge],
             head=place[marks],
             candidate=place[member * index.nodes + tail],
         )
+
+
+def _edges(
+    index: Index, conditions: Conditions, inside: Tensor, leaving: Tensor, condition: Tensor, node: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The edges from the places `leaving` to nodes `inside` that are not hidden: (edges,) each of their start, condition, edge and end."""
+    owner, edge = spread(index.first, node[leaving])
+    start = leaving[owner]
+    owner = condition[start]
+    end = owner * index.nodes + index.target[edge]
+    hidden = conditions.hides(owner, index.source[edge], index.relation[edge], index.target[edge], index)
+    kept = (inside.flatten()[end] & ~hidden).nonzero()[:, 0]
+    return start[kept], owner[kept], edge[kept], end[kept]
 
 
 def _inside(index: Index, conditions: Conditions, member: Tensor, tail: Tensor, layers: int) -> Tensor:
