@@ -195,3 +195,23 @@ def test_a_loss_that_grows_past_any_sense_stops_with_a_sentence():
     settings = FitSettings(epochs=9, learning_rate=10, optimizer="sgd")
     with pytest.raises(UserError, match=r"epoch 2: the training diverges, its loss went from .* to .*: lower the learning rate"):
         list(fit(model, lambda batch: model.weight.square().sum(), random_batches(), settings, torch.Generator()))
+
+
+def test_after_a_death_a_loss_is_still_held_against_the_first_epochs(tmp_path):
+    def go(later):
+        model = nn.Linear(1, 1, bias=False)
+        values = iter([1e4] * 4 if later is None else [later] * 4)
+
+        def objective(batch):
+            if (value := next(values, None)) is None:
+                raise Killed
+            return 0 * model.weight.sum() + value
+
+        settings = FitSettings(epochs=2, learning_rate=0.1)
+        return list(fit(model, objective, random_batches(), settings, torch.Generator(), progress=Progress(tmp_path)))
+
+    with pytest.raises(Killed):
+        go(None)
+    with pytest.raises(UserError, match=r"its loss went from 1e\+04 to 1e\+11"):
+        go(1e11)
+    assert [epoch.loss for epoch in go(1e7)] == [1e7]

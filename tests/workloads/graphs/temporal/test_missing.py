@@ -18,7 +18,7 @@ from stillhouse.contracts.output import Output
 from stillhouse.training.files import read_parquet
 from stillhouse.workloads.graphs.temporal import table
 from stillhouse.workloads.graphs.temporal.batch import Batch
-from stillhouse.workloads.graphs.temporal.missing import carried, interpolated
+from stillhouse.workloads.graphs.temporal.missing import carried, interpolated, is_missing
 from stillhouse.workloads.graphs.temporal.prepare import PrepareSettings, prepare
 from stillhouse.workloads.graphs.temporal.read import ReadSettings, read
 from stillhouse.workloads.graphs.temporal.sample import DataSettings, load
@@ -56,6 +56,10 @@ def test_all_missing_cells_are_told_at_once_with_the_remedy(tmp_path: Path) -> N
     ]  # fmt: skip
     assert all("`prepare: {read: {missing: interpolate}}` fills it, `missing: mask` leaves it out" in line for line in lines[:4])
     assert lines[4] == "4 faults in all"
+
+
+def test_nought_is_a_value() -> None:
+    assert [is_missing(cell) for cell in (0, 0.0, "0", None, " NaN ", NAN)] == [False] * 3 + [True] * 3
 
 
 @pytest.mark.parametrize("how", ["interpolate", "mask"])
