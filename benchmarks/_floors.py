@@ -97,10 +97,10 @@ def _target(batch: Batch) -> Tensor:
 
 def _scored(split: Batches[Batch] | None, rule: Predictor) -> Metrics:
     assert split is not None
-    return WORKLOAD.score(_answers(split, rule))
+    return WORKLOAD.score(_outputs(split, rule))
 
 
-def _answers(split: Batches[Batch], rule: Predictor) -> Iterator[tuple[Output, Batch]]:
+def _outputs(split: Batches[Batch], rule: Predictor) -> Iterator[tuple[Output, Batch]]:
     for batch in split.draw(torch.Generator().manual_seed(0)):
         yield Output(rule(batch), "values"), batch
 

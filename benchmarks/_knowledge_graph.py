@@ -122,7 +122,7 @@ def _rule(prepared: Path) -> Metrics:
 
 
 def reverse_edge(batch: Batch) -> Output:
-    """The rule as a model's answer: 1 where (j, k, i) is observed for the candidate (i, k, j), inverse types included."""
+    """The rule as a model's output: 1 where (j, k, i) is observed for the candidate (i, k, j), inverse types included."""
     head, relation, tail = batch.triples.unbind(-1)
     observed = triple_codes(*batch.graph.augmented(), batch.graph)
     return Output(torch.isin(triple_codes(tail, relation, head, batch.graph), observed).float(), "candidates")

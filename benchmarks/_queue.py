@@ -144,9 +144,9 @@ def maximum_likelihood(settings: Any, data: Data[Batch]) -> nn.Module:
 
 
 def _steady(model: nn.Module, test: Batches[Batch], own: Metrics) -> Metrics:
-    """The rival's errors where its rates are asked for their steady state, which is kinder to it, and those of its own answer.
+    """The rival's errors where its rates are asked for their steady state, which is kinder to it, and those of its own prediction.
 
-    Which epoch is kept was decided by its own answer.
+    Which epoch is kept was decided by its own prediction.
     """
     assert isinstance(model, Chain)
     model.gradient = Exact()
@@ -156,9 +156,9 @@ def _steady(model: nn.Module, test: Batches[Batch], own: Metrics) -> Metrics:
 def _floor(cell: Cell, entry: Set, batch: Batch) -> Output:
     """A constant share of time with a full queue: none, or that of the light loads, which no model is told."""
     share = 1e-300 if cell.method == "floor_zero" else cell.settings["share"]
-    answer = torch.full_like(batch.counts, (1 - share) / (batch.counts.shape[1] - 1))
-    answer[:, -1] = share
-    return Output(answer.log(), "classes")
+    probability = torch.full_like(batch.counts, (1 - share) / (batch.counts.shape[1] - 1))
+    probability[:, -1] = share
+    return Output(probability.log(), "classes")
 
 
 def _robust(cells: Iterable[Cell]) -> list[Row]:

@@ -96,11 +96,11 @@ def _measured(task: tuple[Case, int]) -> tuple[float, float]:
     graph = case.graph(seed)
     triples = torch.stack((graph.head, graph.relation, graph.tail), -1)
     batches = Training(DataSettings(batch_size=settings["batch"]), graph, triples, triples).draw(torch.Generator().manual_seed(seed))
-    model, answer = _model(case.method)
+    model, predict = _model(case.method)
     before = _peak()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    _step(optimizer, answer, next(batches))  # also builds what is kept for the graph
-    times = [_timed(optimizer, answer, next(batches)) for _ in range(int(settings["steps"]))]
+    _step(optimizer, predict, next(batches))  # also builds what is kept for the graph
+    times = [_timed(optimizer, predict, next(batches)) for _ in range(int(settings["steps"]))]
     return 1000 * min(times), _peak() - before
 
 
@@ -115,16 +115,16 @@ def _model(method: str) -> tuple[nn.Module, Callable[[Batch], Tensor]]:
     return isdea, lambda batch: literal_scores(isdea, batch, subtract=method == "subtracting loop")
 
 
-def _timed(optimizer: torch.optim.Optimizer, answer: Callable[[Batch], Tensor], batch: Batch) -> float:
+def _timed(optimizer: torch.optim.Optimizer, predict: Callable[[Batch], Tensor], batch: Batch) -> float:
     """Seconds of processor time, which neighbours on the machine disturb less than the clock."""
     started = time.process_time()
-    _step(optimizer, answer, batch)
+    _step(optimizer, predict, batch)
     return time.process_time() - started
 
 
-def _step(optimizer: torch.optim.Optimizer, answer: Callable[[Batch], Tensor], batch: Batch) -> None:
+def _step(optimizer: torch.optim.Optimizer, predict: Callable[[Batch], Tensor], batch: Batch) -> None:
     optimizer.zero_grad()
-    loss(Output(answer(batch), "candidates"), batch).backward()
+    loss(Output(predict(batch), "candidates"), batch).backward()
     optimizer.step()
 
 

@@ -44,8 +44,8 @@ def run(data: Path | None = None) -> Iterator[dict[str, Any]]:
                 yield row | {"mean": mean(values), "sd": stdev(values)}
 
 
-Answer = Callable[[Batch], Tensor]
-Method = Callable[[], tuple[Answer, list[Tensor]]]
+Predict = Callable[[Batch], Tensor]
+Method = Callable[[], tuple[Predict, list[Tensor]]]
 
 
 def _methods(window: int) -> dict[str, Method]:
@@ -57,7 +57,7 @@ def _methods(window: int) -> dict[str, Method]:
 
 
 def _maker(model: dict[str, Any], sizes: dict[str, int]) -> Method:
-    def make() -> tuple[Answer, list[Tensor]]:
+    def make() -> tuple[Predict, list[Tensor]]:
         network = _temporal_graph.build(model, sizes)
         return lambda batch: network(batch).prediction, list(network.parameters())
 
@@ -73,15 +73,15 @@ def _timings(methods: dict[str, Method], window: int, edges: int, pairs: int, se
     taken: dict[str, list[float]] = {name: [] for name in made}
     for _ in range(int(settings["steps"]) + 2):
         batch = random_batch(window, edges, pairs, rng)
-        for name, (answer, _) in made.items():
-            taken[name].append(_seconds(answer, optimizers[name], batch))
+        for name, (predict, _) in made.items():
+            taken[name].append(_seconds(predict, optimizers[name], batch))
     return {name: sorted(values[2:])[len(values[2:]) // 2] for name, values in taken.items()}
 
 
-def _seconds(answer: Answer, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
+def _seconds(predict: Predict, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
     started = time.process_time()
     optimizer.zero_grad()
-    error = (answer(batch) - batch.target).square().mean()
+    error = (predict(batch) - batch.target).square().mean()
     error.backward()
     optimizer.step()
     return time.process_time() - started

@@ -33,8 +33,8 @@ def loss(output, batch):
     return cross_entropy(output.prediction, batch[1])
 
 
-def score(answers):
-    return {"accuracy": torch.cat([output.prediction.argmax(-1) == batch[1] for output, batch in answers]).float().mean().item()}
+def score(outputs):
+    return {"accuracy": torch.cat([output.prediction.argmax(-1) == batch[1] for output, batch in outputs]).float().mean().item()}
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_search_begins_with_the_weights_that_it_is_told(teacher):
 def test_of_an_error_the_lowest_epoch_is_kept(teacher):
     """An error that grows at every validation: the first epoch is the best one."""
     errors = iter(range(1, 100))
-    worse = replace(teacher, score=lambda answers: {"error": float(len(list(answers)) + next(errors))}, higher_is_better=False)
+    worse = replace(teacher, score=lambda outputs: {"error": float(len(list(outputs)) + next(errors))}, higher_is_better=False)
     student = stillhouse.distill(worse, search(worse), fit=FIT | {"epochs": 3})
     assert student.metrics["best_epoch"] == 1
     assert next(iter(search(worse).metrics)) == "found_negative_error"
@@ -125,7 +125,7 @@ def test_the_generator_alone_decides_the_order_of_a_loader(teacher):
 
 
 def test_the_losses_teach(teacher):
-    """With no weight on the task, only the teacher's answers can move the student."""
+    """With no weight on the task, only the teacher's predictions can move the student."""
     found = search(teacher)
     taught = stillhouse.distill(teacher, found, losses=LOGITS, task_weight=0, fit=FIT | {"epochs": 60, "learning_rate": 0.05})
     points = torch.cat([batch[0] for batch in teacher.valid])
@@ -152,7 +152,7 @@ def test_an_output_of_ones_own_is_taken_as_it_is(teacher):
         ({"model": nn.Linear(2, 3)}, "wanted a network that the teacher's weights fit"),
         ({"apply": lambda model, batch: 1}, "teacher.apply - wanted a stillhouse.Output or a tensor of logits - got a int"),
         ({"loss": lambda output, batch: output.prediction}, r"teacher.loss - wanted a scalar tensor - got shape \(20, 3\)"),
-        ({"score": lambda answers: 0.5}, "teacher.score - wanted a dictionary"),
+        ({"score": lambda outputs: 0.5}, "teacher.score - wanted a dictionary"),
     ],
 )
 def test_a_mistake_in_the_teacher_is_told_in_one_sentence(teacher, changes, sentence):

@@ -20,7 +20,7 @@ from stillhouse.space.blueprint import Group
 from stillhouse.workloads.graphs.temporal.network import _with_anchor
 from stillhouse.workloads.pictures.classify.families.resnet import FAMILY
 from stillhouse.workloads.queue.batch import QueueOutput
-from tests.losses.test_family import SETTINGS, answer
+from tests.losses.test_family import SETTINGS, output
 from tests.shapes import CHECKED
 
 LOSSES = sorted(name for name, found in registry.known("losses").items() if found.module.startswith("stillhouse."))
@@ -28,14 +28,14 @@ MODEL = FAMILY.settings.model_validate({"family": "resnet"})
 
 
 def unreduced() -> None:
-    loss = regression.LOSS.make(regression.RegressionSettings(), answer(1), answer(2))
+    loss = regression.LOSS.make(regression.RegressionSettings(), output(1), output(2))
     loss.distance = lambda student, teacher: (student - teacher).square()
-    loss(answer(1), answer(2))
+    loss(output(1), output(2))
 
 
 WRONG: dict[str, Callable[[], object]] = {
     "a loss that is no scalar": unreduced,
-    "a teacher that is no output": lambda: logits.Logits(logits.LogitsSettings(), answer(1), answer(2))(answer(1), torch.ones(3, 5)),
+    "a teacher that is no output": lambda: logits.Logits(logits.LogitsSettings(), output(1), output(2))(output(1), torch.ones(3, 5)),
     "a channel without positions": lambda: pearson.Pearson._standard(None, torch.ones(2, 3)),
     "scores without queries": lambda: margin._in_batch(torch.ones(3)),
     "grids of two batches": lambda: _pairing._resized(torch.ones(2, 3, 4), torch.ones(1, 3, 5)),
@@ -75,7 +75,7 @@ def test_right_ones_are_not():
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_says_that_it_is_a_scalar_and_is_held_to_it(name: str):
     part = registry.loss(name)
-    forward = type(part.make(part.settings(**SETTINGS.get(name, {})), answer(1), answer(2))).forward
+    forward = type(part.make(part.settings(**SETTINGS.get(name, {})), output(1), output(2))).forward
     assert inspect.get_annotations(forward)["return"] == "Float[Tensor, '']"
     assert hasattr(forward, "__wrapped__"), "no checker is around it"
 

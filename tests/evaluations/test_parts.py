@@ -19,7 +19,7 @@ ROWS = torch.eye(4)
 
 
 class Fixed(nn.Module):
-    """Answers with given classes, one per row; in training mode with class 0 throughout."""
+    """Predicts given classes, one per row; in training mode with class 0 throughout."""
 
     def __init__(self, *classes: int) -> None:
         super().__init__()
@@ -30,11 +30,11 @@ class Fixed(nn.Module):
 
 
 def pair(teacher: nn.Module, student: nn.Module) -> Pair:
-    """The right answer to row i is class i."""
+    """The right class of row i is i."""
     workload = replace(
         WORKLOAD,
         apply=lambda model, rows: Output(model(rows), "classes"),
-        score=lambda answers: {"accuracy": float(torch.cat([(o.prediction * rows).sum(-1) for o, rows in answers]).mean())},
+        score=lambda outputs: {"accuracy": float(torch.cat([(o.prediction * rows).sum(-1) for o, rows in outputs]).mean())},
     )
     return Pair(workload, teacher, student, Batches(lambda rng: iter([ROWS]), 1), ROWS, CPU)
 

@@ -108,7 +108,7 @@ def test_the_run_of_an_execution_is_named_and_shows_what_the_table_compares(whol
     assert metrics == {"half.quality": pytest.approx(student["quality"]), "half.share": pytest.approx(student["macs_share"])}
 
 
-def test_the_student_is_in_the_registry_and_answers_a_table(whole, tmp_path):
+def test_the_student_is_in_the_registry_and_predicts_for_a_table(whole, tmp_path):
     with sqlite3.connect(whole.folder / "mlflow.db") as mlflow:
         tags = dict(mlflow.execute("select key, value from model_version_tags where name = 'half'").fetchall())
         champions = mlflow.execute("select name, alias, version from registered_model_aliases").fetchall()
@@ -124,8 +124,8 @@ def test_the_student_is_in_the_registry_and_answers_a_table(whole, tmp_path):
     assert f"the gate: {tags['gate.reason']}" in whole.first.stdout
     (tmp_path / "rows.csv").write_text("x,y\n0,1\n")
     for model in ("half", "rings", "models:/half/1"):
-        done = whole.call("stillhouse", "predict", model, str(tmp_path / "rows.csv"), str(tmp_path / "answers.parquet"))
-        assert (done.returncode, done.stdout) == (0, f"{tmp_path}/answers.parquet: 1 rows\n"), done.stderr
+        done = whole.call("stillhouse", "predict", model, str(tmp_path / "rows.csv"), str(tmp_path / "predictions.parquet"))
+        assert (done.returncode, done.stdout) == (0, f"{tmp_path}/predictions.parquet: 1 rows\n"), done.stderr
 
 
 def test_the_report_shows_results_and_lineage_and_is_no_file_for_git(whole):

@@ -15,7 +15,7 @@ NAIVE = {case.method: case.naive for case in benchmark.CASES}
 """A loss that is timed has a double loop too."""
 
 
-def answer(seed, rows=3, dtype=torch.float64):
+def output(seed, rows=3, dtype=torch.float64):
     """Scores of 5 candidates and a feature map: something for every kind of loss."""
     rng = torch.Generator().manual_seed(seed)
     scores, maps = (torch.randn(shape, generator=rng, dtype=torch.float64) for shape in ((rows, 5), (rows, 4, 2, 3)))
@@ -42,7 +42,7 @@ def make(name):
 
 
 def test_zero_and_stationary_when_the_student_equals_the_teacher(make):
-    student, teacher = answer(1), answer(1)
+    student, teacher = output(1), output(1)
     value = make(student, teacher)(student, teacher)
     assert value.item() == pytest.approx(0, abs=1e-14)
     assert all(gradient.abs().max() < 1e-14 for gradient in gradients(value, student))
@@ -50,12 +50,12 @@ def test_zero_and_stationary_when_the_student_equals_the_teacher(make):
 
 @pytest.mark.parametrize("seed", range(2, 12))
 def test_positive_when_the_student_differs(make, seed):
-    student, teacher = answer(seed), answer(1)
+    student, teacher = output(seed), output(1)
     assert make(student, teacher)(student, teacher).item() > 1e-3
 
 
 def test_finite_gradient_into_the_student_and_none_into_the_teacher(make):
-    student, teacher = answer(1), answer(2)
+    student, teacher = output(1), output(2)
     value = make(student, teacher)(student, teacher)
     value.backward()
     received = [tensor.grad for tensor in tensors(student) if tensor.grad is not None]
@@ -65,7 +65,7 @@ def test_finite_gradient_into_the_student_and_none_into_the_teacher(make):
 
 
 def test_gradient_follows_finite_differences(make):
-    student, teacher = answer(1), answer(2)
+    student, teacher = output(1), output(2)
     loss = make(student, teacher)
 
     def value(scores, maps):
@@ -75,7 +75,7 @@ def test_gradient_follows_finite_differences(make):
 
 
 def test_mismatched_outputs_are_refused_with_both_shapes(make):
-    student, teacher = answer(1, rows=3), answer(2, rows=4)
+    student, teacher = output(1, rows=3), output(2, rows=4)
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         make(student, teacher)
     assert any(
@@ -87,7 +87,7 @@ def test_mismatched_outputs_are_refused_with_both_shapes(make):
 @pytest.mark.parametrize("name", sorted(NAIVE))
 @pytest.mark.parametrize("seed", range(3))
 def test_equals_its_double_loop(name, make, seed):
-    student, teacher = answer(seed), answer(seed + 10)
+    student, teacher = output(seed), output(seed + 10)
     read = (lambda output: output.features["map"].value.flatten(2)) if name in SETTINGS else (lambda output: output.prediction)
     expected = NAIVE[name](read(student), read(teacher))
     value = make(student, teacher)(student, teacher)
@@ -98,7 +98,7 @@ def test_equals_its_double_loop(name, make, seed):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_reckoned_in_single(make, dtype):
-    student, teacher = answer(1, dtype=dtype), answer(2, dtype=dtype)
+    student, teacher = output(1, dtype=dtype), output(2, dtype=dtype)
     with torch.autocast("cpu", torch.bfloat16):
         value = make(student, teacher)(student, teacher)
     assert value.dtype == torch.float32
@@ -114,7 +114,7 @@ def test_half_precision_is_reckoned_in_single(make, dtype):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_device_gives_the_same_value(make):
-    student, teacher = answer(1), answer(2)
+    student, teacher = output(1), output(2)
     ours, theirs = (
         Output(output.prediction.cuda(), output.meaning, {"map": Feature(output.features["map"].value.cuda(), IMAGE)})
         for output in (student, teacher)

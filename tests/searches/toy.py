@@ -1,4 +1,4 @@
-"""Search problems for tests: one with a known answer (which inputs of a linear map does the truth use?), one with depth."""
+"""Search problems for tests: one with a known solution (which inputs of a linear map does the truth use?), one with depth."""
 
 from __future__ import annotations
 

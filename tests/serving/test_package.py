@@ -44,7 +44,7 @@ def test_nothing_in_a_package_is_a_pickle(packed: Path):
     assert is_pickle(pickle.dumps({})), "one would be noticed"
 
 
-def test_a_package_answers_where_there_is_no_project(packed: Path, tmp_path: Path):
+def test_a_package_predicts_where_there_is_no_project(packed: Path, tmp_path: Path):
     """In another process, elsewhere, with the code that came with it."""
     asking = (
         "import mlflow, sys; model = mlflow.pyfunc.load_model(sys.argv[1]); import stillhouse;"
@@ -56,9 +56,9 @@ def test_a_package_answers_where_there_is_no_project(packed: Path, tmp_path: Pat
     command = [sys.executable, "-c", asking, str(tmp_path / "gone/packed")]
     done = subprocess.run(command, cwd=tmp_path / "elsewhere", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    origin, answer = done.stdout.splitlines()
+    origin, predicted = done.stdout.splitlines()
     assert Path(origin).is_relative_to(tmp_path / "gone/packed/code")
-    assert '"columns":["ring","probabilities"]' in answer
+    assert '"columns":["ring","probabilities"]' in predicted
 
 
 def test_signature_example_and_requirements_are_those_of_the_model(packed: Path, teacher: Path):

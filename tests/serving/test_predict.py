@@ -31,12 +31,12 @@ def asked(project: Path) -> Path:
 
 
 @pytest.mark.parametrize("table", ["rows.parquet", "rows.csv"])
-def test_a_table_is_answered_row_by_row(asked: Path, teacher: Path, table: str, capsys):
-    assert main(["rings", table, "deep/answers.parquet"]) == 0
-    assert capsys.readouterr().out == "deep/answers.parquet: 250 rows\n"
-    got = parquet.read_table("deep/answers.parquet")
+def test_a_table_gets_predictions_row_by_row(asked: Path, teacher: Path, table: str, capsys):
+    assert main(["rings", table, "deep/predictions.parquet"]) == 0
+    assert capsys.readouterr().out == "deep/predictions.parquet: 250 rows\n"
+    got = parquet.read_table("deep/predictions.parquet")
     assert got.equals(pa.concat_tables(Model(teacher).predict(ROWS)).combine_chunks())
-    assert [path.name for path in (asked / "deep").iterdir()] == ["answers.parquet"]
+    assert [path.name for path in (asked / "deep").iterdir()] == ["predictions.parquet"]
 
 
 def test_the_students_folder_alone_suffices_and_a_package_does_too(asked: Path, teacher: Path, tmp_path: Path, monkeypatch):
@@ -81,8 +81,8 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(asked: Path, teacher: Path
     assert sorted(asked.iterdir()) == before
 
 
-def test_an_answer_that_fails_half_way_leaves_the_old_file(asked: Path, teacher: Path, monkeypatch):
-    (asked / "answers.parquet").write_text("old")
+def test_a_prediction_that_fails_half_way_leaves_the_old_file(asked: Path, teacher: Path, monkeypatch):
+    (asked / "predictions.parquet").write_text("old")
     part = next(Model(teacher).predict(ROWS))
 
     def halfway(self: Model, rows: pa.Table):
@@ -90,9 +90,9 @@ def test_an_answer_that_fails_half_way_leaves_the_old_file(asked: Path, teacher:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Model, "predict", halfway)
-    assert main(["rings", "rows.csv", "answers.parquet"]) == 2
-    assert (asked / "answers.parquet").read_text() == "old"
-    assert list(asked.glob(".answers*")) == []
+    assert main(["rings", "rows.csv", "predictions.parquet"]) == 2
+    assert (asked / "predictions.parquet").read_text() == "old"
+    assert list(asked.glob(".predictions*")) == []
 
 
 def test_a_crafted_model_is_refused(asked: Path, teacher: Path, tmp_path: Path, capsys):
@@ -100,16 +100,16 @@ def test_a_crafted_model_is_refused(asked: Path, teacher: Path, tmp_path: Path, 
     for folder in (teacher, tmp_path / "packed/data/teacher"):
         (folder / "model.pkl").write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
     for model in ("rings", str(tmp_path / "packed")):
-        assert main([model, "rows.csv", "answers.parquet"]) == 2
+        assert main([model, "rows.csv", "predictions.parquet"]) == 2
         assert capsys.readouterr().err.rstrip().endswith("refused")
     assert not (tmp_path / "sprung").exists()
-    assert not (asked / "answers.parquet").exists()
+    assert not (asked / "predictions.parquet").exists()
 
 
 def test_the_command_works_below_the_project(asked: Path, teacher: Path):
     (asked / "below").mkdir()
-    command = [sys.executable, "-m", "stillhouse", "predict", "rings", "../rows.csv", "answers.parquet"]
+    command = [sys.executable, "-m", "stillhouse", "predict", "rings", "../rows.csv", "predictions.parquet"]
     paths = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, cwd=asked / "below", env=paths, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "answers.parquet: 250 rows\n", "")
-    assert parquet.read_metadata(asked / "below/answers.parquet").num_rows == 250
+    assert (done.returncode, done.stdout, done.stderr) == (0, "predictions.parquet: 250 rows\n", "")
+    assert parquet.read_metadata(asked / "below/predictions.parquet").num_rows == 250

@@ -24,8 +24,8 @@ def ask(port: int, body: Any) -> Any:
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(request, timeout=120) as response:
+        return json.load(response)
 
 
 def test_the_champion_is_served_without_its_project(

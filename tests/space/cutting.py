@@ -62,7 +62,7 @@ def predicted(model: nn.Module, image: Tensor) -> Tensor:
     return prediction
 
 
-def answer(model: nn.Module, masks: dict[str, Tensor], image: Tensor) -> tuple[Tensor, Tensor]:
+def outputs(model: nn.Module, masks: dict[str, Tensor], image: Tensor) -> tuple[Tensor, Tensor]:
     """Logits, and the gradient of their squares with respect to the picture."""
     image = image.clone().requires_grad_()
     with masked(model, masks):
@@ -70,9 +70,9 @@ def answer(model: nn.Module, masks: dict[str, Tensor], image: Tensor) -> tuple[T
     return prediction.detach(), torch.autograd.grad(prediction.square().sum(), image)[0]
 
 
-def check_answers(both: Pair, image: Tensor) -> None:
+def check_outputs(both: Pair, image: Tensor) -> None:
     """To 1e-10 in double precision."""
-    for wanted, got in zip(answer(both.full, both.masks, image), answer(both.static, {}, image), strict=True):
+    for wanted, got in zip(outputs(both.full, both.masks, image), outputs(both.static, {}, image), strict=True):
         scale = wanted.abs().max().clamp(min=1)
         torch.testing.assert_close(got / scale, wanted / scale, rtol=0, atol=1e-10)
 
@@ -89,7 +89,7 @@ def check_costs(both: Pair, architecture: Architecture, image: Tensor) -> None:
 
 
 def check_cuts(build: Build, image: Tensor) -> None:
-    """Random architectures answer and cost the same whether masked or cut out."""
+    """Random architectures predict and cost the same whether masked or cut out."""
     rng = torch.Generator().manual_seed(0)
     groups = groups_of(build(None))
     for _ in range(CUTS):
@@ -107,7 +107,7 @@ def check_removals(build: Build, image: Tensor) -> None:
 
 def _check(build: Build, architecture: Architecture, image: Tensor) -> None:
     both = pair(build, architecture)
-    check_answers(both, image)
+    check_outputs(both, image)
     check_costs(both, architecture, image)
 
 
@@ -116,7 +116,7 @@ def check_statistics(build: Build, image: Tensor) -> None:
     architecture = random_architecture(groups_of(build(None)), torch.Generator().manual_seed(1))
     both = pair(build, architecture)
     both.full.train(), both.static.train()
-    check_answers(both, image)
+    check_outputs(both, image)
     for name, value in extract(both.full, architecture).items():
         torch.testing.assert_close(both.static.state_dict()[name], value, rtol=1e-9, atol=1e-9)
 

@@ -30,14 +30,14 @@ def test_hard_masks_and_extraction_are_one_network(architecture: Architecture) -
     """Output and gradient of the input, to 1e-10: the invariant that everything else stands on."""
     model, static = settled(Mixed()), Mixed(architecture).double().eval()
     static.load_state_dict(extract(model, architecture))
-    answers = []
+    found = []
     for network, masks in ((model, blueprint.hard_masks(GROUPS, architecture, torch.ones(1).double())), (static, {})):
         ids, values = example()
         values.requires_grad_()
         with blueprint.masked(network, masks):
             output = network(ids, values)
-        answers.append((output.detach(), *torch.autograd.grad(output.square().sum(), values)))
-    torch.testing.assert_close(answers[0], answers[1], rtol=1e-10, atol=1e-10)
+        found.append((output.detach(), *torch.autograd.grad(output.square().sum(), values)))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-10)
 
 
 def test_masks_change_the_network_at_all() -> None:

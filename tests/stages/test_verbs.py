@@ -179,8 +179,8 @@ def test_two_evaluations_with_one_metric_are_refused(shrunk, tmp_path, name):
 
 
 def test_the_metric_to_beat_is_the_workloads_first_and_not_the_alphabets(taught, tmp_path):
-    def reordered(answers):
-        accuracy = WORKLOAD.score(answers)
+    def reordered(outputs):
+        accuracy = WORKLOAD.score(outputs)
         return {"z_accuracy": accuracy["accuracy"], "a_cross_entropy": accuracy["cross_entropy"]}
 
     workload = replace(WORKLOAD, score=reordered)
@@ -219,7 +219,7 @@ def test_of_an_error_a_search_keeps_the_least(taught, tmp_path):
         for _ in range(3):
             yield Trial(full(problem.groups), 0.0, problem.validate(problem.supernet()))
 
-    workload = replace(WORKLOAD, score=lambda answers: {"error": next(errors)}, higher_is_better=False)
+    workload = replace(WORKLOAD, score=lambda outputs: {"error": next(errors)}, higher_is_better=False)
     assert find(taught, tmp_path / "found", workload=workload, method=SearchPart(Settings, thrice))["found_error"] == 1.0
 
 

@@ -38,8 +38,8 @@ def test_a_packed_sequence_passes_too():
     lstm = nn.LSTM(3, 4)
     packed = nn.utils.rnn.pack_sequence([torch.randn(3, 3), torch.randn(2, 3)])
     with mixed(CPU, "bf16-mixed"):
-        answer = lstm(packed)[0].data
-    assert torch.allclose(answer, lstm(packed)[0].data)
+        output = lstm(packed)[0].data
+    assert torch.allclose(output, lstm(packed)[0].data)
 
 
 def test_full_precision_changes_nothing():

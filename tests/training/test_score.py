@@ -1,4 +1,4 @@
-"""Agreement of two models' answers."""
+"""Agreement of two models' predictions."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""How the task's loss and the teacher's answers are weighed."""
+"""How the task's loss and the teacher's predictions are weighed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def moved(task_weight: float, weight: float = 1.0) -> float:
     task = SimpleNamespace(
         apply=lambda model, batch: Output(model(batch), "values"),
         loss=lambda output, batch: 3 * output.prediction.mean(),
-        score=lambda answers: {"quality": float(len(list(answers)))},
+        score=lambda outputs: {"quality": float(len(list(outputs)))},
         higher_is_better=True,
     )
     settings = TeachingSettings(losses=[WeightedLoss(loss="shift", weight=weight, settings=Settings())], task_weight=task_weight, fit=FIT)

@@ -63,7 +63,7 @@ def output(workload: str, model: nn.Module) -> Output:
     return found
 
 
-def answer(workload: str, model: nn.Module) -> Tensor:
+def prediction(workload: str, model: nn.Module) -> Tensor:
     return output(workload, model).prediction.double()
 
 
@@ -94,7 +94,7 @@ def test_its_output_has_the_axes_of_its_meaning(workload: str, family: str) -> N
 
 
 @every_family
-def test_what_is_cut_out_answers_and_costs_what_is_masked(workload: str, family: str) -> None:
+def test_what_is_cut_out_predicts_and_costs_what_is_masked(workload: str, family: str) -> None:
     """In single precision and with the weights of the beginning; a family's own tests hold it to 1e-10."""
     model = network(workload, family)
     groups, rng = groups_of(model), torch.Generator().manual_seed(0)
@@ -102,8 +102,8 @@ def test_what_is_cut_out_answers_and_costs_what_is_masked(workload: str, family:
     static = network(workload, family, architecture)
     static.load_state_dict(extract(model, architecture))
     with masked(model, hard_masks(groups, architecture, torch.ones(1))):
-        wanted = answer(workload, model)
+        wanted = prediction(workload, model)
     assert wanted.isfinite().all()
-    torch.testing.assert_close(answer(workload, static), wanted, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(prediction(workload, static), wanted, rtol=1e-3, atol=1e-4)
     counted = cost.evaluate(cost.parameters(model), cost.counts_of(groups, architecture))
     assert float(counted) == sum(value.numel() for value in static.parameters())

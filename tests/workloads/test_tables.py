@@ -1,4 +1,4 @@
-"""The models of every workload answer tables with their own folder alone, as the verbs leave it."""
+"""The models of every workload predict for tables with their own folder alone, as the verbs leave it."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def made(request: Any, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamesp
     return SimpleNamespace(name=found.name, workload=found.workload, folder=found.teacher)
 
 
-def answer(made: SimpleNamespace, rows: pa.Table) -> pa.Table:
+def predicted(made: SimpleNamespace, rows: pa.Table) -> pa.Table:
     return pa.concat_tables(Model(made.folder).predict(rows))
 
 
-def test_a_workload_that_answers_tables_says_its_own_name(made: SimpleNamespace) -> None:
+def test_a_workload_that_reads_tables_says_its_own_name(made: SimpleNamespace) -> None:
     names = (made.workload.table.workload, made.name, table.workload_name(made.folder))
     assert len({registry.module("workloads", name) for name in names}) == 1
 
 
-def test_the_example_is_answered_and_twice_the_same(made: SimpleNamespace) -> None:
+def test_the_example_gets_predictions_and_twice_the_same(made: SimpleNamespace) -> None:
     example = Model(made.folder).example()
-    first, second = answer(made, example), answer(made, example)
+    first, second = predicted(made, example), predicted(made, example)
     assert first.num_rows > 0
     assert first.equals(second)
     assert all(column.null_count == 0 for column in first.columns)
@@ -49,21 +49,21 @@ def test_the_example_is_answered_and_twice_the_same(made: SimpleNamespace) -> No
 def test_columns_that_may_be_missing_may_be_missing_and_others_are_left_out(made: SimpleNamespace) -> None:
     example = Model(made.folder).example()
     needed = example.select([field.name for field in example.schema if not field.nullable])
-    assert answer(made, needed.append_column("comment", pa.array(["x"] * needed.num_rows))).equals(answer(made, example))
+    assert predicted(made, needed.append_column("comment", pa.array(["x"] * needed.num_rows))).equals(predicted(made, example))
 
 
 def test_a_missing_column_an_empty_table_and_a_hole_are_refused_in_one_sentence(made: SimpleNamespace) -> None:
     example = Model(made.folder).example()
     name = example.column_names[0]
     with pytest.raises(UserError, match=rf"^wanted columns .* - there is no '{name}', but "):
-        answer(made, example.drop_columns([name]))
+        predicted(made, example.drop_columns([name]))
     with pytest.raises(UserError, match=r"^wanted a row at least - got an empty table$"):
-        answer(made, example.slice(0, 0))
+        predicted(made, example.slice(0, 0))
     hole = example.set_column(0, name, pa.array([None] * example.num_rows, example.schema.field(name).type))
     with pytest.raises(UserError, match=rf"^row 0 - wanted a value in column '{name}' - there is none$"):
-        answer(made, hole)
+        predicted(made, hole)
     with pytest.raises(UserError, match=rf"^column '{name}' - wanted {example.schema.field(name).type} - got struct"):
-        answer(made, example.set_column(0, name, pa.array([{"a": 1}] * example.num_rows)))
+        predicted(made, example.set_column(0, name, pa.array([{"a": 1}] * example.num_rows)))
 
 
 def test_numbers_in_csv_are_numbers(made: SimpleNamespace, tmp_path: Path) -> None:
@@ -89,11 +89,11 @@ NAMES = [
 def test_names_in_csv_are_text_character_for_character(made: SimpleNamespace, tmp_path: Path) -> None:
     if made.name != "knowledge":
         return
-    source, answers = tmp_path / "rows.csv", tmp_path / "answers.parquet"
+    source, predictions = tmp_path / "rows.csv", tmp_path / "predictions.parquet"
     for names in NAMES:
         lines = [",".join(row) for row in zip(names, names[1:] + names[:1], names[2:] + names[:2], strict=True)]
         rows = [f"{line},{observed}" for observed in ("true", "false") for line in lines]
         source.write_text("\n".join(["\ufeffhead,relation,tail,observed", *rows]))
-        assert predict(made.folder, source, answers) == len(names)
-        columns = parquet.read_table(answers).select(["head", "relation", "tail"]).to_pydict().values()
+        assert predict(made.folder, source, predictions) == len(names)
+        columns = parquet.read_table(predictions).select(["head", "relation", "tail"]).to_pydict().values()
         assert [",".join(row) for row in zip(*columns, strict=True)] == lines

@@ -1,4 +1,4 @@
-"""Small chains with known answers."""
+"""Small chains with known steady states."""
 
 from __future__ import annotations
 

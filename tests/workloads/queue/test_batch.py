@@ -1,4 +1,4 @@
-"""The loss is conditional on what is watched, and a perfect answer scores best."""
+"""The loss is conditional on what is watched, and a perfect prediction scores best."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_load_without_counts_does_not_matter() -> None:
     assert loss(output(distribution[1:]), nothing).item() == 0
 
 
-def test_a_perfect_answer_scores_best() -> None:
+def test_a_perfect_prediction_scores_best() -> None:
     truth = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]], dtype=torch.float64)
     batch = batch_of((100 * truth).tolist(), [True, True, True], truth[:, 2].tolist())
     best = score([(output(truth), batch)])

@@ -30,10 +30,10 @@ def test_a_structured_chain_with_the_true_rates_is_the_true_chain(servers: int, 
     chain = structured(StructuredSettings(servers=servers, jobs=len(rates)), 20)
     with torch.no_grad():
         chain.prior.logarithm.copy_(torch.tensor(rates).log() - torch.tensor(13.0).log())
-    answer = chain.eval()(torch.tensor([11.0, 31.0], dtype=torch.float64) / 13)
+    output = chain.eval()(torch.tensor([11.0, 31.0], dtype=torch.float64) / 13)
     true = Solver(queue([11.0, 31.0], rates, servers)).stationary()
-    assert (answer.prediction.exp() - true).abs().max() < 1e-6
-    assert answer.penalty == 0
+    assert (output.prediction.exp() - true).abs().max() < 1e-6
+    assert output.penalty == 0
 
 
 def test_extra_transitions_are_those_that_the_structure_forbids() -> None:
@@ -83,10 +83,10 @@ def test_every_family_learns_a_distribution(model: Any) -> None:
     wanted = Solver(queue([0.7, 1.3], [1.1, 0.4], states=6)).stationary()
     optimizer, losses = torch.optim.Adam(model.parameters(), 0.05), []
     for _ in range(100):
-        answer = model.train()(LOADS)
-        assert answer.prediction.dtype == torch.float64
-        assert (answer.prediction.exp().sum(-1) - 1).abs().max() < 1e-6
-        value = (wanted * (wanted.log() - answer.prediction)).sum(-1).mean() + answer.penalty
+        output = model.train()(LOADS)
+        assert output.prediction.dtype == torch.float64
+        assert (output.prediction.exp().sum(-1) - 1).abs().max() < 1e-6
+        value = (wanted * (wanted.log() - output.prediction)).sum(-1).mean() + output.penalty
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
@@ -94,7 +94,7 @@ def test_every_family_learns_a_distribution(model: Any) -> None:
     assert losses[-1] < 0.1 * losses[0]
 
 
-def test_an_unrolled_chain_answers_what_its_walk_has_come_to() -> None:
+def test_an_unrolled_chain_predicts_what_its_walk_has_come_to() -> None:
     short, long, steady = (structured(StructuredSettings(gradient=how), 20) for how in (Unrolled(ticks=3), Unrolled(ticks=3000), Exact()))
     wanted = steady(LOADS).prediction.exp()
     assert (long(LOADS).prediction.exp() - wanted).abs().max() < 1e-6

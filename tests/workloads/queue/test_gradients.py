@@ -40,8 +40,8 @@ def by_mu(method: Any, state: int, load: float = 13.0, dense: bool | None = None
 
 def by_rates(method: Any, walk: Walk, weights: Tensor) -> Tensor:
     rates = walk.rates.detach().clone().requires_grad_()
-    answer = steady_state(rates, walk.transitions, method, dense=walk.dense)
-    (answer * weights).sum().backward()
+    state = steady_state(rates, walk.transitions, method, dense=walk.dense)
+    (state * weights).sum().backward()
     assert rates.grad is not None
     return rates.grad
 
@@ -59,13 +59,13 @@ def test_the_exact_gradient_agrees_with_finite_differences(seed: int) -> None:
     assert torch.autograd.gradcheck(lambda rates: steady_state(rates, walk.transitions, Exact()), (rates,), atol=1e-7)
 
 
-def test_the_unrolled_gradient_is_that_of_its_own_answer() -> None:
+def test_the_unrolled_gradient_is_that_of_its_own_state() -> None:
     """Except by way of gamma, which is a constant: so only relative changes of rates that leave the busiest state alone are checked."""
     walk = queue([13.0], [25.0], states=5)
     direction = torch.zeros_like(walk.rates)
     direction[0, 0] = 1  # the birth in state 0, which is not the busiest
-    answers = [steady_state(walk.rates + step * direction, walk.transitions, Unrolled(ticks=7)) for step in (1e-5, -1e-5)]
-    slope = (answers[0] - answers[1])[0, 2] / 2e-5
+    states = [steady_state(walk.rates + step * direction, walk.transitions, Unrolled(ticks=7)) for step in (1e-5, -1e-5)]
+    slope = (states[0] - states[1])[0, 2] / 2e-5
     weights = torch.zeros(1, 5, dtype=torch.float64)
     weights[0, 2] = 1
     assert abs(by_rates(Unrolled(ticks=7), walk, weights)[0, 0] - slope) < 1e-9

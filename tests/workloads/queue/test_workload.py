@@ -92,7 +92,7 @@ def test_the_five_verbs(tmp_path: Path, method: str) -> None:
 
 
 def test_what_a_teacher_says_of_unseen_loads_is_what_its_student_learns(tmp_path: Path) -> None:
-    """A student that is fitted to nothing but a known teacher's steady states comes to answer alike far outside of the data."""
+    """A student that is fitted to nothing but a known teacher's steady states comes to predict alike far outside of the data."""
     torch.manual_seed(0)
     build = TypeAdapter(WORKLOAD.model_settings).validate_python
     teacher = WORKLOAD.model(build({"family": "structured", "servers": 2}), {"states": 12}, None).eval()
@@ -104,8 +104,8 @@ def test_what_a_teacher_says_of_unseen_loads_is_what_its_student_learns(tmp_path
         load = 1 + 3 * torch.rand(20, generator=rng, dtype=torch.float64)
         with torch.no_grad():
             wanted = teacher(load)
-        answer = student.train()(load)
-        term = LOSS.make(LOSS.settings(), answer, wanted)(answer, wanted)
+        output = student.train()(load)
+        term = LOSS.make(LOSS.settings(), output, wanted)(output, wanted)
         optimizer.zero_grad()
         term.backward()
         optimizer.step()
@@ -122,20 +122,20 @@ def learned(method: object, recipe: Simulation, seeds: int = 20) -> tuple[torch.
     logarithm = torch.zeros(seeds, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([logarithm], lr=0.02)
 
-    def answers(loads: torch.Tensor, how: object) -> torch.Tensor:
+    def distributions(loads: torch.Tensor, how: object) -> torch.Tensor:
         rate = (logarithm.exp() * light.mean()).repeat_interleave(len(loads))
         both = torch.cat([part.unsqueeze(-1).expand(-1, recipe.states - 1) for part in (loads.repeat(seeds), rate)], 1)
         transitions = births(recipe.states) + deaths(recipe.states, 1)
         return steady_state(both, transitions, how).view(seeds, len(loads), -1)
 
     for _ in range(80):
-        among = answers(light, method)[..., :2]
+        among = distributions(light, method)[..., :2]
         loss = -(seen * (among / among.sum(-1, keepdim=True)).log()).sum((1, 2)) / seen.sum((1, 2))
         optimizer.zero_grad()
         loss.sum().backward()
         optimizer.step()
     with torch.no_grad():
-        error = answers(heavy, Infinity())[..., -1] - full_share(recipe, heavy)
+        error = distributions(heavy, Infinity())[..., -1] - full_share(recipe, heavy)
     mape = (error.abs() / full_share(recipe, heavy)).mean(1)
     metrics = {"mape": median(mape.tolist()), "mse": fmean(error.square().mean(1).tolist())}
     return (logarithm.exp() * light.mean()).detach(), metrics

@@ -203,13 +203,13 @@ def test_hops_are_shortest_paths_without_the_hidden_triple() -> None:
 
 def _hops_by_powers(joined: Tensor, head: int, limit: int) -> list[int]:
     walks = joined | torch.eye(len(joined), dtype=torch.bool)
-    reached, answer = torch.zeros(len(joined), dtype=torch.bool), torch.full((len(joined),), limit + 1)
+    reached, hops = torch.zeros(len(joined), dtype=torch.bool), torch.full((len(joined),), limit + 1)
     reached[head] = True
-    answer[head] = 0
+    hops[head] = 0
     for step in range(1, limit + 1):
         reached = (walks[reached]).any(0)
-        answer[reached & (answer > limit)] = step
-    return answer.tolist()
+        hops[reached & (hops > limit)] = step
+    return hops.tolist()
 
 
 def some_architecture(model: nn.Module) -> Architecture:

@@ -43,7 +43,7 @@ def literal_scores(model: IsdeaPlus, batch: Batch) -> Tensor:
     source, relation, target = hide_pairs(batch.graph, batch.triples).augmented()
     neighbours = [set(source[target == node].tolist()) for node in range(batch.graph.nodes)]
     degree = torch.tensor([float(len(found)) for found in neighbours], dtype=torch.float64)
-    answers = []
+    scores = []
     for head, kind, tail in batch.triples.reshape(-1, 3).tolist():
         weights = 1 / (degree[source] * degree[target]).sqrt()
 
@@ -63,8 +63,8 @@ def literal_scores(model: IsdeaPlus, batch: Batch) -> Tensor:
         for way in ((head, tail), (tail, head)):
             hops = distances(batch.graph, torch.tensor([way]), batch.graph.nodes - 1, directed=True)
             pair.append(chained(model.distance.layers, hops.double() / batch.graph.nodes, torch.tanh))
-        answers.append(chained(model.predictor.layers, torch.cat(pair), torch.relu))
-    return torch.cat(answers).view(batch.triples.shape[:-1])
+        scores.append(chained(model.predictor.layers, torch.cat(pair), torch.relu))
+    return torch.cat(scores).view(batch.triples.shape[:-1])
 
 
 def chained(layers: nn.ModuleList, value: Tensor, activation: object) -> Tensor:

@@ -45,7 +45,7 @@ def rows(triples: list[tuple[str, str, str]], seen: list[bool] | None = None) ->
     return pa.table({**columns, **({"observed": seen} if seen else {})})
 
 
-def answer(context: Path, model: torch.nn.Module, table: pa.Table) -> pa.Table:
+def predict(context: Path, model: torch.nn.Module, table: pa.Table) -> pa.Table:
     return pa.concat_tables(predictions(TABLE, WORKLOAD, model, context, table))
 
 
@@ -54,7 +54,7 @@ def test_a_triple_is_scored_on_the_graph_of_training_in_the_order_of_the_rows(co
     torch.manual_seed(0)
     model = WORKLOAD.model(TypeAdapter(WORKLOAD.model_settings).validate_python(block), {}, None).eval()
     triples = list(reversed(observed(context)))
-    got = answer(context, model, rows(triples))
+    got = predict(context, model, rows(triples))
     assert [tuple(row[name] for name in ("head", "relation", "tail")) for row in got.to_pylist()] == triples
     graph = {name: column.long() for name, column in read_parquet(context / "graph.parquet").items()}
     nodes, relations = (sum(kind == wanted for kind in read_parquet(context / "names.parquet")["kind"]) for wanted in ("node", "relation"))
@@ -75,9 +75,9 @@ def test_a_graph_of_other_names_is_as_good_as_the_kept_one(context: Path, block:
     asked = triples[:5]
     other = [(f"new {head}", f"new {relation}", f"new {tail}") for head, relation, tail in triples + asked]
     given = rows(other, [True] * len(triples) + [False] * 5)
-    got = answer(context, model, given)
+    got = predict(context, model, given)
     assert got.column("head").to_pylist() == [f"new {head}" for head, _, _ in asked]
-    assert got.column("score").to_pylist() == pytest.approx(answer(context, model, rows(asked)).column("score").to_pylist(), rel=1e-4)
+    assert got.column("score").to_pylist() == pytest.approx(predict(context, model, rows(asked)).column("score").to_pylist(), rel=1e-4)
 
 
 def test_a_stranger_is_refused_with_its_row_and_so_is_a_table_without_a_question(context: Path) -> None:
@@ -95,5 +95,5 @@ def test_the_marked_familys_scores_do_not_depend_on_the_other_rows(context: Path
     torch.manual_seed(0)
     model = WORKLOAD.model(TypeAdapter(WORKLOAD.model_settings).validate_python(FAMILIES[1]), {}, None)
     triples = observed(context)[:6]
-    alone = [answer(context, model, rows([triple])).column("score")[0].as_py() for triple in triples]
-    assert answer(context, model, rows(triples)).column("score").to_pylist() == pytest.approx(alone, rel=1e-4)
+    alone = [predict(context, model, rows([triple])).column("score")[0].as_py() for triple in triples]
+    assert predict(context, model, rows(triples)).column("score").to_pylist() == pytest.approx(alone, rel=1e-4)

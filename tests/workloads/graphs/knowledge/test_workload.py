@@ -1,4 +1,4 @@
-"""The workload as the verbs see it: every family is built from plain settings, answers a batch, and learns."""
+"""The workload as the verbs see it: every family is built from plain settings, predicts for a batch, and learns."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def data(tmp_path: Path) -> Data[Batch]:
 
 
 @pytest.mark.parametrize("block", FAMILIES)
-def test_every_family_answers_learns_and_is_scored(data: Data[Batch], block: dict[str, object]) -> None:
+def test_every_family_predicts_learns_and_is_scored(data: Data[Batch], block: dict[str, object]) -> None:
     torch.manual_seed(0)
     model = WORKLOAD.model(settings(block), data.sizes, None)
     optimizer, losses = torch.optim.Adam(model.parameters(), 1e-2), []

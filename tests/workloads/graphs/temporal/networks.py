@@ -72,8 +72,8 @@ def randomised(module: Module, seed: int = 0) -> Module:
     return module
 
 
-def naive_answer(network: Network, batch: Batch) -> Tensor:
-    """What a network without an anchor answers for each node."""
+def naive_prediction(network: Network, batch: Batch) -> Tensor:
+    """What a network without an anchor predicts for each node."""
     body, activate = network.body, ACTIVATIONS[network.settings.activation]
     assert isinstance(body, TimeThenGraph)
     hidden = activate(naive_state(body, batch, batch.history)) @ network.first.weight.T + network.first.bias

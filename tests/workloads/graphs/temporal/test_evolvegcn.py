@@ -50,7 +50,7 @@ def test_a_window_may_have_fewer_nodes_than_the_weights_have_columns() -> None:
 
 
 def test_the_weights_of_the_o_form_see_no_data() -> None:
-    """So that the answer hangs on the number of steps and on the last of them alone."""
+    """So that the prediction depends on the number of steps and on the last of them alone."""
     body, one = body_of(EvolveGcnSettings(family="evolvegcn_o", width=4)), random_batch(5, 6, 4, CHANNELS, static=True)
     history = one.history.clone()
     history[:, :-1] = 0

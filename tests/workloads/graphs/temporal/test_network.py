@@ -1,4 +1,4 @@
-"""The frame and the head: anchors, what a constant added to a series does, and answers for whole windows."""
+"""The frame and the head: anchors, what a constant added to a series does, and predictions for whole windows."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def windowed(**options: object) -> Batch:
     return replace(batch, last=batch.history[:, -1, :1])
 
 
-def answer_of(network: Network, batch: Batch) -> Tensor:
+def prediction_of(network: Network, batch: Batch) -> Tensor:
     return network(batch).prediction
 
 
 @pytest.mark.parametrize("anchor", ["last", "mean"])
-def test_with_a_head_of_zeros_the_answer_is_the_anchor(anchor: str) -> None:
+def test_with_a_head_of_zeros_the_prediction_is_the_anchor(anchor: str) -> None:
     batch = windowed()
     network = network_of(settings_of(anchor=anchor), sizes_of(batch))
     network.second.weight.data.zero_()
     network.second.bias.data.zero_()
     first = batch.history[..., :1]
-    assert torch.equal(answer_of(network, batch), first[:, -1] if anchor == "last" else first.mean(1))
+    assert torch.equal(prediction_of(network, batch), first[:, -1] if anchor == "last" else first.mean(1))
 
 
 def raised(batch: Batch, node: int, constant: float) -> Batch:
@@ -50,14 +50,14 @@ def raised(batch: Batch, node: int, constant: float) -> Batch:
 
 @pytest.mark.parametrize("blind", [True, False])
 @pytest.mark.parametrize("anchor", ["last", "mean", "none"])
-def test_a_constant_added_to_a_series_is_added_to_the_answer_of_a_network_that_does_not_see_levels(anchor: str, blind: bool) -> None:
+def test_a_constant_added_to_a_series_is_added_to_the_prediction_of_a_network_that_does_not_see_levels(anchor: str, blind: bool) -> None:
     batch, node = windowed(), 2
     network = network_of(settings_of(anchor=anchor), sizes_of(batch))
     if blind:
         network.body.nodes.cell.weight_ih_l0.data[:, CHANNELS:] = 0
-    expected = answer_of(network, batch)
+    expected = prediction_of(network, batch)
     expected[node] += 5.0
-    assert (difference(answer_of(network, raised(batch, node, 5.0)), expected) < 1e-10) == (blind and anchor != "none")
+    assert (difference(prediction_of(network, raised(batch, node, 5.0)), expected) < 1e-10) == (blind and anchor != "none")
 
 
 def test_the_frame_of_several_targets() -> None:
@@ -69,7 +69,7 @@ def test_the_frame_of_several_targets() -> None:
     framed = torch.cat((batch.history[..., :2] - level, batch.history[..., 2:], level), 2)
     state = ACTIVATIONS["softplus"](network.body.nodes(framed))
     head = network.second(ACTIVATIONS["softplus"](network.first(state)))
-    assert difference(answer_of(network, batch), batch.last + head) < 1e-12
+    assert difference(prediction_of(network, batch), batch.last + head) < 1e-12
 
 
 def test_the_class_of_a_window_is_that_of_the_mean_of_its_nodes() -> None:
@@ -84,13 +84,13 @@ def test_the_class_of_a_window_is_that_of_the_mean_of_its_nodes() -> None:
     expected = network.second(torch.tanh(network.first(torch.tanh(means))))
     assert output.meaning == "classes"
     assert difference(output.prediction, expected) < 1e-12
-    assert difference(output.prediction, torch.cat([answer_of(network, one) for one in batches])) < 1e-12
+    assert difference(output.prediction, torch.cat([prediction_of(network, one) for one in batches])) < 1e-12
 
 
 def test_graphs_with_classes_have_no_anchor() -> None:
     batch = some_batch(classes=CLASSES)
     with_anchor, without = (network_of(settings_of(anchor=anchor), sizes_of(batch, CLASSES)) for anchor in ("last", "none"))
-    assert torch.equal(answer_of(with_anchor, batch), answer_of(without, batch))
+    assert torch.equal(prediction_of(with_anchor, batch), prediction_of(without, batch))
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
@@ -111,11 +111,11 @@ def test_the_head_of_every_family_that_mixes_graph_and_time_can_be_cut(settings:
     network, static = network_of(settings, sizes), network_of(settings, sizes, architecture)
     static.load_state_dict(extract(network, architecture))
     with masked(network, hard_masks(groups_of(network), architecture, batch.history)):
-        expected = answer_of(network, batch)
-    assert difference(answer_of(static, batch), expected) < 1e-10
-    assert difference(answer_of(network, batch), expected) > 1e-6
+        expected = prediction_of(network, batch)
+    assert difference(prediction_of(static, batch), expected) < 1e-10
+    assert difference(prediction_of(network, batch), expected) > 1e-6
     mask = torch.full((settings.width,), 0.5, dtype=torch.float64, requires_grad=True)
     with masked(network, {"head": mask}):
-        answer_of(network, batch).square().sum().backward()
+        prediction_of(network, batch).square().sum().backward()
     assert mask.grad is not None
     assert (mask.grad != 0).all()

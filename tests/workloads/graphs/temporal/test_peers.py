@@ -28,9 +28,9 @@ def some_batch(seed: int = 1, **options: object) -> Batch:
 def test_it_is_equivariant_to_the_numbers_of_nodes(settings: FamilySettings, static: bool, windows: int) -> None:
     body, batch = body_of(settings), some_batch(static=static, windows=windows)
     order = torch.randperm(7 * windows, generator=torch.Generator().manual_seed(1))
-    answer = read_out(body, batch)
-    assert difference(read_out(body, permuted(batch, order)), answer[order]) < BOUND
-    assert difference(answer, answer[order]) > 1e-3
+    output = read_out(body, batch)
+    assert difference(read_out(body, permuted(batch, order)), output[order]) < BOUND
+    assert difference(output, output[order]) > 1e-3
 
 
 @pytest.mark.parametrize("static", [False, True])
@@ -55,13 +55,13 @@ def test_static_edges_are_edges_at_every_step(settings: FamilySettings) -> None:
 def test_the_weights_of_the_edges_of_every_step_matter(settings: FamilySettings) -> None:
     """But for the form whose own weights see no data: there the last step's alone do."""
     body, batch = body_of(settings), some_batch()
-    answer = read_out(body, batch)
+    output = read_out(body, batch)
     other = batch.weight * (1 + torch.arange(len(batch.weight)) % 5)
     step = torch.arange(batch.steps).repeat_interleave(torch.tensor(batch.starts).diff())
     for changed in range(batch.steps):
         weight = torch.where(step == changed, other, batch.weight)
         seen = changed == batch.steps - 1 or settings.family != "evolvegcn_o"  # type: ignore[attr-defined]
-        assert (difference(read_out(body, replace(batch, weight=weight)), answer) > 1e-6) == seen
+        assert (difference(read_out(body, replace(batch, weight=weight)), output) > 1e-6) == seen
 
 
 def test_it_is_finite_without_edges_and_without_weight(settings: FamilySettings) -> None:
@@ -71,9 +71,9 @@ def test_it_is_finite_without_edges_and_without_weight(settings: FamilySettings)
     short = random_batch(0, 1, 1, CHANNELS)
     for given in (batch, silent, *bare, short):
         body.zero_grad()
-        answer = read_out(body, given)
-        answer.square().sum().backward()
-        assert answer.isfinite().all()
+        output = read_out(body, given)
+        output.square().sum().backward()
+        assert output.isfinite().all()
         assert all(parameter.grad.isfinite().all() for parameter in body.parameters() if parameter.grad is not None)
 
 
@@ -88,7 +88,7 @@ def test_it_is_the_body_of_a_network(settings: FamilySettings) -> None:
     sizes = {"channels": CHANNELS, "classes": 0, "outputs": 1}
     family = BODIES[settings.family]  # type: ignore[attr-defined]
     network = Network(settings, sizes, lambda blueprint, channels: family(settings, blueprint, channels), None)  # type: ignore[call-arg]
-    answer = network(batch)
-    assert answer.prediction.shape == (7, 1)
-    assert all(feature.value.shape == (7, settings.width) for feature in answer.features.values())
+    output = network(batch)
+    assert output.prediction.shape == (7, 1)
+    assert all(feature.value.shape == (7, settings.width) for feature in output.features.values())
     assert [group.name for group in groups_of(network)] == ["head"]

@@ -182,7 +182,7 @@ def test_nodes_that_are_asked_about_are_disjoint(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("log", [False, True])
-def test_answers_come_back_to_the_units_of_the_data(tmp_path: Path, log: bool) -> None:
+def test_predictions_come_back_to_the_units_of_the_data(tmp_path: Path, log: bool) -> None:
     case = case_of(one_graph(6), tmp_path, targets=2, log=log, scale="standard")
     batch = case.tables.batch(torch.tensor([3, 8]), TRAIN)
     raw = torch.cat([case.panel.features[:, start + WINDOW - 1 + HORIZON] for start in (3, 8)])

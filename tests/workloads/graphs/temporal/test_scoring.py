@@ -42,9 +42,9 @@ def test_metrics_by_hand() -> None:
 
 
 def test_means_are_over_nodes_whatever_their_batches() -> None:
-    target, last, answer = [0.5, 1.0, -2.0, 3.0, 0.0], [0.0, 0.5, -1.0, 4.0, 1.0], [0.25, 1.5, -2.0, 1.0, 0.5]
-    whole = score([(values(*answer), asked(target, last))])
-    parts = [(values(*answer[part]), asked(target[part], last[part])) for part in (slice(1), slice(1, 5))]
+    target, last, predicted = [0.5, 1.0, -2.0, 3.0, 0.0], [0.0, 0.5, -1.0, 4.0, 1.0], [0.25, 1.5, -2.0, 1.0, 0.5]
+    whole = score([(values(*predicted), asked(target, last))])
+    parts = [(values(*predicted[part]), asked(target[part], last[part])) for part in (slice(1), slice(1, 5))]
     assert score(iter(parts)) == pytest.approx(whole)
 
 
@@ -53,7 +53,7 @@ def test_negative_targets_count_by_their_size() -> None:
 
 
 def test_logarithms_are_taken_back() -> None:
-    """Raw values: target 99, answer 49, last 9."""
+    """Raw values: target 99, prediction 49, last 9."""
     unit = torch.tensor([[math.log(10)], [2.0]])
     scaled = [(math.log1p(raw) - math.log(10)) / 2 for raw in (99, 49, 9)]
     batch = asked([scaled[0]], [scaled[2]], unit=unit, log=True)
@@ -64,7 +64,7 @@ def test_logarithms_are_taken_back() -> None:
     assert metrics["mape_scaled"] == pytest.approx(100 * (math.log(100 / 50) / 2) / (scaled[0] + 1), rel=1e-5)
 
 
-def test_a_perfect_answer_scores_best_and_the_last_value_nothing() -> None:
+def test_a_perfect_prediction_scores_best_and_the_last_value_nothing() -> None:
     batch = asked([0.5, 1.0, 2.0], [0.0, 3.0, 2.5])
     assert score([(values(0.5, 1.0, 2.0), batch)]) == {"skill": 1.0, "mae": 0.0, "rmse": 0.0, "mape_scaled": 0.0}
     assert score([(values(0.0, 3.0, 2.5), batch)])["skill"] == pytest.approx(0.0)
@@ -81,18 +81,18 @@ def test_a_series_that_stands_still_has_a_finite_skill() -> None:
 @pytest.mark.parametrize(("absolute", "expected"), [(False, (0.25 + 4) / 2), (True, (0.5 + 2) / 2)])
 def test_the_loss_of_values_is_over_the_nodes_that_are_asked_about(absolute: bool, expected: float) -> None:
     batch = asked([1.0, 5.0, 3.0], [0.0, 0.0, 0.0], [True, False, True], absolute=absolute)
-    answer = torch.tensor([[1.5], [-7.0], [1.0]], requires_grad=True)
-    value = loss(Output(answer, "values"), batch)
+    predicted = torch.tensor([[1.5], [-7.0], [1.0]], requires_grad=True)
+    value = loss(Output(predicted, "values"), batch)
     value.backward()
     assert value.item() == pytest.approx(expected)
-    assert answer.grad is not None
-    assert (answer.grad != 0).flatten().tolist() == [True, False, True]
+    assert predicted.grad is not None
+    assert (predicted.grad != 0).flatten().tolist() == [True, False, True]
 
 
 def test_classes_by_hand() -> None:
     logits = torch.tensor([[2.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 3.0], [0.0, 0.0, 1.0, 0.0]])
     first, second = classes(torch.tensor([0, 1, 2])), classes(torch.tensor([3]))
-    answers = [(Output(logits, "classes"), first), (Output(torch.tensor([[0.0, 0.0, 0.0, 1.0]]), "classes"), second)]
-    assert score(iter(answers)) == {"accuracy": 0.75}
+    outputs = [(Output(logits, "classes"), first), (Output(torch.tensor([[0.0, 0.0, 0.0, 1.0]]), "classes"), second)]
+    assert score(iter(outputs)) == {"accuracy": 0.75}
     right = [math.exp(2) / (math.exp(2) + 3), math.exp(1) / (math.exp(1) + math.exp(3) + 2), math.exp(1) / (math.exp(1) + 3)]
-    assert loss(*answers[0]).item() == pytest.approx(-sum(map(math.log, right)) / 3)
+    assert loss(*outputs[0]).item() == pytest.approx(-sum(map(math.log, right)) / 3)

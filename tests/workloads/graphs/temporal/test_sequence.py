@@ -37,12 +37,12 @@ def test_it_equals_the_formula(kind: str, channels: int, steps: int) -> None:
 
 def test_it_sees_the_order_of_the_steps_and_every_step(kind: str) -> None:
     encoder, history = encoder_of(kind), histories(1)
-    answer = encoder(history)
-    assert difference(encoder(history.flip(1)), answer) > 1e-3
+    encoded = encoder(history)
+    assert difference(encoder(history.flip(1)), encoded) > 1e-3
     for step in range(5):
         other = history.clone()
         other[:, step] += 0.5
-        assert difference(encoder(other), answer) > 1e-6
+        assert difference(encoder(other), encoded) > 1e-6
 
 
 def test_rows_do_not_meet(kind: str) -> None:

@@ -123,7 +123,7 @@ def test_edges_that_are_none_are_refused(tmp_path: Path, targets: list[Any], wei
         TABLE.ask(tmp_path / "context", conform(table, TABLE.example(tmp_path / "context").schema))
 
 
-def test_models_of_whole_graphs_say_that_they_answer_no_tables(tmp_path: Path) -> None:
+def test_models_of_whole_graphs_say_that_they_read_no_tables(tmp_path: Path) -> None:
     prepared(several_graphs(0, [(3, 6)] * 12), tmp_path)
     with pytest.raises(UserError, match=r"^models that tell the classes of whole graphs read no tables$"):
         TABLE.example(tmp_path / "context")

@@ -24,7 +24,7 @@ from tests.workloads.graphs.temporal.networks import (
     SOME,
     STEPS,
     WIDTH,
-    naive_answer,
+    naive_prediction,
     network_of,
     settings_of,
     sizes_of,
@@ -46,7 +46,7 @@ def body_of(network: Network) -> TimeThenGraph:
     return network.body
 
 
-def answer_of(network: Network, batch: Batch) -> Tensor:
+def prediction_of(network: Network, batch: Batch) -> Tensor:
     return network(batch).prediction
 
 
@@ -57,7 +57,7 @@ def test_it_equals_the_formula(convolution: str, join: str, static: bool) -> Non
     for layers, steps in ((1, 1), (2, 4)):
         batch = random_batch(layers, 7, steps, CHANNELS, static)
         network = network_for(settings_of("gru", "gru", convolution, join, layers=layers), batch)
-        assert difference(answer_of(network, batch), naive_answer(network, batch)) < BOUND
+        assert difference(prediction_of(network, batch), naive_prediction(network, batch)) < BOUND
 
 
 @pytest.mark.parametrize("nodes", KINDS)
@@ -66,7 +66,7 @@ def test_it_equals_the_formula(convolution: str, join: str, static: bool) -> Non
 def test_it_equals_the_formula_with_every_encoder(nodes: str, edges: str, activation: str) -> None:
     batch = some_batch(3)
     network = network_for(settings_of(nodes, edges, activation=activation), batch)
-    assert difference(answer_of(network, batch), naive_answer(network, batch)) < BOUND
+    assert difference(prediction_of(network, batch), naive_prediction(network, batch)) < BOUND
 
 
 @some
@@ -75,10 +75,10 @@ def test_it_equals_the_formula_with_every_encoder(nodes: str, edges: str, activa
 def test_the_numbers_of_nodes_and_the_order_of_edges_do_not_matter(settings: TimeThenGraphSettings, static: bool, classes: int) -> None:
     batch = some_batch(static=static, windows=3, classes=classes)
     network, order = network_for(settings, batch, classes), torch.randperm(21, generator=torch.Generator().manual_seed(1))
-    answer = answer_of(network, batch)
-    assert difference(answer_of(network, permuted(batch, order)), answer if classes else answer[order]) < BOUND
-    assert difference(answer_of(network, shuffled(batch, 2)), answer) < BOUND
-    assert difference(answer, answer.roll(1, 0)) > 1e-3
+    prediction = prediction_of(network, batch)
+    assert difference(prediction_of(network, permuted(batch, order)), prediction if classes else prediction[order]) < BOUND
+    assert difference(prediction_of(network, shuffled(batch, 2)), prediction) < BOUND
+    assert difference(prediction, prediction.roll(1, 0)) > 1e-3
 
 
 @some
@@ -86,7 +86,7 @@ def test_the_numbers_of_nodes_and_the_order_of_edges_do_not_matter(settings: Tim
 def test_windows_do_not_meet(settings: TimeThenGraphSettings, static: bool) -> None:
     batches = [random_batch(seed, nodes, STEPS, CHANNELS, static) for seed, nodes in enumerate((7, 3, 9))]
     network = network_for(settings, batches[0])
-    assert difference(answer_of(network, joined(batches)), torch.cat([answer_of(network, batch) for batch in batches])) < BOUND
+    assert difference(prediction_of(network, joined(batches)), torch.cat([prediction_of(network, batch) for batch in batches])) < BOUND
 
 
 @some
@@ -95,7 +95,7 @@ def test_the_gradient_reaches_every_parameter(settings: TimeThenGraphSettings, s
     """But for the bias of attention's keys, which adds the same to all scores."""
     batch = some_batch(static=static)
     network = network_for(settings, batch)
-    answer_of(network, batch).square().sum().backward()
+    prediction_of(network, batch).square().sum().backward()
     gradients = {name: parameter.grad for name, parameter in network.named_parameters() if not name.endswith("key.bias")}
     assert [name for name, value in gradients.items() if value is None or not value.isfinite().all() or not value.any()] == []
 
@@ -107,9 +107,9 @@ def test_it_is_finite_without_edges_and_without_weight(settings: TimeThenGraphSe
         network = network_for(settings, batch)
         for given in (replace(batch, weight=torch.zeros_like(batch.weight)), some_batch(static=static, density=0.0)):
             network.zero_grad()
-            answer = answer_of(network, given)
-            answer.square().sum().backward()
-            assert answer.isfinite().all()
+            prediction = prediction_of(network, given)
+            prediction.square().sum().backward()
+            assert prediction.isfinite().all()
             assert all(parameter.grad.isfinite().all() for parameter in network.parameters() if parameter.grad is not None)
 
 
@@ -117,13 +117,13 @@ def test_it_is_finite_without_edges_and_without_weight(settings: TimeThenGraphSe
 def test_time_has_a_direction_and_every_step_of_an_edge_counts(settings: TimeThenGraphSettings) -> None:
     batch = some_batch()
     network = network_for(settings, batch)
-    answer = answer_of(network, batch)
-    assert difference(answer_of(network, replace(batch, history=batch.history.flip(1))), answer) > 1e-5
-    assert difference(answer_of(network, reversed_edges(batch)), answer) > 1e-5
+    prediction = prediction_of(network, batch)
+    assert difference(prediction_of(network, replace(batch, history=batch.history.flip(1))), prediction) > 1e-5
+    assert difference(prediction_of(network, reversed_edges(batch)), prediction) > 1e-5
     step = torch.arange(STEPS).repeat_interleave(torch.tensor(batch.starts).diff())
     for changed in range(STEPS):
         weight = torch.where(step == changed, batch.weight + 1 + torch.arange(len(step)) % 3, batch.weight)
-        assert difference(answer_of(network, replace(batch, weight=weight)), answer) > 1e-6
+        assert difference(prediction_of(network, replace(batch, weight=weight)), prediction) > 1e-6
 
 
 def reversed_edges(batch: Batch) -> Batch:
@@ -165,7 +165,7 @@ def test_one_step_makes_a_static_graph_network() -> None:
 def test_without_layers_edges_do_not_matter() -> None:
     batch, bare = some_batch(), replace(some_batch(density=0.0), history=some_batch().history)
     network = network_for(settings_of(layers=0, join="none"), batch)
-    assert torch.equal(answer_of(network, batch), answer_of(network, bare))
+    assert torch.equal(prediction_of(network, batch), prediction_of(network, bare))
     assert not [name for name, _ in network.named_parameters() if name.startswith(("body.edges", "body.weigh"))]
 
 

@@ -31,7 +31,7 @@ def forms(nodes: str, edges: str) -> list[TimeThenGraphSettings]:
 
 
 def check(settings: TimeThenGraphSettings, batch: Batch, architecture: Architecture, classes: int = 0) -> None:
-    """The masked network answers and costs what the one that is cut out does."""
+    """The masked network predicts and costs what the one that is cut out does."""
     sizes = sizes_of(batch, classes)
     network, static = network_of(settings, sizes), network_of(settings, sizes, architecture)
     static.load_state_dict(extract(network, architecture))

@@ -1,4 +1,4 @@
-"""The workload as the verbs see it: every family is built from plain settings, answers a batch and learns; what it learns counts."""
+"""The workload as the verbs see it: every family is built from plain settings, predicts for a batch and learns; what it learns counts."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def taught(model: nn.Module, data: Data[Batch], **settings: Any) -> nn.Module:
 
 @families
 @pytest.mark.parametrize("kind", ["static", "changing", "classes"])
-def test_every_family_answers_learns_and_is_scored(tmp_path: Path, block: dict[str, Any], kind: str) -> None:
+def test_every_family_predicts_learns_and_is_scored(tmp_path: Path, block: dict[str, Any], kind: str) -> None:
     data = some_data(kind, tmp_path)
     assert data.test is not None
     model = model_of(block, data)
@@ -119,9 +119,9 @@ def test_a_perfect_prediction_scores_best(tmp_path: Path, kind: str) -> None:
     rng = torch.Generator().manual_seed(0)
 
     def scored(noise: float) -> Metrics:
-        return WORKLOAD.score((answer(batch, noise), batch) for batch in batches)
+        return WORKLOAD.score((predict(batch, noise), batch) for batch in batches)
 
-    def answer(batch: Batch, noise: float) -> Output:
+    def predict(batch: Batch, noise: float) -> Output:
         right: Tensor = nn.functional.one_hot(batch.target, 4).float() if kind == "classes" else batch.target
         return Output(right + noise * torch.randn(right.shape, generator=rng), "classes" if kind == "classes" else "values")
 
@@ -159,12 +159,12 @@ def test_it_tells_circular_skip_links_apart(links: tuple[Data[Batch], Data[Batch
 
 
 def test_a_network_that_mixes_snapshots_first_cannot(links: tuple[Data[Batch], Data[Batch]]) -> None:
-    """Every class is met as often as the others, by which a constant answer is right in a quarter; 0.15 is three standard errors of 70."""
+    """Every class is met as often as the others, so a constant prediction is right in a quarter; 0.15 is three standard errors of 70."""
     block = {"family": "graph_then_time", "normalize": False, "activation": "tanh"}
     model = taught(model_of(block, links[0]), links[0], epochs=8, learning_rate=1e-2)
     assert abs(score(WORKLOAD, model, links[1].train)["accuracy"] - 0.25) < 0.15
-    answers = torch.cat([WORKLOAD.apply(model, batch).prediction for batch in links[1].train.draw(torch.Generator())])
-    assert (answers - answers[0]).abs().max() < 1e-4
+    predictions = torch.cat([WORKLOAD.apply(model, batch).prediction for batch in links[1].train.draw(torch.Generator())])
+    assert (predictions - predictions[0]).abs().max() < 1e-4
 
 
 def test_it_beats_the_last_value_on_the_incomes_of_states(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from stillhouse.space.blueprint import Architecture, Blueprint, groups_of
 from stillhouse.workloads.pictures._shared.attention import Attention
-from tests.space.cutting import check_answers, check_costs, pair, random_architecture
+from tests.space.cutting import check_costs, check_outputs, pair, random_architecture
 
 TOKENS = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -53,5 +53,5 @@ def test_heads_and_dimensions_can_be_cut() -> None:
         drawn = random_architecture(tuple(groups), rng)
         architecture = Architecture({**drawn.kept, "outer": tuple(range(6)), "end": (0, 1, 2)})
         both = pair(Alone, architecture)
-        check_answers(both, TOKENS)
+        check_outputs(both, TOKENS)
         check_costs(both, architecture, TOKENS)

@@ -27,7 +27,7 @@ def kept(tmp_path: Path, **form: int) -> Path:
 
 
 @pytest.mark.parametrize("form", [{"channels": 1, "height": 8, "width": 8}, {"channels": 3, "height": 10, "width": 8}])
-def test_answers_are_those_of_the_prepared_pictures(tmp_path: Path, form: dict[str, int]) -> None:
+def test_predictions_are_those_of_the_prepared_pictures(tmp_path: Path, form: dict[str, int]) -> None:
     folder = kept(tmp_path, **form)
     data = WORKLOAD.load(WORKLOAD.data_settings(), folder / "prepared", test=True)
     settings = TypeAdapter(WORKLOAD.model_settings).validate_python({"family": "resnet", "stem": "small", "width": 4, "blocks": [1]})

@@ -1,4 +1,4 @@
-"""The workload as the verbs see it: every family is built from plain settings, answers a batch, and learns."""
+"""The workload as the verbs see it: every family is built from plain settings, predicts for a batch, and learns."""
 
 from __future__ import annotations
 
@@ -110,18 +110,18 @@ def data(taught: tuple[Path, Metrics]) -> Data[Batch]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_answers_and_learns(data: Data[Batch], family: str) -> None:
+def test_every_family_predicts_and_learns(data: Data[Batch], family: str) -> None:
     torch.manual_seed(0)
     model = builder(FAMILIES[family], dict(data.sizes))(None).train()
     batch = next(data.train.draw(torch.Generator().manual_seed(0)))
     optimizer, losses = torch.optim.Adam(model.parameters(), 1e-2), []
     for _ in range(40):
-        answer = WORKLOAD.apply(model, batch)
-        losses.append(WORKLOAD.loss(answer, batch))
+        output = WORKLOAD.apply(model, batch)
+        losses.append(WORKLOAD.loss(output, batch))
         optimizer.zero_grad()
         losses[-1].backward()
         optimizer.step()
-    assert (answer.prediction.shape, answer.meaning) == ((len(batch.label), 10), "classes")
+    assert (output.prediction.shape, output.meaning) == ((len(batch.label), 10), "classes")
     assert losses[-1] < 0.5 * losses[0]
 
 
@@ -134,15 +134,15 @@ def test_every_family_can_be_taught_by_its_features(family: str) -> None:
     student = build(random_architecture(groups_of(teacher), torch.Generator().manual_seed(2))).train()
     with torch.no_grad():
         wanted = teacher(image)
-    answer = student(image)
-    layouts = {name: feature.layout for name, feature in answer.features.items()}
+    output = student(image)
+    layouts = {name: feature.layout for name, feature in output.features.items()}
     assert layouts == {name: feature.layout for name, feature in wanted.features.items()}
     stages = [name for name in layouts if name.startswith("stage")]
     assert stages == [f"stage{number}" for number in range(1, len(stages) + 1)]
     assert {layouts[name] for name in stages} == {TOKENS if family == "transformer" else IMAGE}
     for loss, block in ((pearson, {"pairs": stages}), (channel, {"pairs": stages}), (logits, {})):
-        term = loss.LOSS.make(loss.LOSS.settings.model_validate(block), answer, wanted)
-        value = term(answer, wanted)
+        term = loss.LOSS.make(loss.LOSS.settings.model_validate(block), output, wanted)
+        value = term(output, wanted)
         gradients = torch.autograd.grad(value, list(student.parameters()), retain_graph=True, allow_unused=True)
         assert any(gradient is not None and bool(gradient.any()) for gradient in gradients)
 

@@ -50,7 +50,7 @@ def perfect(pictures: list[list[Box]]) -> list[list[Found]]:
 TRUTH: list[list[Box]] = [[(1, 1, 9, 9, 0), (10, 10, 18, 19, 0), (1, 10, 5, 15, 2)], [], [(2, 2, 12, 12, 2)]]
 
 
-def test_a_perfect_answer_scores_best() -> None:
+def test_a_perfect_prediction_scores_best() -> None:
     assert WORKLOAD.score([(said(perfect(TRUTH)), batch(TRUTH))]) == {
         "map": pytest.approx(1),
         "map_50": pytest.approx(1),
@@ -158,6 +158,6 @@ def test_agreement_is_the_share_of_sure_objects_that_both_have() -> None:
     assert agree(ours, ours).tolist() == [1] * 5
 
 
-def test_another_answer_is_refused() -> None:
+def test_the_output_of_another_workload_is_refused() -> None:
     with pytest.raises(TypeError, match="wanted the output of a detector, got Output"):
         WORKLOAD.loss(Output(torch.zeros(1), "values"), batch(TRUTH))

@@ -48,7 +48,7 @@ def sides(box: dict[str, Any]) -> list[float]:
 
 
 @pytest.mark.parametrize("family", ["retinanet", "fcos"])
-def test_answers_are_the_objects_of_the_prepared_pictures_on_the_given_ones(tmp_path: Path, family: str) -> None:
+def test_predictions_are_the_objects_of_the_prepared_pictures_on_the_given_ones(tmp_path: Path, family: str) -> None:
     folder = kept(tmp_path)
     torch.manual_seed(0)
     model = builder(FAMILIES[family])(None).eval()

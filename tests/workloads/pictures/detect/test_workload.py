@@ -1,4 +1,4 @@
-"""The workload as the verbs see it: every family is built from plain settings, answers a batch, learns, and teaches another one."""
+"""The workload as the verbs see it: every family is built from plain settings, predicts for a batch, learns, and teaches another one."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def tiny(family: str, sizes: dict[str, int]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_answers_and_learns(data: Data[Batch], family: str) -> None:
+def test_every_family_predicts_and_learns(data: Data[Batch], family: str) -> None:
     torch.manual_seed(0)
     model = builder(tiny(family, SIZES), dict(data.sizes))(None).train()
     batch = next(data.train.draw(torch.Generator().manual_seed(0)))

@@ -70,7 +70,7 @@ def predicted(folder: Path, model: nn.Module) -> Tensor:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_answers_are_those_of_the_prepared_pictures_on_the_given_ones(tmp_path: Path, channels: int) -> None:
+def test_predictions_are_those_of_the_prepared_pictures_on_the_given_ones(tmp_path: Path, channels: int) -> None:
     folder, model = kept(tmp_path, channels), Bright()
     wanted = predicted(folder, model)
     rows = pa.table({"image": [coded(pixels(1, channels=channels, height=height, width=width)[0]) for height, width in SIZES]})

@@ -107,7 +107,7 @@ def test_other_searches_find_a_network_inside_the_budget(taught: tuple[Path, Met
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_every_network_answers_each_pixel_and_can_be_taught_by_its_features(network: str) -> None:
+def test_every_network_predicts_each_pixel_and_can_be_taught_by_its_features(network: str) -> None:
     """A student and its teacher name the same features, whatever has been cut out; a student may be coarser than its teacher."""
     torch.manual_seed(0)
     build, image = builder(NETWORKS[network]), torch.randn(3, 3, 16, 24)
@@ -117,22 +117,22 @@ def test_every_network_answers_each_pixel_and_can_be_taught_by_its_features(netw
     with torch.no_grad():
         wanted = teacher(image)
     for model in (student, coarse):
-        answer = model(image)
-        assert answer.prediction.shape == (3, 16, 24, SIZES["classes"])
-        assert list(answer.features) == list(wanted.features) == ["stage1", "stage2", "stage3", "pyramid", "logits"]
-        assert {feature.layout for feature in answer.features.values()} == {IMAGE}
+        output = model(image)
+        assert output.prediction.shape == (3, 16, 24, SIZES["classes"])
+        assert list(output.features) == list(wanted.features) == ["stage1", "stage2", "stage3", "pyramid", "logits"]
+        assert {feature.layout for feature in output.features.values()} == {IMAGE}
         names = ["stage3", "pyramid", "logits"]
         for loss, block in ((pearson, {"pairs": names}), (channel, {"pairs": names}), (logits, {})):
-            term = loss.LOSS.make(loss.LOSS.settings.model_validate(block), answer, wanted)
-            gradients = torch.autograd.grad(term(answer, wanted), list(model.parameters()), retain_graph=True, allow_unused=True)
+            term = loss.LOSS.make(loss.LOSS.settings.model_validate(block), output, wanted)
+            gradients = torch.autograd.grad(term(output, wanted), list(model.parameters()), retain_graph=True, allow_unused=True)
             assert any(gradient is not None and bool(gradient.any()) for gradient in gradients)
 
 
-def test_the_answer_is_the_coarse_logits_resized() -> None:
-    answer = builder(NETWORKS["basic"])(None).eval()(torch.randn(2, 3, 16, 24))
-    large = interpolate(answer.features["logits"].value, size=(16, 24), mode="bilinear", align_corners=False)
-    assert torch.equal(answer.prediction, large.permute(0, 2, 3, 1))
-    assert answer.features["logits"].value.shape == (2, 4, 8, 12)
+def test_the_prediction_is_the_coarse_logits_resized() -> None:
+    output = builder(NETWORKS["basic"])(None).eval()(torch.randn(2, 3, 16, 24))
+    large = interpolate(output.features["logits"].value, size=(16, 24), mode="bilinear", align_corners=False)
+    assert torch.equal(output.prediction, large.permute(0, 2, 3, 1))
+    assert output.features["logits"].value.shape == (2, 4, 8, 12)
 
 
 def test_the_pyramid_is_its_formula() -> None:
@@ -166,12 +166,12 @@ def drawn(pictures: int, seed: int) -> tuple[Tensor, Tensor]:
 def test_scores_are_those_of_an_independent_library_over_all_pictures() -> None:
     values, masks = zip(*(drawn(pictures, seed) for seed, pictures in enumerate((2, 1, 3))), strict=True)
     metrics = scored(list(values), list(masks))
-    truth, answer = torch.cat([mask.flatten() for mask in masks]), torch.cat([value.argmax(-1).flatten() for value in values])
+    truth, predicted = torch.cat([mask.flatten() for mask in masks]), torch.cat([value.argmax(-1).flatten() for value in values])
     known = truth != VOID
-    each = jaccard_score(truth[known], answer[known], average=None)
+    each = jaccard_score(truth[known], predicted[known], average=None)
     assert [metrics[f"iou_{index}"] for index in range(4)] == pytest.approx(each.tolist(), rel=1e-12)
     assert metrics["miou"] == pytest.approx(float(np.mean(each)), rel=1e-12)
-    assert metrics["pixel_accuracy"] == pytest.approx(float((truth == answer)[known].double().mean()), rel=1e-12)
+    assert metrics["pixel_accuracy"] == pytest.approx(float((truth == predicted)[known].double().mean()), rel=1e-12)
     flat = torch.cat([value.flatten(0, 2) for value in values]).double().log_softmax(-1)[known]
     assert metrics["cross_entropy"] == pytest.approx(-flat.gather(1, truth[known].long()[:, None]).mean().item(), rel=1e-9)
     assert next(iter(metrics)) == "miou"
