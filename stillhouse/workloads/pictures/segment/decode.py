@@ -16,7 +16,7 @@ from stillhouse.workloads.pictures._shared.readable import Bad, readable
 
 Coded = tuple[str, Content]
 """A place in words, for errors, and what is found there."""
-Decoded = tuple[np.ndarray, np.ndarray]
+Arrays = tuple[np.ndarray, np.ndarray]
 """A picture (channel, height, width) and its mask (height, width), uint8."""
 _NUMBERED = ("1", "L", "P")
 """Pillow's modes of one number of eight bits a pixel."""
@@ -33,7 +33,7 @@ class Form:
     bad: Bad = "refuse"
 
 
-def decode(image: Coded, mask: Coded, form: Form) -> Decoded:
+def decode(image: Coded, mask: Coded, form: Form) -> Arrays:
     """(channel, height, width) and (height, width), uint8. Raises UserError, beginning with the place, at what is no such pair."""
     picture, coded = to_channels(image[0], opened(image[0], loaded(image[1])), form.channels), loaded(mask[1])
     numbers = opened(mask[0], coded)
@@ -53,7 +53,7 @@ def decode(image: Coded, mask: Coded, form: Form) -> Decoded:
 def stack(pairs: Iterable[tuple[Coded, Coded]], form: Form) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(pictures, channel, height, width) and (pictures, height, width) of pairs, and their rows. Raises UserError as `readable`."""
 
-    def check(pair: tuple[Coded, Coded], decoded: Decoded, first: Decoded) -> None:
+    def check(pair: tuple[Coded, Coded], decoded: Arrays, first: Arrays) -> None:
         same_shape(pair[0][0], decoded[0], first[0])
 
     decoded, rows = readable(pairs, lambda pair: decode(*pair, form), check, form.bad)
