@@ -11,6 +11,7 @@ from functools import cache
 from importlib.machinery import PathFinder
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from stillhouse.contracts.errors import UserError
 
@@ -64,7 +65,7 @@ def _installed(kind: str, path: tuple[str, ...]) -> tuple[tuple[str, Found], ...
 
 
 @cache
-def _entry_points(path: tuple[str, ...]) -> importlib.metadata.EntryPoints:
+def _entry_points(path: tuple[str, ...]) -> Any:
     """To look for them takes hundredths of a second, and every part that is named asks; `path` is where they were looked for."""
     return importlib.metadata.entry_points()
 
