@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _FOLDERS = ("stillhouse", "stages", "flows", "tests", "benchmarks", "data/raw")
-_FILES = ("pyproject.toml", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore")
+_FILES = ("pyproject.toml", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore")
 _RED, _GREEN = 1, 0
 """Exit statuses of pytest; any other one means that it could not run the tests."""
 
@@ -49,6 +49,7 @@ def copied(root: Path, place: Path) -> Path:
     for folder in _FOLDERS:
         ignored = shutil.ignore_patterns("__pycache__", ".work")
         shutil.copytree(root / folder, place / folder, symlinks=True, ignore=ignored)
+    (place / ".dvc").mkdir()
     for file in _FILES:
         shutil.copy(root / file, place / file)
     return place
