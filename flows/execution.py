@@ -1,6 +1,7 @@
 """One execution from its first process to its last: the tracker, Prefect's server and the flow between them.
 
-Results never depend on Prefect: its flow runs in a thread of its own, and the stages go on and end without its server.
+Results never depend on Prefect: the stages begin while its server starts, its flow follows them in a thread of its own, and they go on
+and end without it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
@@ -22,14 +23,12 @@ from stillhouse.flows import cores, estimate, lost
 from stillhouse.flows.graph import Node
 from stillhouse.flows.server import Serving, server
 from stillhouse.flows.tracker import Status, tracked
-
-if TYPE_CHECKING:
-    from stillhouse.flows.pipeline import Work
+from stillhouse.flows.work import Work
 
 EXIT: dict[Status, int] = {"FINISHED": 0, "FAILED": 1, "KILLED": 130}
-BEGIN, PATIENCE = 60.0, 40.0
-"""Seconds that Prefect's server, once it has answered, may take to begin a flow, and to write down the end of one."""
-_POLL = 0.1
+PATIENCE = 40.0
+"""Seconds that Prefect may take, after the last stage, until it has written down how all ended."""
+_POLL, _GRACE = 0.1, 1.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def execute(
     nodes were read.
 
     Raises:
-        UserError: another execution is going on in this folder, or Prefect's server does not start.
+        UserError: another execution is going on in this folder, or a server that the reader named does not answer.
     """
     wishes = {
         "names": list(names),
@@ -68,9 +67,11 @@ def execute(
         "allow_missing": allow_missing,
     }
     with interruptible() as stop, alone(folder), lost.noted(folder) as note, tracked(folder, nodes) as tracker, server(folder) as serving:
-        status = _Recording(folder, wishes, jobs or cores.at_once(nodes), serving, stop, note).status()
-        tracker.end(status)
-    return Ended(EXIT[status], note.states is not None)
+        work = Work(folder, wishes, jobs or cores.at_once(nodes), stop)
+        recording = _Recording(work, wishes, serving, stop, note)
+        status = recording.status()
+        tracker.end(status, work.flow_run)
+    return Ended(EXIT[status], recording.gone)
 
 
 @contextmanager
@@ -99,70 +100,59 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 class _Recording:
-    """The thread of Prefect's flow, in which the stages run, and the one that waits for them, but for Prefect no longer than it must."""
+    """Runs the stages, and Prefect's flow in a thread beside them that is waited for no longer than it must."""
 
-    def __init__(self, folder: Path, wishes: Mapping[str, Any], jobs: int, serving: Serving, stop: Event, note: lost.Note) -> None:
-        self._given = (folder, wishes, jobs, stop)
-        self._wishes, self._jobs, self._serving, self._stop, self._note = wishes, jobs, serving, stop, note
-        self._work: Work | None = None
-        self._asked: float | None = None
-        self._problem: UserError | None = None
+    def __init__(self, work: Work, wishes: Mapping[str, Any], serving: Serving, stop: Event, note: lost.Note) -> None:
+        self._work, self._wishes, self._serving, self._stop, self._note = work, wishes, serving, stop, note
         self._failure: Exception | None = None
+        self.gone = False
 
     def status(self) -> Status:
-        """Waits for the end; what Prefect may not have heard is left in the note. Raises UserError if its server does not start."""
-        thread = Thread(target=self._record, daemon=True)
-        thread.start()
-        while thread.is_alive() and not self._begun() and not self._stop.is_set() and not self._late():
-            thread.join(_POLL)
-        if self._problem:
-            raise self._problem
-        if self._work is None:
-            return "KILLED"
-        if self._work.take() and not self._stop.is_set():
-            self._work.run()
+        """Waits for the end; what Prefect may not have heard is left in the note."""
+        following, working = Thread(target=self._follow, daemon=True), Thread(target=self._work.run)
+        following.start()
+        working.start()
         while not self._work.ended.wait(_POLL):  # a wait without an end would not hear of signals
             pass
-        self._see_off(thread, self._work)
-        return self._verdict(self._work)
+        self._see_off(following)
+        return self._verdict()
 
-    def _begun(self) -> bool:
-        return self._work is not None and self._work.begun.is_set()
-
-    def _late(self) -> bool:
-        return self._asked is not None and (time.monotonic() > self._asked + BEGIN or not self._serving.lives())
-
-    def _record(self) -> None:
+    def _follow(self) -> None:
         try:
             self._serving.wait(self._stop)
             if self._stop.is_set():
-                return
+                return  # it ends before Prefect has heard of it
             from prefect import get_client
 
             from stillhouse.flows import pipeline, states
 
-            self._work = pipeline.Work(*self._given)
-            self._asked = time.monotonic()
             with get_client(sync_client=True) as client:
                 states.close_open_runs(client, self._note.before, own=self._serving.own)
                 self._note.before = []
-                state = pipeline.as_flow(self._work, self._jobs)(dict(self._wishes), return_state=True)
+                state = pipeline.as_flow(self._work)(dict(self._wishes), return_state=True)
                 states.settle(client, state.state_details.flow_run_id)
-        except UserError as problem:
-            self._problem = problem
         except Exception as error:
             self._failure = error
 
-    def _see_off(self, thread: Thread, work: Work) -> None:
+    def _see_off(self, following: Thread) -> None:
         deadline = time.monotonic() + PATIENCE
-        while thread.is_alive() and self._serving.lives() and time.monotonic() < deadline:
-            thread.join(_POLL)
-        if thread.is_alive() or self._failure:
-            self._note.states = {"flow_run": work.flow_run, "verdict": work.verdict.type.value, "stages": work.states()}
-            print("warning: Prefect's server went away; the next `stillhouse run` tells it how this one ended", file=sys.stderr)
+        while following.is_alive() and self._serving.lives() and time.monotonic() < deadline:
+            following.join(_POLL)
+        following.join(_GRACE)  # it may be about to say why there is no server
+        if following.is_alive() or self._failure:
+            self.gone = True
+            print(f"warning: {self._left_open()}", file=sys.stderr)
 
-    def _verdict(self, work: Work) -> Status:
-        if work.verdict.is_completed():
+    def _left_open(self) -> str:
+        work = self._work
+        if not work.flow_run:
+            return f"{hide(str(self._failure or 'Prefect is too slow'))}; Prefect hears nothing of this execution"
+        self._note.states = {"flow_run": work.flow_run, "verdict": work.verdict.kind, "stages": work.states()}
+        return "Prefect's server went away; the next `stillhouse run` tells it how this one ended"
+
+    def _verdict(self) -> Status:
+        verdict = self._work.verdict
+        if verdict.kind == "COMPLETED":
             return "FINISHED"
-        print(hide(str(work.verdict.message)), file=sys.stderr)
-        return "KILLED" if work.verdict.is_cancelled() else "FAILED"
+        print(hide(verdict.message), file=sys.stderr, end="\n" if verdict.message else "")
+        return "KILLED" if verdict.kind == "CANCELLED" else "FAILED"

@@ -1,7 +1,7 @@
 """dvc.yaml as frozen nodes: what there is, what is due and why.
 
-The graph, the status of one stage and the lock are no documented part of DVC's interface; this is the one place that
-uses them, and tests/flows/test_graph.py holds them to the pinned version.
+The status of one stage and the lock are no documented part of DVC's interface; this and `order` are the places that use
+them, and tests/flows/test_graph.py holds them to the pinned version.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import networkx
 from dvc.exceptions import DvcException
 from dvc.fs import localfs
 from dvc.lock import LockError
@@ -21,7 +20,7 @@ from dvc.repo import Repo, lock_repo
 from dvc.rwlock import rwlock
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.flows import zombies
+from stillhouse.flows import order, zombies
 from stillhouse.record import hashes
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def read(folder: Path, *, allow_missing: bool = False) -> tuple[Node, ...]:
         # DVC names stages, and paths in its messages, as seen from the working folder.
         with contextlib.chdir(folder), Repo() as repo, lock_repo(repo):
             zombies.release(repo)
-            return tuple(_nodes(repo.index.graph, allow_missing=allow_missing))
+            return tuple(_nodes(order.needs(repo), allow_missing=allow_missing))
     except LockError as error:
         raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error
     except DvcException as error:
@@ -144,12 +143,9 @@ def _named(nodes: Sequence[Node], name: str) -> list[Node]:
     return found
 
 
-def _nodes(graph: networkx.DiGraph, *, allow_missing: bool) -> Iterator[Node]:
-    """DVC's edges point from a stage to what it needs."""
-    rank = {stage: index for index, stage in enumerate(graph)}
+def _nodes(needs: Mapping[Stage, Sequence[Stage]], *, allow_missing: bool) -> Iterator[Node]:
     stale: dict[str, Stage] = {}
-    for stage in networkx.lexicographical_topological_sort(graph.reverse(copy=False), key=rank.__getitem__):
-        needed = list(graph.successors(stage))
+    for stage, needed in needs.items():
         before = [other.addressing for other in needed]
         state, reasons = _judge(
             stage, [other for other in needed if other.addressing in stale], _passed_over(needed) if allow_missing else None

@@ -32,27 +32,27 @@ class Tracker:
 
     def __init__(self, folder: Path, nodes: Sequence[Node]) -> None:
         self.key = uuid.uuid4().hex
-        self._folder, self._status = folder, ""
+        self._folder, self._status, self._flow_run = folder, "", ""
         plan = folder / ".work" / "plan.json"
         plan.write_text(json.dumps([dataclasses.asdict(node) for node in nodes]))
         self._words = (self.key, "--plan", str(plan))
         (folder / LOG).unlink(missing_ok=True)
         self._process = self._start("serve", *self._words, "--owner", str(os.getpid()))
 
-    def end(self, status: Status) -> None:
-        """Tells it how the execution ended, and waits for nothing. What is told first counts."""
+    def end(self, status: Status, flow_run: str = "") -> None:
+        """Tells it how the execution ended and which run of Prefect followed it, and waits for nothing. What is told first counts."""
         if self._status:
             return
-        self._status = status
+        self._status, self._flow_run = status, flow_run
         assert self._process.stdin is not None
         with suppress(OSError), self._process.stdin as said:  # it may have died
-            said.write(f"{status}\n".encode())
+            said.write(f"{status} {flow_run}\n".encode())
 
     def close(self) -> None:
         """Waits until MLflow knows everything, or is known to be away; then what waits is told by the next run."""
         limit = _LONGEST * deadline.seconds() + _GRACE
         if _ended(self._process, limit):
-            _ended(self._start("finish", *self._words, "--status", self._status), limit)
+            _ended(self._start("finish", *self._words, "--status", self._status, "--flow-run", self._flow_run), limit)
         for line in (self._folder / LOG).read_text(errors="replace").splitlines():
             print(hide(line), file=sys.stderr if line.startswith("warning") else sys.stdout)
 

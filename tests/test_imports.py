@@ -53,7 +53,7 @@ ONLY = {
     "prefect": {"flows"},
     "mlflow": {"tracking", "serving/package.py", "serving/fetch.py"},
     "pandas": {"serving/pyfunc.py"},
-    "dvc": {"flows/graph.py", "flows/zombies.py", "record/hashes.py", "record/stored.py"},
+    "dvc": {"flows/graph.py", "flows/order.py", "flows/zombies.py", "record/hashes.py", "record/stored.py"},
     "dvc_data": {"record/stored.py"},
     "dvc_objects": {"record/stored.py"},
     "typer": {"cli"},

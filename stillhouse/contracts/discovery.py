@@ -11,6 +11,7 @@ from functools import cache
 from importlib.machinery import PathFinder
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from stillhouse.contracts.errors import UserError
 
@@ -60,8 +61,13 @@ def installed(kind: str) -> tuple[tuple[str, Found], ...]:
 
 @cache
 def _installed(kind: str, path: tuple[str, ...]) -> tuple[tuple[str, Found], ...]:
+    return tuple(_of_package(entry) for entry in _entry_points(path).select(group=f"stillhouse.{kind}"))
+
+
+@cache
+def _entry_points(path: tuple[str, ...]) -> Any:
     """To look for them takes hundredths of a second, and every part that is named asks; `path` is where they were looked for."""
-    return tuple(_of_package(entry) for entry in importlib.metadata.entry_points(group=f"stillhouse.{kind}"))
+    return importlib.metadata.entry_points()
 
 
 def _of_package(entry: importlib.metadata.EntryPoint) -> tuple[str, Found]:

@@ -91,7 +91,8 @@ class Planned:
 class Closing:
     """The end of an execution that a flow manages, with all stages that it was about, whether they ran or not.
 
-    `results` are the numbers that a person compares, by student, of every report that was in place.
+    `results` are the numbers that a person compares, by student, of every report that was in place; `flow_run` is the run of Prefect that
+    followed it, "" if none did.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -101,6 +102,7 @@ class Closing:
     stages: Mapping[str, Planned]
     name: str = ""
     results: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    flow_run: str = ""
 
 
 _WAITING: TypeAdapter[RunRecord | Closing] = TypeAdapter(RunRecord | Closing)

@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         outbox.follow(root, given.owner)
         return 0
     if given.command == "finish":
-        outbox.finish(root, given.key, given.status, json.loads(given.plan.read_text()) if given.plan else [])
+        outbox.finish(root, given.key, given.status, json.loads(given.plan.read_text()) if given.plan else [], given.flow_run)
     emptied = outbox.sync(root)
     if given.command == "sync" and given.wait and not emptied and await_upload(root, UPLOADS * seconds()):
         emptied = outbox.sync(root)
@@ -79,6 +79,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     closing = commands.add_parser("finish", help="close an execution")
     closing.add_argument("key")
     closing.add_argument("--status", choices=("FINISHED", "FAILED", "KILLED"), required=True)
+    closing.add_argument("--flow-run", default="", help="the run of Prefect that followed it")
     closing.add_argument("--plan", type=Path, help='JSON: [{"name": stage, ...}, ...], the stages that it was about')
     sync = commands.add_parser("sync", help="forward what waits in the outbox; exit status 1 if something still waits")
     sync.add_argument("--no-wait", dest="wait", action="store_false", help="leave it to another process that uploads a model just now")

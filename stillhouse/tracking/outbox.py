@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from stillhouse.contracts.hidden import hide
 from stillhouse.record import hashes, outbox, process, revision, run_record
@@ -107,7 +107,7 @@ def start(root: Path, key: str, owner: int) -> None:
         store.open(Execution(key, process.identity(owner), managed=True, name=revision.title(root)))
 
 
-def finish(root: Path, key: str, status: Status, plan: Sequence[Mapping[str, Any]]) -> None:
+def finish(root: Path, key: str, status: Status, plan: Sequence[Mapping[str, Any]], flow_run: str = "") -> None:
     """Leaves the end of an execution in the outbox, with the stages that it was about: {"name", "state", "reasons"} of each.
 
     What lies in place of a stage that did not run is noted too, so that it can be joined to the run that made it.
@@ -118,11 +118,12 @@ def finish(root: Path, key: str, status: Status, plan: Sequence[Mapping[str, Any
         taken, outputs = standing.get(node["name"], (None, {}))
         stages[node["name"]] = Planned(node.get("state", ""), list(node.get("reasons", [])), taken.key if taken else "", outputs)
     results = summary.results(root, summary.students(stages))
-    outbox.leave(root, Closing(key, status, int(1000 * time.time()), stages, revision.title(root), results))
+    outbox.leave(root, Closing(key, status, int(1000 * time.time()), stages, revision.title(root), results, flow_run))
 
 
 def serve(root: Path, key: str, owner: int, plan: Path) -> None:
-    """Opens an execution, forwards what its stages leave, and closes it with the status that comes as a line of the standard input.
+    """Opens an execution, forwards what its stages leave, and closes it with what comes as a line of the standard input: its status,
+    and which run of Prefect followed it.
 
     Without such a line the execution has died; then it stays open until the next contact finds its owner dead.
     """
@@ -130,9 +131,9 @@ def serve(root: Path, key: str, owner: int, plan: Path) -> None:
     with outbox.forwarding(root):
         start(root, key, owner)
         _forward(root, lambda: bool(select.select([sys.stdin], [], [], 0)[0]), set())
-        status: Any = sys.stdin.readline().strip()
+        status, _, flow_run = sys.stdin.readline().strip().partition(" ")
         if status:
-            finish(root, key, status, json.loads(plan.read_text()))
+            finish(root, key, cast(Status, status), json.loads(plan.read_text()), flow_run)
         if outbox.waiting(root):
             sync(root)
 

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +70,7 @@ class Store:
         """Ends the run of an execution, with its plan and, for each stage that did not run, the run that made what is in place."""
         parent = self._parent(Execution(closing.key, "", managed=True, name=closing.name), closing.ended).info.run_id
         ran = {run.data.tags["dvc.stage"]: run for run in reversed(self._find(f"tags.`mlflow.parentRunId` = '{parent}'"))}
+        self._follow(closing.flow_run, (parent, *(run.info.run_id for run in ran.values())))
         plan = []
         for stage, planned in closing.stages.items():
             now = ran.get(stage)
@@ -84,6 +85,11 @@ class Store:
         self.client.set_terminated(parent, closing.status, closing.ended)
         if plan:
             self.client.log_text(parent, json.dumps(plan, indent=1), "plan.json")
+
+    def _follow(self, flow_run: str, runs: Iterable[str]) -> None:
+        """A stage may have begun before Prefect had a run for it."""
+        for run in runs if flow_run else ():
+            self.client.set_tag(run, "prefect.flow_run_id", flow_run)
 
     def _first(self, stage: str, planned: Planned) -> str | None:
         """The first run of the same inputs whose outputs are what is in place; else, for what was kept after an edit, of any inputs."""

@@ -49,6 +49,7 @@ def copied(root: Path, place: Path) -> Path:
     for folder in _FOLDERS:
         ignored = shutil.ignore_patterns("__pycache__", ".work")
         shutil.copytree(root / folder, place / folder, symlinks=True, ignore=ignored)
+    (place / ".dvc").mkdir()
     for file in _FILES:
         (place / file).parent.mkdir(exist_ok=True)
         shutil.copy(root / file, place / file)
