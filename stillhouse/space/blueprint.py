@@ -17,7 +17,7 @@ Under hard 0/1 masks the full network equals the extracted static one (different
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -27,6 +27,8 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+    from stillhouse.space.cost import Cost
 
 Layer = TypeVar("Layer", bound=nn.Module)
 RENAMED = {"asked": "query_key", "told": "value"}
@@ -97,6 +99,25 @@ class Axis:
         """The concatenation of two axes."""
         return Axis(self.parts + other.parts)
 
+    def mask(self, masks: Mapping[str, Float[Tensor, " _"]], like: Tensor) -> Float[Tensor, " entries"]:
+        """The masks of its groups along the axis; what has none is kept whole."""
+        parts = [masks[name] if name is not None and name in masks else like.new_ones(size) for name, size in self.parts]
+        return torch.cat([part.to(like) for part in parts])
+
+    def kept(self, architecture: Architecture) -> list[int]:
+        """The entries of the full network's axis that an architecture keeps, in order."""
+        entries, offset = [], 0
+        for name, size in self.parts:
+            entries += [offset + index for index in (range(size) if name is None else architecture.kept[name])]
+            offset += size
+        return entries
+
+    def sums(self, values: Float[Tensor, " entries"]) -> Iterator[tuple[str, Float[Tensor, " _"]]]:
+        """(group, (size,)): what one value per entry adds up to for the elements of each group."""
+        for (name, _), part in zip(self.parts, values.split([size for _, size in self.parts]), strict=True):
+            if name is not None:
+                yield name, part
+
 
 def fixed(count: int) -> Axis:
     """An axis of `count` entries that no search touches, such as the channels of the input or the classes."""
@@ -153,10 +174,7 @@ class MaskedLayerNorm(nn.LayerNorm):
 
 def axis_mask(masks: Mapping[str, Float[Tensor, " _"]], axis: Axis, like: Tensor) -> Float[Tensor, " entries"] | None:
     """The mask along a whole axis (fixed parts are ones), or None if none of its groups has one."""
-    if not any(name in masks for name, _ in axis.parts):
-        return None
-    parts = [masks[name] if name is not None and name in masks else like.new_ones(size) for name, size in axis.parts]
-    return torch.cat([part.to(like) for part in parts])
+    return axis.mask(masks, like) if any(name in masks for name, _ in axis.parts) else None
 
 
 @dataclass
@@ -218,6 +236,19 @@ class Blueprint:
         """A module that multiplies the scalar mask of block `index` into its residual branch: x + gate(f(x))."""
         return DepthGate(self.masks, name, index)
 
+    @contextmanager
+    def under(self, model: nn.Module, masks: Mapping[str, Float[Tensor, " _"]]) -> Iterator[None]:
+        """The network that was built with it runs under masks for the time of a `with` block."""
+        self.masks.update(masks)
+        try:
+            yield
+        finally:
+            self.masks.clear()
+
+    def macs(self, model: nn.Module, run: Callable[[], object]) -> Cost | None:
+        """What one forward pass costs, or None where the layers themselves say it."""
+        return None
+
     def _declare(self, group: Group) -> None:
         if group.name in self.groups:
             raise ValueError(f"group {group.name!r} is declared twice in one network")
@@ -235,6 +266,18 @@ def declare(layer: Layer, axes: Mapping[str, tuple[Axis, ...]], cost: tuple[Axis
     """Says which axes a layer's own tensors have, and which counts multiply to its MACs for one row of input."""
     layer.axes, layer.cost_axes = dict(axes), cost  # type: ignore[assignment]
     return layer
+
+
+def axes_of(module: nn.Module) -> Mapping[str, tuple[Axis, ...]]:
+    """The axes of a module's own tensors, by their names; empty if nothing is known of them."""
+    axes = getattr(module, "axes", None)  # foreign modules may use the word for something else
+    return axes if isinstance(axes, dict) else {}
+
+
+def block_of(module: nn.Module) -> tuple[str, int] | None:
+    """The depth group of a removable block and its index there, None for what is none."""
+    depth = getattr(module, "depth", None)
+    return depth if isinstance(depth, tuple) else None
 
 
 def blueprint_of(model: nn.Module) -> Blueprint:
@@ -257,12 +300,8 @@ def masked(model: nn.Module, masks: Mapping[str, Float[Tensor, " _"]]) -> Iterat
     `masks` are group name -> (size,) in [0, 1], through which gradients flow; a group without one is kept whole.
     Raises TypeError without a blueprint.
     """
-    current = blueprint_of(model).masks
-    current.update(masks)
-    try:
+    with blueprint_of(model).under(model, masks):
         yield model
-    finally:
-        current.clear()
 
 
 def hard_masks(groups: tuple[Group, ...], architecture: Architecture, like: Tensor) -> dict[str, Float[Tensor, " _"]]:
