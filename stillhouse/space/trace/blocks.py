@@ -33,6 +33,7 @@ def _candidates(modules: dict[str, nn.Module], calls: list[Call]) -> list[Call]:
         call
         for call in calls
         if call.residual
+        and call.alone
         and times[call.module] == 1
         and call.module.rpartition(".")[2].isdigit()
         and call.inside is not None

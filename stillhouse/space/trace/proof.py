@@ -30,7 +30,7 @@ def prove(model: nn.Module, blueprint: TracedBlueprint, run: Run) -> None:
     good: list[Group] = []
     for group in groups:
         faults = []
-        for told in dict.fromkeys((blueprint.told, not blueprint.told)) if not good else (blueprint.told,):
+        for told in (True, False) if not good else (blueprint.told,):
             blueprint.told = told
             faults.append(_fault(model, groups, [*good, group], run))
             if not faults[-1]:
@@ -42,9 +42,12 @@ def prove(model: nn.Module, blueprint: TracedBlueprint, run: Run) -> None:
 
 
 def _fault(model: nn.Module, groups: Iterable[Group], smaller: list[Group], run: Run) -> str:
-    """What is wrong if half of the elements of some groups are dropped, "" if nothing is."""
-    rng = torch.Generator().manual_seed(0)
-    kept = {group.name: _some(group, rng) if group in smaller else tuple(range(group.size)) for group in groups}
+    """What is wrong if half of the elements of some groups are dropped, or else the other half; "" if nothing is."""
+    halves = {group.name: _halves(group) if group in smaller else 2 * (tuple(range(group.size)),) for group in groups}
+    return next(filter(None, (_one(model, groups, {name: half[turn] for name, half in halves.items()}, run) for turn in (0, 1))), "")
+
+
+def _one(model: nn.Module, groups: Iterable[Group], kept: dict[str, tuple[int, ...]], run: Run) -> str:
     architecture, like = Architecture(kept), next(model.parameters())
     with torch.no_grad():
         with masked(model, hard_masks(tuple(groups), architecture, like)):
@@ -56,9 +59,11 @@ def _fault(model: nn.Module, groups: Iterable[Group], smaller: list[Group], run:
     return "" if _agree(wanted, found) else "the smaller network gives other results"
 
 
-def _some(group: Group, rng: torch.Generator) -> tuple[int, ...]:
+def _halves(group: Group) -> tuple[tuple[int, ...], ...]:
+    """Two halves of the elements, of at least as many as must stay."""
+    order = torch.randperm(group.size, generator=torch.Generator().manual_seed(0)).tolist()
     number = max(group.minimum, group.size // 2)
-    return tuple(sorted(torch.randperm(group.size, generator=rng)[:number].tolist()))
+    return tuple(sorted(order[:number])), tuple(sorted(order[-max(group.minimum, group.size - number) :]))
 
 
 def _tensors(output: Any) -> list[Tensor]:

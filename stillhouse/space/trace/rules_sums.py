@@ -51,6 +51,12 @@ def _product(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, re
     return merged(tracer.ties, [found, tracer.labels(args[0])], result.shape) if added else found
 
 
+def _repeated(labels: Labels, size: int) -> Labels:
+    """Heads of keys and values, each for several of the queries' heads that stand side by side."""
+    ids = labels.ids(0)
+    return of_axes((size,), [ids.repeat(size // len(ids))]) if len(ids) > 1 else labels
+
+
 def _only(labels: Labels, axis: int) -> Labels:
     """One axis as a tensor of its own."""
     return of_axes((labels.shape[axis],), [labels.ids(axis)])
@@ -109,8 +115,15 @@ def _grouped(tracer: Tracer, inside: Ids, kernel: Labels, groups: int, area: flo
 def _attention(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
     """(batch, heads, places, channels) of queries, keys and values: heads are what can be cut."""
     query, key, value = args[:3]
-    found = [collapse(tracer.ties, tracer.labels(tensor), (2, 3, 0)) for tensor in (query, key, value)]
-    heads = merged(tracer.ties, [_only(labels, 1) for labels in found], (query.shape[1],)).ids(0)
+    bias = next((item for item in (*args[3:], *kwargs.values()) if isinstance(item, Tensor)), None)
+    found = []
+    for tensor in (query, key, value, *([] if bias is None else [bias])):
+        labels = tracer.labels(tensor)
+        shift = 4 - len(labels.shape)
+        labels = collapse(tracer.ties, labels, [axis - shift for axis in (0, 2, 3) if axis >= shift])
+        if shift <= 1:
+            found.append(_repeated(_only(labels, 1 - shift), query.shape[1]))
+    heads = merged(tracer.ties, found, (query.shape[1],)).ids(0)
     tracer.heads |= set(heads.tolist())
     for size in (query.shape[-1], value.shape[-1]):
         tracer.note_product(query.shape[0] * query.shape[2] * key.shape[2] * size, [heads])

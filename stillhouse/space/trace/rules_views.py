@@ -212,8 +212,7 @@ def _lookup(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, res
         labels = collapse(tracer.ties, tracer.labels(args[0]), [0])
         return shifted(labels, result.shape, lambda axis: axis + len(result.shape) - 2)
     axis = args[1] % len(args[0].shape)
-    labels = collapse(tracer.ties, tracer.labels(args[0]), [axis])
-    return Labels(tuple(result.shape), labels.blocks)
+    return taken(tracer.labels(args[0]), axis, lambda ids, place: ids.take(args[2].cpu().numpy(), place), result.shape)
 
 
 @rule("index")
@@ -223,6 +222,9 @@ def _index(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, resu
     if len(given) > 1 or args[1][given[0]].dtype.is_floating_point or str(args[1][given[0]].dtype) in ("torch.bool", "torch.uint8"):
         pinned(tracer.ties, labels)
         return None
+    [axis], index = given, args[1][given[0]].cpu().numpy()
+    if index.ndim == 1:
+        return taken(labels, axis, lambda ids, place: ids.take(index, place), result.shape)
     labels = collapse(tracer.ties, labels, given)
-    more = args[1][given[0]].dim() - 1
+    more = index.ndim - 1
     return shifted(labels, result.shape, lambda axis: axis + more * (axis > given[0]))

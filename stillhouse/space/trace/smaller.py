@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,14 +48,22 @@ def cut(model: nn.Module, architecture: Architecture) -> nn.Module:
         if (block := block_of(module)) and block[1] not in architecture.kept[block[0]]:
             smaller.set_submodule(name, Skipped(module))
     made: dict[int, nn.Parameter] = {}
-    sizes: dict[str, Sizes] = {}
+    sizes: dict[str, list[tuple[int, int]]] = {}
     for name, module in smaller.named_modules():
-        sizes[name] = dict(_resize(module, name, state, made, architecture))
+        sizes[name] = list(_resize(module, name, state, made, architecture))
     for name, module in smaller.named_modules():
-        beside = [sizes[child] for child in sizes if child != name and child.rpartition(".")[0] == name] if name else []
-        _tell(module, sizes[name], beside, full.told)
+        held = [pair for child in sizes if child and child != name and child.rpartition(".")[0] == name for pair in sizes[child]]
+        _tell(module, _certain(sizes[name]) | (_certain(pair for pair in held if pair[0] != pair[1]) if full.told and name else {}))
     blueprint_of(smaller).architecture = architecture
     return smaller
+
+
+def _certain(pairs: Iterable[tuple[int, int]]) -> Sizes:
+    """Sizes that became one other size; of what stays in one place and changes in another nothing can be said."""
+    found: dict[int, set[int]] = {}
+    for size, new in pairs:
+        found.setdefault(size, set()).add(new)
+    return {size: news.pop() for size, news in found.items() if len(news) == 1}
 
 
 def _resize(
@@ -80,17 +88,22 @@ def _resize(
 
 
 def _changed(before: Placed, after: Placed) -> Iterator[tuple[int, int]]:
-    if before.count != after.count:
-        yield before.count, after.count
+    yield before.count, after.count
     for group, _, elements in before.numbering.of(before.ids):
         kept = next((found for other, _, found in after.numbering.of(after.ids) if other is group), np.zeros(0, dtype=np.int64))
-        if len(elements) > len(np.unique(elements)) and len(np.unique(elements)) != len(np.unique(kept)):
+        if len(elements) > len(np.unique(elements)):
             yield len(np.unique(elements)), len(np.unique(kept))
 
 
-def _tell(module: nn.Module, own: Sizes, beside: list[Sizes], told: bool) -> None:
-    """Numbers that a module keeps of its layers: of its own, and, where that is `told`, of those that it holds."""
-    sizes = {size: new for child in beside for size, new in child.items()} | own if told else own
+_SIZES = {"out_features": 0, "in_features": 1, "out_channels": 0, "nf": 1, "nx": 0}
+"""What common layers call the axes of their weights."""
+
+
+def _tell(module: nn.Module, sizes: Sizes) -> None:
+    """Numbers that a module keeps of its own layers, and of those that it holds."""
+    weight = getattr(module, "weight", None)
     for name, value in vars(module).items():
-        if isinstance(value, int) and not isinstance(value, bool) and value in sizes and not name.startswith("_"):
+        if name in _SIZES and isinstance(weight, Tensor):
+            setattr(module, name, weight.shape[_SIZES[name]])
+        elif isinstance(value, int) and not isinstance(value, bool) and value in sizes and not name.startswith("_"):
             setattr(module, name, sizes[value])

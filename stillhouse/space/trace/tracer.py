@@ -36,6 +36,8 @@ class Call:
     inside: Tensor | None
     outside: Tensor | None
     residual: bool
+    alone: bool
+    """Whether no other tensor came out."""
     returned: Any
     """What the module gave back with True in the place of that tensor, None in that of all else; None for a tensor alone."""
 
@@ -116,7 +118,8 @@ class Tracer(TorchDispatchMode):
             return known(self, func, args, kwargs, result)
         inputs = [self.labels(tensor) for tensor in tensors]
         if not any(labels.blocks for labels in inputs):
-            return None
+            free = isinstance(result, Tensor) and any(labels.free for labels in inputs)
+            return Labels(tuple(result.shape), (), free=True) if free else None
         if isinstance(result, Tensor) and torch.Tag.pointwise in func.tags:
             return merged(self.ties, inputs, result.shape)
         for labels in inputs:
@@ -156,7 +159,8 @@ class Tracer(TorchDispatchMode):
             inside, outside = first_tensor((args, kwargs)), first_tensor(output)
             residual = any(name in stack and id(inside) in terms for stack, terms in self._sums)
             shape = None if isinstance(output, Tensor) else tree_map(lambda item: True if item is outside else None, output)
-            self.calls.append(Call(name, inside, outside, residual, shape))
+            alone = sum(isinstance(item, Tensor) for item in tree_leaves(output)) == 1
+            self.calls.append(Call(name, inside, outside, residual, alone, shape))
             self._alive += [inside, outside]
 
         return leave
