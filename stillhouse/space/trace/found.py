@@ -62,7 +62,8 @@ def traced(model: nn.Module, inputs: Inputs) -> nn.Module:
     mark(model, blueprint, tracer.calls)
     prove(model, blueprint, lambda network: call(network, inputs))
     if not blueprint.groups:
-        raise UserError(f"{type(model).__name__} - wanted a network in which something may be searched - all of it is left whole")
+        first = next((f": {name}, by {reason}" for name, reason in blueprint.left_whole.items()), "")
+        raise UserError(f"{type(model).__name__} - wanted a network in which something may be searched - all of it is left whole{first}")
     return model
 
 

@@ -23,11 +23,11 @@ Block = tuple[tuple[int, ...], Ids]
 
 @dataclass(frozen=True)
 class Labels:
-    """The numbers of a tensor of some shape; axes in no block are never cut, unless it is `free`: made anew in every run, in any size."""
+    """The numbers of a tensor of some shape; axes in no block are never cut, unless they are `free`: of any size, made anew in every run."""
 
     shape: tuple[int, ...]
     blocks: tuple[Block, ...] = ()
-    free: bool = False
+    free: frozenset[int] = frozenset()
 
     def block(self, axis: int) -> Block | None:
         """The block that an axis belongs to."""
@@ -113,7 +113,7 @@ def collapse(ties: Ties, labels: Labels, axes: Iterable[int]) -> Labels:
         index = next((place for place, block in enumerate(blocks) if axis in block[0]), None)
         if index is not None:
             blocks[index : index + 1] = _without(ties, blocks[index], axis)
-    return Labels(labels.shape, tuple(blocks))
+    return Labels(labels.shape, tuple(blocks), labels.free)
 
 
 def _without(ties: Ties, block: Block, axis: int) -> list[Block]:
@@ -157,13 +157,19 @@ def merged(ties: Ties, inputs: Sequence[Labels], shape: Sequence[int]) -> Labels
     blocks: list[Block] = []
     for axes in _partition([block[0] for labels in aligned for block in labels.blocks]):
         blocks += _merged_block(ties, aligned, axes, shape)
-    return Labels(tuple(shape), tuple(blocks))
+    flexible = [axis for axis in range(len(shape)) if all(labels.shape[axis] == 1 or axis in labels.free for labels in aligned)]
+    return Labels(tuple(shape), tuple(blocks), frozenset(flexible))
 
 
 def _aligned(labels: Labels, rank: int) -> Labels:
     shift = rank - len(labels.shape)
     shape = (1,) * shift + labels.shape
-    return Labels(shape, tuple((tuple(axis + shift for axis in axes), ids) for axes, ids in labels.blocks), labels.free)
+    return Labels(shape, tuple((tuple(axis + shift for axis in axes), ids) for axes, ids in labels.blocks), frozenset(axis + shift for axis in labels.free))
+
+
+def free(shape: Sequence[int]) -> Labels:
+    """A tensor of one value, which would have any size."""
+    return Labels(tuple(shape), (), frozenset(range(len(shape))))
 
 
 def _partition(sets: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
@@ -179,9 +185,12 @@ def _merged_block(ties: Ties, inputs: Sequence[Labels], axes: tuple[int, ...], s
     arrays, rigid = [], set[int]()
     for labels in inputs:
         mine = [block for block in labels.blocks if set(block[0]) <= set(axes)]
+        for _, ids in mine[1:]:  # of axes that are cut jointly elsewhere, the first can stay apart: heads, and not their channels
+            ties.pin(ids)
+        mine = mine[:1]
         arrays += [_spread(block, axes) for block in mine]
         covered = {axis for block in mine for axis in block[0]}
-        rigid |= {axis for axis in axes if labels.shape[axis] > 1 and axis not in covered and not labels.free}
+        rigid |= {axis for axis in axes if labels.shape[axis] > 1 and axis not in covered | labels.free}
     base = max(arrays, key=lambda array: array.size)
     whole = np.broadcast_to(base, np.broadcast_shapes(*(array.shape for array in arrays)))
     for array in arrays:

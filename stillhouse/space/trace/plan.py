@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
+Told = Literal["children", "all", "none"]
+
+
 @dataclass
 class TracedBlueprint(Blueprint):
     """Groups that were found. `reads` names the weights (module, name) and the axes of each that sum over what a group makes."""
@@ -30,8 +33,8 @@ class TracedBlueprint(Blueprint):
     reads: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     left_whole: dict[str, str] = field(default_factory=dict)
     """What cannot be searched -> the operation that stopped it."""
-    told: bool = True
-    """Whether modules keep sizes of the layers that they hold, such as a number of heads, which must change with them."""
+    told: Told = "children"
+    """Of which layers modules keep sizes that must change with them, such as a number of heads: of those just below, or of all they hold."""
 
     @contextmanager
     def under(self, model: nn.Module, masks: Mapping[str, Float[Tensor, " _"]]) -> Iterator[None]:

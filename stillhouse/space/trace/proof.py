@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -12,25 +12,27 @@ from torch.utils._pytree import tree_leaves
 
 from stillhouse.space.blueprint import Architecture, Group, hard_masks, masked
 from stillhouse.space.trace.placed import Placed
-from stillhouse.space.trace.plan import TracedBlueprint
+from stillhouse.space.trace.plan import Told, TracedBlueprint
 from stillhouse.space.trace.smaller import cut
 
 TOLERANCE = 1e-3
 """Largest difference, as a share of the largest output."""
+_TOLD: tuple[Told, ...] = get_args(Told)
 Run = Callable[[nn.Module], Any]
 
 
 def prove(model: nn.Module, blueprint: TracedBlueprint, run: Run) -> None:
     """Leaves whole the groups that do not hold, each with what went wrong."""
     groups = list(blueprint.groups.values())
-    for told in (True, False):
+    for told in _TOLD:
         blueprint.told = told
         if not _fault(model, groups, groups, run):
             return
+    blueprint.told = _TOLD[0]
     good: list[Group] = []
     for group in groups:
         faults = []
-        for told in (True, False) if not good else (blueprint.told,):
+        for told in dict.fromkeys((blueprint.told, *_TOLD)):
             blueprint.told = told
             faults.append(_fault(model, groups, [*good, group], run))
             if not faults[-1]:

@@ -26,7 +26,7 @@ def summed(tracer: Tracer, pairs: Sequence[tuple[Tensor, Labels, int]]) -> tuple
         return np.zeros(pairs[0][0].shape[pairs[0][2]], dtype=np.int64), found
     alone = [single(tracer.ties, labels, axis) for _, labels, axis in pairs]
     columns = [labels.ids(axis) for labels, (_, _, axis) in zip(alone, pairs, strict=True)]
-    known = [of_axes(column.shape, [column]) for column, labels in zip(columns, alone, strict=True) if not labels.free]
+    known = [of_axes(column.shape, [column]) for column, labels in zip(columns, alone, strict=True) if not labels.free or labels.blocks]
     both = merged(tracer.ties, known, columns[0].shape).ids(0)
     for column, (tensor, _, _) in zip(columns, pairs, strict=True):
         if tracer.is_weight(tensor):
@@ -169,8 +169,15 @@ def _gathered(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, r
 def _scattered(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
     """scatter_add(into, axis, index, values): what is not along the axis stays apart."""
     axis = args[1] % len(result.shape)
-    found = [collapse(tracer.ties, tracer.labels(value), [axis]) for value in (args[0], args[3]) if isinstance(value, Tensor)]
-    return merged(tracer.ties, [Labels(tuple(result.shape), labels.blocks) for labels in found if labels.blocks], result.shape)
+    found = []
+    for value in (args[0], args[3]):
+        labels = collapse(tracer.ties, tracer.labels(value), [axis])
+        found.append(Labels(_without_size(labels.shape, axis), labels.blocks, labels.free))
+    return Labels(tuple(result.shape), merged(tracer.ties, found, _without_size(result.shape, axis)).blocks)
+
+
+def _without_size(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], 1, *shape[axis + 1 :])
 
 
 @rule("native_batch_norm", "_native_batch_norm_legit_no_training", "_native_batch_norm_legit", "_batch_norm_with_update", "cudnn_batch_norm")

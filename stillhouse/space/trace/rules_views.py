@@ -78,7 +78,8 @@ def _expand(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, res
     labels = tracer.labels(args[0])
     shift = len(result.shape) - len(labels.shape)
     grown = [axis for axis, size in enumerate(labels.shape) if size != result.shape[axis + shift]]
-    return shifted(collapse(tracer.ties, labels, grown), result.shape, lambda axis: axis + shift)
+    found = shifted(collapse(tracer.ties, labels, grown), result.shape, lambda axis: axis + shift)
+    return Labels(found.shape, found.blocks, frozenset([*range(shift), *(axis + shift for axis in grown)]))
 
 
 @rule("repeat", "tile")

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map_only
 from stillhouse.space.blueprint import Architecture, axes_of, block_of, blueprint_of
 from stillhouse.space.extraction import extract
 from stillhouse.space.trace.placed import Placed
-from stillhouse.space.trace.plan import TracedBlueprint
+from stillhouse.space.trace.plan import Told, TracedBlueprint
 from stillhouse.space.trace.tracer import first_tensor
 
 Sizes = dict[int, int]
@@ -52,10 +52,16 @@ def cut(model: nn.Module, architecture: Architecture) -> nn.Module:
     for name, module in smaller.named_modules():
         sizes[name] = list(_resize(module, name, state, made, architecture))
     for name, module in smaller.named_modules():
-        held = [pair for child in sizes if child and child != name and child.rpartition(".")[0] == name for pair in sizes[child]]
-        _tell(module, _certain(sizes[name]) | (_certain(pair for pair in held if pair[0] != pair[1]) if full.told and name else {}))
+        held = [pair for child in sizes if _holds(name, child, full.told) for pair in sizes[child] if pair[0] != pair[1]]
+        _tell(module, _certain(sizes[name]) | _certain(held))
     blueprint_of(smaller).architecture = architecture
     return smaller
+
+
+def _holds(name: str, child: str, told: Told) -> bool:
+    if told == "none" or not name or not child.startswith(f"{name}."):
+        return False
+    return told == "all" or child.rpartition(".")[0] == name
 
 
 def _certain(pairs: Iterable[tuple[int, int]]) -> Sizes:
@@ -101,9 +107,12 @@ _SIZES = {"out_features": 0, "in_features": 1, "out_channels": 0, "nf": 1, "nx":
 
 def _tell(module: nn.Module, sizes: Sizes) -> None:
     """Numbers that a module keeps of its own layers, and of those that it holds."""
-    weight = getattr(module, "weight", None)
+    weight, numbers = getattr(module, "weight", None), dict[int, list[str]]()
     for name, value in vars(module).items():
         if name in _SIZES and isinstance(weight, Tensor):
             setattr(module, name, weight.shape[_SIZES[name]])
         elif isinstance(value, int) and not isinstance(value, bool) and value in sizes and not name.startswith("_"):
+            numbers.setdefault(value, []).append(name)
+    for value, names in numbers.items():
+        for name in [name for name in names if "head" in name] or names:  # channels of a head may be as many as heads
             setattr(module, name, sizes[value])

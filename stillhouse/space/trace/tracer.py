@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from stillhouse.space.trace.labels import Ids, Labels, Ties, merged, of_axes, pinned
+from stillhouse.space.trace.labels import Ids, Labels, Ties, free, merged, of_axes, pinned
 
 
 @dataclass(frozen=True)
@@ -110,21 +110,21 @@ class Tracer(TorchDispatchMode):
         return result
 
     def _labels_of(self, name: str, func: Any, args: Any, kwargs: Any, result: Any, tensors: list[Tensor]) -> Any:
-        if name in MAKERS or (name in FREE_VIEWS and tensors and self.labels(tensors[0]).free):
-            made = [Labels(tuple(item.shape), (), free=True) for item in tree_leaves(result)]
+        if name in MAKERS or (name in FREE_VIEWS and tensors and self._is_free(tensors[0])):
+            made = [free(item.shape) for item in tree_leaves(result)]
             return made[0] if isinstance(result, Tensor) else made
         known = RULES.get(name.removesuffix("_") if name not in RULES else name)
         if known:  # also where nothing may be cut: it may have a cost
             return known(self, func, args, kwargs, result)
         inputs = [self.labels(tensor) for tensor in tensors]
-        if not any(labels.blocks for labels in inputs):
-            free = isinstance(result, Tensor) and any(labels.free for labels in inputs)
-            return Labels(tuple(result.shape), (), free=True) if free else None
         if isinstance(result, Tensor) and torch.Tag.pointwise in func.tags:
             return merged(self.ties, inputs, result.shape)
         for labels in inputs:
             pinned(self.ties, labels)
         return None
+
+    def _is_free(self, tensor: Tensor) -> bool:
+        return tensor.dim() > 0 and len(self.labels(tensor).free) == tensor.dim()
 
     def _keep(self, result: Any, found: Any) -> None:
         if isinstance(result, Tensor):
