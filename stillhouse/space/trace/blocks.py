@@ -23,7 +23,7 @@ def mark(model: nn.Module, blueprint: TracedBlueprint, calls: Iterable[Call]) ->
         blueprint.groups[group.name] = group
         for index, call in enumerate(blocks):
             block = modules[call.module]
-            block.depth, block.returned = (group.name, index), call.returned  # type: ignore[assignment]
+            block.depth, block.returned = (group.name, index), call.returned
             block.register_forward_hook(DepthHook(blueprint.masks, group.name, index), with_kwargs=True)
 
 

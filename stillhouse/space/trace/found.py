@@ -45,6 +45,8 @@ def traced(model: nn.Module, inputs: Inputs) -> nn.Module:
     Raises UserError if the module cannot be run on the example, or nothing in it may be searched.
     """
     model.eval()
+    if isinstance(getattr(model, "blueprint", None), TracedBlueprint):
+        return model
     ties = Ties()
     leaves = {tensor: [ties.fresh(size) for size in tensor.shape] for tensor in _tensors(model)}
     tracer = Tracer(leaves, ties)
@@ -110,12 +112,13 @@ def _blueprint(model: nn.Module, axes: list[_Leaf], heads: set[int]) -> TracedBl
         if number in read:
             found.setdefault(tuple(where), []).append(number)
     named = {signature: numbers for signature, numbers in found.items() if len(numbers) > 1}
-    groups, by_number, next_number = [], np.zeros(max(places, default=0) + 1, dtype=np.int64), 1
+    groups, next_number = list[Group](), 1
+    by_number: Ids = np.zeros(max(places, default=0) + 1, dtype=np.int64)
     names: dict[str, int] = {}
-    for signature, numbers in named.items():
-        groups.append(_group(axes, signature, len(numbers), names, heads=numbers[0] in heads))
-        by_number[numbers] = range(next_number, next_number + len(numbers))
-        next_number += len(numbers)
+    for signature, own in named.items():
+        groups.append(_group(axes, signature, len(own), names, heads=own[0] in heads))
+        by_number[own] = np.arange(next_number, next_number + len(own))
+        next_number += len(own)
     return annotate(model, axes, Numbering(tuple(groups)), by_number)
 
 

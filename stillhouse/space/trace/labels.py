@@ -2,7 +2,7 @@
 
 Each entry of an axis has a number; 0 stands for what is never dropped. Where an operation needs two entries to stay together, their numbers
 are tied, and in the end the connected ones are one element. A view may split an axis (channels into heads and channels of a head), so that
-the numbers belong to several axes jointly until an operation treats one of them alone: a `Labels` holds one array for each such block of axes.
+the numbers belong to several axes jointly until an operation treats one of them alone: a `Labels` holds an array for each such block.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Block = tuple[tuple[int, ...], Ids]
 
 @dataclass(frozen=True)
 class Labels:
-    """The numbers of a tensor of some shape; axes in no block are never cut, unless they are `free`: of any size, made anew in every run."""
+    """The numbers of a tensor of some shape; axes in no block are never cut, unless they are `free`: of any size, made in every run."""
 
     shape: tuple[int, ...]
     blocks: tuple[Block, ...] = ()
@@ -164,7 +164,11 @@ def merged(ties: Ties, inputs: Sequence[Labels], shape: Sequence[int]) -> Labels
 def _aligned(labels: Labels, rank: int) -> Labels:
     shift = rank - len(labels.shape)
     shape = (1,) * shift + labels.shape
-    return Labels(shape, tuple((tuple(axis + shift for axis in axes), ids) for axes, ids in labels.blocks), frozenset(axis + shift for axis in labels.free))
+    return Labels(
+        shape,
+        tuple((tuple(axis + shift for axis in axes), ids) for axes, ids in labels.blocks),
+        frozenset(axis + shift for axis in labels.free),
+    )
 
 
 def free(shape: Sequence[int]) -> Labels:

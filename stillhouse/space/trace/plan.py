@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-Told = Literal["children", "all", "none"]
+Told = Literal["children", "all", "reads", "none"]
 
 
 @dataclass
@@ -34,7 +34,8 @@ class TracedBlueprint(Blueprint):
     left_whole: dict[str, str] = field(default_factory=dict)
     """What cannot be searched -> the operation that stopped it."""
     told: Told = "children"
-    """Of which layers modules keep sizes that must change with them, such as a number of heads: of those just below, or of all they hold."""
+    """Of which layers modules keep sizes that must change with them, such as a number of heads: of those just below, of all they
+    hold, or also of what these read."""
 
     @contextmanager
     def under(self, model: nn.Module, masks: Mapping[str, Float[Tensor, " _"]]) -> Iterator[None]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from stillhouse.space.blueprint import Architecture, Group, hard_masks, masked
+from stillhouse.space.blueprint import Architecture, Group, axes_of, block_of, hard_masks, masked
 from stillhouse.space.trace.placed import Placed
 from stillhouse.space.trace.plan import Told, TracedBlueprint
 from stillhouse.space.trace.smaller import cut
@@ -75,18 +75,19 @@ def _tensors(output: Any) -> list[Tensor]:
 def _agree(wanted: list[Tensor], found: list[Tensor]) -> bool:
     if [tensor.shape for tensor in wanted] != [tensor.shape for tensor in found]:
         return False
-    return all(bool((one - other).abs().max() <= TOLERANCE * one.abs().max().clamp(min=1e-6)) for one, other in zip(wanted, found, strict=True))
+    return all(
+        bool((one - other).abs().max() <= TOLERANCE * one.abs().max().clamp(min=1e-6)) for one, other in zip(wanted, found, strict=True)
+    )
 
 
 def _leave_whole(model: nn.Module, blueprint: TracedBlueprint, group: Group, reason: str) -> None:
     del blueprint.groups[group.name]
     blueprint.left_whole[group.name] = reason
     for module in model.modules():
-        if getattr(module, "depth", (None,))[0] == group.name if isinstance(getattr(module, "depth", None), tuple) else False:
-            del module.depth, module.returned
-        axes = getattr(module, "axes", None)
-        for name, own in list(axes.items()) if isinstance(axes, dict) else ():
-            axes[name] = tuple(_without(axis, group) for axis in own)
+        if (block := block_of(module)) and block[0] == group.name:
+            del module.__dict__["depth"], module.__dict__["returned"]
+        for name, own in axes_of(module).items():
+            module.__dict__["axes"][name] = tuple(_without(axis, group) for axis in own if isinstance(axis, Placed))
 
 
 def _without(axis: Placed, group: Group) -> Placed:

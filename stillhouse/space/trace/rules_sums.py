@@ -31,7 +31,9 @@ def summed(tracer: Tracer, pairs: Sequence[tuple[Tensor, Labels, int]]) -> tuple
     for column, (tensor, _, _) in zip(columns, pairs, strict=True):
         if tracer.is_weight(tensor):
             tracer.read |= set(column.tolist())
-    return both, [Labels(labels.shape, tuple(b for b in labels.blocks if b[0] != (axis,))) for labels, (*_, axis) in zip(alone, pairs, strict=True)]
+    return both, [
+        Labels(labels.shape, tuple(b for b in labels.blocks if b[0] != (axis,))) for labels, (*_, axis) in zip(alone, pairs, strict=True)
+    ]
 
 
 @rule("mm", "addmm", "bmm", "baddbmm")
@@ -131,7 +133,25 @@ def _attention(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, 
     return [of_axes(result[0].shape, [nothing, heads]), None]
 
 
-@rule("mean", "sum", "amax", "amin", "max", "min", "var", "std", "var_mean", "prod", "logsumexp", "linalg_vector_norm", "argmax", "argmin", "any", "all", "norm")
+@rule(
+    "mean",
+    "sum",
+    "amax",
+    "amin",
+    "max",
+    "min",
+    "var",
+    "std",
+    "var_mean",
+    "prod",
+    "logsumexp",
+    "linalg_vector_norm",
+    "argmax",
+    "argmin",
+    "any",
+    "all",
+    "norm",
+)
 def _reduced(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
     labels = tracer.labels(args[0])
     rank = len(labels.shape)
@@ -180,7 +200,9 @@ def _without_size(shape: Sequence[int], axis: int) -> tuple[int, ...]:
     return (*shape[:axis], 1, *shape[axis + 1 :])
 
 
-@rule("native_batch_norm", "_native_batch_norm_legit_no_training", "_native_batch_norm_legit", "_batch_norm_with_update", "cudnn_batch_norm")
+@rule(
+    "native_batch_norm", "_native_batch_norm_legit_no_training", "_native_batch_norm_legit", "_batch_norm_with_update", "cudnn_batch_norm"
+)
 def _batch_norm(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
     rank = len(args[0].shape)
     value = single(tracer.ties, tracer.labels(args[0]), 1)
@@ -206,10 +228,24 @@ def _group_norm(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given,
 
 
 @rule(
-    "max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool1d", "avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d", "adaptive_avg_pool1d",
-    "adaptive_max_pool2d", "_adaptive_avg_pool3d", "upsample_nearest1d", "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "upsample_linear1d",
-    "_upsample_bilinear2d_aa", "reflection_pad2d", "replication_pad2d",
-)  # fmt: skip
+    "max_pool2d_with_indices",
+    "max_pool3d_with_indices",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "_adaptive_avg_pool2d",
+    "_adaptive_avg_pool3d",
+    "adaptive_avg_pool1d",
+    "adaptive_max_pool2d",
+    "upsample_nearest1d",
+    "upsample_nearest2d",
+    "upsample_linear1d",
+    "upsample_bilinear2d",
+    "upsample_bicubic2d",
+    "_upsample_bilinear2d_aa",
+    "reflection_pad2d",
+    "replication_pad2d",
+)
 def _pooled(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
     """(batch, channels, places...)"""
     labels = collapse(tracer.ties, tracer.labels(args[0]), range(2, len(args[0].shape)))
@@ -232,4 +268,7 @@ def _lstm(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, resul
     tracer.note_product(steps, [over, gates])
     tracer.note_product(steps, [state, gates])
     nothing = np.zeros(1, dtype=np.int64)
-    return [of_axes(part.shape, [*[nothing] * (part.dim() - 1), state]) if part.dim() == 3 and part.shape[-1] == len(state) else None for part in result]
+    return [
+        of_axes(part.shape, [*[nothing] * (part.dim() - 1), state]) if part.dim() == 3 and part.shape[-1] == len(state) else None
+        for part in result
+    ]

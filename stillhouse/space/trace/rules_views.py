@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,14 @@ def _repeat(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, res
     return shifted(Labels(labels.shape, tuple(blocks)), result.shape, lambda axis: axis + shift)
 
 
+def _entries(chosen: Any, ids: Ids, place: int) -> Ids:
+    return ids.take(chosen, place)
+
+
+def _rolled(by: int, ids: Ids, place: int) -> Ids:
+    return np.roll(ids, by, place)
+
+
 def taken(labels: Labels, axis: int, take: Callable[[Ids, int], Ids], shape: Sequence[int], *, gone: bool = False) -> Labels:
     """The labels where `take(ids, place)` has chosen among the entries of an axis; `gone`: a single one, whose axis is no more."""
     blocks: list[Block] = []
@@ -108,14 +117,15 @@ def _select(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, res
     block = labels.block(axis)
     if block and block[0] == (axis,):
         labels = collapse(tracer.ties, labels, [axis])
-    return taken(labels, axis, lambda ids, place: ids.take(args[2], place), result.shape, gone=True)
+    return taken(labels, axis, partial(_entries, args[2]), result.shape, gone=True)
 
 
 @rule("slice")
 def _slice(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
-    axis, start, end, step = (*args[1:], *(0, None, None, 1)[len(args) - 1 :])
-    chosen = slice(start, end, step)
-    return taken(tracer.labels(args[0]), axis % len(result.shape), lambda ids, place: ids[(slice(None),) * place + (chosen,)], result.shape)
+    axis = (args[1] if len(args) > 1 else 0) % len(result.shape)
+    start, end, step = [*args[2:5], None, None, None][:3]
+    chosen = range(args[0].shape[axis])[start:end:step]
+    return taken(tracer.labels(args[0]), axis, partial(_entries, chosen), result.shape)
 
 
 @rule("split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes", "chunk")
@@ -125,7 +135,7 @@ def _split(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, resu
     found, begin = [], 0
     for part in result:
         chosen = range(begin, begin + part.shape[axis])
-        found.append(taken(tracer.labels(args[0]), axis, lambda ids, place, chosen=chosen: ids.take(chosen, place), part.shape))
+        found.append(taken(tracer.labels(args[0]), axis, partial(_entries, chosen), part.shape))
         begin += part.shape[axis]
     return found
 
@@ -137,17 +147,14 @@ def _unbind(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, res
     block = labels.block(axis)
     if block and block[0] == (axis,):
         labels = collapse(tracer.ties, labels, [axis])
-    return [
-        taken(labels, axis, lambda ids, place, index=index: ids.take(index, place), part.shape, gone=True)
-        for index, part in enumerate(result)
-    ]
+    return [taken(labels, axis, partial(_entries, index), part.shape, gone=True) for index, part in enumerate(result)]
 
 
 @rule("flip", "roll")
 def _moved_along(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
     if func.overloadpacket.__name__ == "roll":
         axes, shifts = (args[2], args[1]) if len(args) > 2 else (range(len(result.shape)), args[1])
-        moves: list[Callable[[Ids, int], Ids]] = [lambda ids, place, by=by: np.roll(ids, by, place) for by in shifts]
+        moves: list[Callable[[Ids, int], Ids]] = [partial(_rolled, by) for by in shifts]
     else:
         axes, moves = args[1], [np.flip] * len(args[1])
     labels = tracer.labels(args[0])
@@ -164,11 +171,11 @@ def _pad(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result
         if before or after:
             labels = single(tracer.ties, labels, axis)
             grown = tuple(size + (other == axis) * (before + after) for other, size in enumerate(labels.shape))
-            labels = taken(labels, axis, lambda ids, _, before=before, after=after: padded(ids, before, after), grown)
+            labels = taken(labels, axis, partial(_padded, before, after), grown)
     return labels
 
 
-def padded(ids: Ids, before: int, after: int) -> Ids:
+def _padded(before: int, after: int, ids: Ids, place: int) -> Ids:
     """(size,) with entries that are never cut around it; negative numbers take some away."""
     ids = ids[max(-before, 0) : len(ids) - max(-after, 0)]
     return np.pad(ids, (max(before, 0), max(after, 0)))
@@ -213,7 +220,7 @@ def _lookup(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, res
         labels = collapse(tracer.ties, tracer.labels(args[0]), [0])
         return shifted(labels, result.shape, lambda axis: axis + len(result.shape) - 2)
     axis = args[1] % len(args[0].shape)
-    return taken(tracer.labels(args[0]), axis, lambda ids, place: ids.take(args[2].cpu().numpy(), place), result.shape)
+    return taken(tracer.labels(args[0]), axis, partial(_entries, args[2].cpu().numpy()), result.shape)
 
 
 @rule("index")
@@ -225,7 +232,7 @@ def _index(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, resu
         return None
     [axis], index = given, args[1][given[0]].cpu().numpy()
     if index.ndim == 1:
-        return taken(labels, axis, lambda ids, place: ids.take(index, place), result.shape)
+        return taken(labels, axis, partial(_entries, index), result.shape)
     labels = collapse(tracer.ties, labels, given)
     more = index.ndim - 1
     return shifted(labels, result.shape, lambda axis: axis + more * (axis > given[0]))

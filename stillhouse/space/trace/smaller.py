@@ -50,7 +50,7 @@ def cut(model: nn.Module, architecture: Architecture) -> nn.Module:
     made: dict[int, nn.Parameter] = {}
     sizes: dict[str, list[tuple[int, int]]] = {}
     for name, module in smaller.named_modules():
-        sizes[name] = list(_resize(module, name, state, made, architecture))
+        sizes[name] = list(_resize(module, name, state, made, architecture, full))
     for name, module in smaller.named_modules():
         held = [pair for child in sizes if _holds(name, child, full.told) for pair in sizes[child] if pair[0] != pair[1]]
         _tell(module, _certain(sizes[name]) | _certain(held))
@@ -61,7 +61,7 @@ def cut(model: nn.Module, architecture: Architecture) -> nn.Module:
 def _holds(name: str, child: str, told: Told) -> bool:
     if told == "none" or not name or not child.startswith(f"{name}."):
         return False
-    return told == "all" or child.rpartition(".")[0] == name
+    return told != "children" or child.rpartition(".")[0] == name
 
 
 def _certain(pairs: Iterable[tuple[int, int]]) -> Sizes:
@@ -73,7 +73,12 @@ def _certain(pairs: Iterable[tuple[int, int]]) -> Sizes:
 
 
 def _resize(
-    module: nn.Module, name: str, state: Mapping[str, Tensor], made: dict[int, nn.Parameter], architecture: Architecture
+    module: nn.Module,
+    name: str,
+    state: Mapping[str, Tensor],
+    made: dict[int, nn.Parameter],
+    architecture: Architecture,
+    full: TracedBlueprint,
 ) -> Iterator[tuple[int, int]]:
     """Gives a module its smaller tensors; yields the sizes and numbers of elements that have changed."""
     axes = dict(axes_of(module))
@@ -85,16 +90,18 @@ def _resize(
             module._parameters[key] = made[id(weight)]
         else:
             module._buffers[key] = value
-        for before, after in zip(own, smaller, strict=True):
+        for place, (before, after) in enumerate(zip(own, smaller, strict=True)):
             assert isinstance(before, Placed)
-            yield from _changed(before, after)
-        module.axes[key] = smaller  # type: ignore[index,union-attr]
+            yield before.count, after.count
+            if full.told == "reads" or place not in full.reads.get((name, key), ()):
+                yield from _elements(before, after)
+        module.__dict__["axes"][key] = smaller
     if isinstance(module, nn.RNNBase):
         module._flat_weights = [getattr(module, key) for key in module._flat_weights_names]
 
 
-def _changed(before: Placed, after: Placed) -> Iterator[tuple[int, int]]:
-    yield before.count, after.count
+def _elements(before: Placed, after: Placed) -> Iterator[tuple[int, int]]:
+    """Numbers of elements of which each has several entries, such as heads."""
     for group, _, elements in before.numbering.of(before.ids):
         kept = next((found for other, _, found in after.numbering.of(after.ids) if other is group), np.zeros(0, dtype=np.int64))
         if len(elements) > len(np.unique(elements)):
