@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stillhouse.contracts.parts import Problem, Trial
-from stillhouse.space.blueprint import Architecture, Axis, Group
+from stillhouse.space.blueprint import Architecture, Axis, Group, axes_of
 from stillhouse.space.cost import counts_of
 from stillhouse.training.fit import FitSettings, fit
 from stillhouse.training.machine import move
@@ -84,7 +84,7 @@ def magnitudes(model: nn.Module, groups: tuple[Group, ...]) -> dict[str, Float[T
     """
     squares = {group.name: torch.zeros(group.size) for group in groups}
     for module in model.modules():
-        for name, axes in getattr(module, "axes", {}).items():
+        for name, axes in axes_of(module).items():
             weight = getattr(module, name)
             if weight is not None and weight.dim() > 1 and name != "bias":
                 weight = weight.detach().float().cpu()
@@ -95,6 +95,5 @@ def magnitudes(model: nn.Module, groups: tuple[Group, ...]) -> dict[str, Float[T
 def _add(squares: dict[str, Float[Tensor, " _"]], weight: Float[Tensor, "*shape"], axes: tuple[Axis, ...]) -> None:
     for dim, axis in enumerate(axes):
         others = [other for other in range(weight.dim()) if other != dim]
-        for (group, _), part in zip(axis.parts, weight.sum(others).split([size for _, size in axis.parts]), strict=True):
-            if group is not None:
-                squares[group] += part
+        for group, part in axis.sums(weight.sum(others)):
+            squares[group] += part

@@ -17,7 +17,7 @@ Under hard 0/1 masks the full network equals the extracted static one (different
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -25,9 +25,32 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from stillhouse.space.axis import Axis, axis_mask, fixed
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from stillhouse.space.cost import Cost
+
+__all__ = [
+    "Architecture",
+    "Axis",
+    "Blueprint",
+    "DepthGate",
+    "Gate",
+    "Group",
+    "MaskedLayerNorm",
+    "axes_of",
+    "axis_mask",
+    "block_of",
+    "blueprint_of",
+    "declare",
+    "fixed",
+    "full",
+    "groups_of",
+    "hard_masks",
+    "masked",
+]
 Layer = TypeVar("Layer", bound=nn.Module)
 RENAMED = {"asked": "query_key", "told": "value"}
 """Last part of the name of a group in older files -> what it is called now."""
@@ -82,27 +105,6 @@ def full(groups: tuple[Group, ...]) -> Architecture:
     return Architecture({group.name: tuple(range(group.size)) for group in groups})
 
 
-@dataclass(frozen=True)
-class Axis:
-    """One axis of a tensor: a concatenation of parts (group name or None for a fixed part, number of entries)."""
-
-    parts: tuple[tuple[str | None, int], ...]
-
-    @property
-    def count(self) -> int:
-        """Entries along this axis in the network at hand."""
-        return sum(size for _, size in self.parts)
-
-    def __add__(self, other: Axis) -> Axis:
-        """The concatenation of two axes."""
-        return Axis(self.parts + other.parts)
-
-
-def fixed(count: int) -> Axis:
-    """An axis of `count` entries that no search touches, such as the channels of the input or the classes."""
-    return Axis(((None, count),))
-
-
 class Gate(nn.Module):
     """Multiplies the masks of an axis into dimension `dim`; the identity while no masks are set."""
 
@@ -149,14 +151,6 @@ class MaskedLayerNorm(nn.LayerNorm):
         centred = value - (value * mask).sum(-1, keepdim=True) / kept
         variance = (mask * centred.square()).sum(-1, keepdim=True) / kept
         return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
-
-
-def axis_mask(masks: Mapping[str, Float[Tensor, " _"]], axis: Axis, like: Tensor) -> Float[Tensor, " entries"] | None:
-    """The mask along a whole axis (fixed parts are ones), or None if none of its groups has one."""
-    if not any(name in masks for name, _ in axis.parts):
-        return None
-    parts = [masks[name] if name is not None and name in masks else like.new_ones(size) for name, size in axis.parts]
-    return torch.cat([part.to(like) for part in parts])
 
 
 @dataclass
@@ -218,6 +212,19 @@ class Blueprint:
         """A module that multiplies the scalar mask of block `index` into its residual branch: x + gate(f(x))."""
         return DepthGate(self.masks, name, index)
 
+    @contextmanager
+    def under(self, model: nn.Module, masks: Mapping[str, Float[Tensor, " _"]]) -> Iterator[None]:
+        """The network that was built with it runs under masks for the time of a `with` block."""
+        self.masks.update(masks)
+        try:
+            yield
+        finally:
+            self.masks.clear()
+
+    def macs(self, model: nn.Module, run: Callable[[], object]) -> Cost | None:
+        """What one forward pass costs, or None where the layers themselves say it."""
+        return None
+
     def _declare(self, group: Group) -> None:
         if group.name in self.groups:
             raise ValueError(f"group {group.name!r} is declared twice in one network")
@@ -235,6 +242,18 @@ def declare(layer: Layer, axes: Mapping[str, tuple[Axis, ...]], cost: tuple[Axis
     """Says which axes a layer's own tensors have, and which counts multiply to its MACs for one row of input."""
     layer.axes, layer.cost_axes = dict(axes), cost  # type: ignore[assignment]
     return layer
+
+
+def axes_of(module: nn.Module) -> Mapping[str, tuple[Axis, ...]]:
+    """The axes of a module's own tensors, by their names; empty if nothing is known of them."""
+    axes = getattr(module, "axes", None)  # foreign modules may use the word for something else
+    return axes if isinstance(axes, dict) else {}
+
+
+def block_of(module: nn.Module) -> tuple[str, int] | None:
+    """The depth group of a removable block and its index there, None for what is none."""
+    depth = getattr(module, "depth", None)
+    return depth if isinstance(depth, tuple) else None
 
 
 def blueprint_of(model: nn.Module) -> Blueprint:
@@ -257,12 +276,8 @@ def masked(model: nn.Module, masks: Mapping[str, Float[Tensor, " _"]]) -> Iterat
     `masks` are group name -> (size,) in [0, 1], through which gradients flow; a group without one is kept whole.
     Raises TypeError without a blueprint.
     """
-    current = blueprint_of(model).masks
-    current.update(masks)
-    try:
+    with blueprint_of(model).under(model, masks):
         yield model
-    finally:
-        current.clear()
 
 
 def hard_masks(groups: tuple[Group, ...], architecture: Architecture, like: Tensor) -> dict[str, Float[Tensor, " _"]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from stillhouse.space.blueprint import Architecture, Axis, Group, fixed
+from stillhouse.space.blueprint import Architecture, Axis, Blueprint, Group, axes_of, block_of, fixed
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Num
@@ -71,6 +71,9 @@ def counts_of(groups: tuple[Group, ...], architecture: Architecture) -> dict[str
 
 def macs(model: nn.Module, run: Callable[[], object]) -> Cost:
     """The MACs of one forward pass: `run` calls the full network once, and the rows each layer sees are recorded."""
+    blueprint = getattr(model, "blueprint", None)
+    if isinstance(blueprint, Blueprint) and (found := blueprint.macs(model, run)):
+        return found
     rows: dict[str, float] = {}
     handles = [
         module.register_forward_hook(_recorder(rows, name)) for name, module in model.named_modules() if getattr(module, "cost_axes", ())
@@ -81,18 +84,18 @@ def macs(model: nn.Module, run: Callable[[], object]) -> Cost:
     finally:
         for handle in handles:
             handle.remove()
-    blocks = _blocks(model)
+    blocks = blocks_by_module(model)
     modules = dict(model.named_modules())
     return Cost(tuple(Term(count, modules[name].cost_axes, blocks[name]) for name, count in rows.items()))
 
 
 def parameters(model: nn.Module) -> Cost:
     """The number of trainable parameters; a tensor that several layers share is counted once."""
-    blocks = _blocks(model)
+    blocks = blocks_by_module(model)
     terms: dict[Tensor, Term] = {}
     for name, module in model.named_modules():
         for key, tensor in module.named_parameters(recurse=False):
-            axes = getattr(module, "axes", {}).get(key)
+            axes = axes_of(module).get(key)
             terms.setdefault(tensor, Term(1.0, axes, blocks[name]) if axes else Term(float(tensor.numel()), (), blocks[name]))
     return Cost(tuple(terms.values()))
 
@@ -161,10 +164,11 @@ def _recorder(rows: dict[str, float], name: str) -> Callable[[nn.Module, tuple[A
     return record
 
 
-def _blocks(model: nn.Module) -> dict[str, tuple[tuple[str, int], ...]]:
+def blocks_by_module(model: nn.Module) -> dict[str, tuple[tuple[str, int], ...]]:
+    """The removable blocks that each module stands in, by its name."""
     found: dict[str, tuple[tuple[str, int], ...]] = {}
     for name, module in model.named_modules():
         parent = found.get(name.rpartition(".")[0], ()) if name else ()
-        own = getattr(module, "depth", None)
+        own = block_of(module)
         found[name] = (*parent, own) if own else parent
     return found

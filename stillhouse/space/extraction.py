@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from stillhouse.space.blueprint import Architecture, Axis
-
-if TYPE_CHECKING:
-    from jaxtyping import Int
+from stillhouse.space.blueprint import Architecture, Axis, axes_of, block_of
 
 
 def extract(model: nn.Module, architecture: Architecture) -> dict[str, Tensor]:
@@ -31,26 +27,17 @@ def extract(model: nn.Module, architecture: Architecture) -> dict[str, Tensor]:
 
 def _axes_by_tensor(model: nn.Module) -> Iterator[tuple[str, tuple[Axis, ...]]]:
     for prefix, module in model.named_modules():
-        for name, axes in getattr(module, "axes", {}).items():
+        for name, axes in axes_of(module).items():
             yield (f"{prefix}.{name}" if prefix else name), axes
 
 
 def _dropped_blocks(model: nn.Module, architecture: Architecture) -> Iterator[str]:
     for prefix, module in model.named_modules():
-        if (depth := getattr(module, "depth", None)) and depth[1] not in architecture.kept[depth[0]]:
+        if (block := block_of(module)) and block[1] not in architecture.kept[block[0]]:
             yield f"{prefix}."
 
 
 def _cut(tensor: Tensor, axes: tuple[Axis, ...], architecture: Architecture) -> Tensor:
     for dim, axis in enumerate(axes):
-        tensor = tensor.index_select(dim, _kept_entries(axis, architecture).to(tensor.device))
+        tensor = tensor.index_select(dim, torch.tensor(axis.kept(architecture), dtype=torch.long, device=tensor.device))
     return tensor
-
-
-def _kept_entries(axis: Axis, architecture: Architecture) -> Int[Tensor, " kept"]:
-    entries, offset = [], 0
-    for name, size in axis.parts:
-        kept = range(size) if name is None else architecture.kept[name]
-        entries += [offset + index for index in kept]
-        offset += size
-    return torch.tensor(entries, dtype=torch.long)
