@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,15 +11,7 @@ import pyarrow.parquet as parquet
 from stillhouse.runner.entries import Entries
 from stillhouse.workloads.graphs.knowledge import read as knowledge
 from stillhouse.workloads.queue import read as queue
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A form of input: the name of its file, a valid content, and the call that reads it."""
-
-    file: str
-    valid: bytes
-    read: Callable[[Path], object]
+from tests.fuzz.reader import Reader
 
 
 def _table(rows: list[dict[str, object]]) -> bytes:
@@ -43,10 +33,10 @@ _QUEUE = [{"load": 2.5, "state": state, "count": 3, "split": "light"} for state 
 _PARAMS = b"seed: 0\nthreads: 1\nteachers:\n  t: &a\n    raw: data\n    prepare: {}\nstudents:\n  s:\n    teacher: t\n    distill: {}\n"
 
 READERS: dict[str, Reader] = {
-    "queue-csv": Reader("q.csv", b",time,callrate,Q=0,Q=1,Q=2\n0,1,10,5,3,2\n1,2,20,4,4,12\n", _queue),
-    "queue-parquet": Reader("q.parquet", _table(_QUEUE), _queue),
-    "params": Reader("params.yaml", _PARAMS, _params),
+    "queue-csv": Reader({"q.csv": b",time,callrate,Q=0,Q=1,Q=2\n0,1,10,5,3,2\n1,2,20,4,4,12\n"}, _queue),
+    "queue-parquet": Reader({"q.parquet": _table(_QUEUE)}, _queue),
+    "params": Reader({"params.yaml": _PARAMS}, _params),
     "triples": Reader(
-        "train.txt", b"a\tr\tb\nb\tr\tc\nNew York\tpart of\tUSA\n", lambda path: knowledge.parse(path.read_bytes(), f"{path}")
+        {"train.txt": b"a\tr\tb\nb\tr\tc\nNew York\tpart of\tUSA\n"}, lambda path: knowledge.parse(path.read_bytes(), f"{path}")
     ),
 }
