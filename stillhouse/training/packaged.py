@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.files import read_json
+from stillhouse.contracts.raw import json_content
 from stillhouse.contracts.settings import Settings
 
 Pointer = TypeVar("Pointer", bound=Settings)
@@ -28,7 +28,7 @@ class PackagedFile(Settings):
 def read_pointer(raw: Path, kind: type[Pointer], wanted: str) -> Pointer:
     """What a JSON file says of raw data. Raises UserError, naming the first wrong field and what was `wanted`."""
     try:
-        return kind.model_validate(read_json(raw))
+        return kind.model_validate(json_content(raw))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])

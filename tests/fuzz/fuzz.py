@@ -13,7 +13,8 @@ from tests.fuzz.children import answers
 from tests.fuzz.mutations import mutated
 from tests.fuzz.reader import Entry, Reader, write
 
-LONGEST = 2000
+LINE, LONGEST = 1000, 20_000
+"""The most characters of a line and of a message, which may tell of twenty faults."""
 
 
 def entries(reader: Reader, seed: int) -> dict[str, Entry]:
@@ -34,7 +35,7 @@ def judged(reader: Reader, folder: Path) -> str:
     try:
         reader.read(folder / reader.name)
     except UserError as error:
-        if len(str(error)) > LONGEST:
+        if len(str(error)) > LONGEST or max(map(len, str(error).split("\n"))) > LINE:
             return "failed: a message too long"
         return "refused" if reader.name in str(error) else f"failed: the file is not named: {str(error)[:100]}"
     except Exception as error:  # any other exception is what is looked for

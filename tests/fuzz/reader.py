@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
 
 
 @dataclass(frozen=True)
@@ -61,3 +65,10 @@ def write(entries: Mapping[str, Entry], folder: Path) -> None:
             os.mkfifo(path)
         else:
             path.mkdir(exist_ok=True)
+
+
+def table(rows: list[dict[str, object]]) -> bytes:
+    """A Parquet table of rows."""
+    sink = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue()

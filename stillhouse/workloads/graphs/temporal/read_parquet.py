@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as parquet
 import torch
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import refuse_all
+from stillhouse.contracts.parquets import read_parquet as read_table
 from stillhouse.workloads.graphs.temporal.found import Found
 from stillhouse.workloads.graphs.temporal.missing import REMEDY, Missing
 from stillhouse.workloads.graphs.temporal.panel import Events, Graphs
@@ -61,10 +61,7 @@ def read(series: Path, edges: Path, labels: Path | None, missing: Missing) -> Fo
 
 def _table(path: Path, wanted: tuple[str, ...], others: tuple[str, ...] | None = None, *, gaps: bool = False) -> dict[str, Array]:
     """The columns as arrays; with `others`, there may be these and no more; with `gaps`, values of channels may be missing."""
-    try:
-        table = parquet.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"{path} - wanted a Parquet file - {str(error).splitlines()[0]}") from None
+    table = read_table(path)
     names = table.column_names
     if not set(wanted) <= set(names) or (others is not None and not set(names) <= {*wanted, *others}):
         raise UserError(f"{path} - wanted columns {list(wanted)}{f' and perhaps {list(others)}' if others else ''} - got {names}")

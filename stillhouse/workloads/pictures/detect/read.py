@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.workloads.pictures._shared.raw_files import json_content
+from stillhouse.contracts.raw import json_content
 from stillhouse.workloads.pictures._shared.scenes import read_scenes
 from stillhouse.workloads.pictures.detect.item import Item, Source
 from stillhouse.workloads.pictures.detect.read_coco import read_coco

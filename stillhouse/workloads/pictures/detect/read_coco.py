@@ -12,8 +12,8 @@ from pydantic import BaseModel, FailFast, ValidationError
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
-from stillhouse.workloads.pictures._shared.raw_files import content as read_bytes
-from stillhouse.workloads.pictures._shared.raw_files import json_content
+from stillhouse.contracts.raw import content as read_bytes
+from stillhouse.contracts.raw import json_content
 from stillhouse.workloads.pictures._shared.splits import Split
 from stillhouse.workloads.pictures.detect.item import MOST_BOXES, Item, Source
 
