@@ -7,10 +7,8 @@ import re
 import stat
 import zlib
 from pathlib import Path
-from typing import Any
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.files import parse_json
 
 LARGEST = 2**28
 """The most bytes of a raw file that is read whole (256 MiB), and of what it unpacks to."""
@@ -39,11 +37,6 @@ def content(path: Path, within: Path | None = None, most: int = LARGEST) -> byte
             raise
         words = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(f"{path} - wanted a file that can be read - {words}") from None
-
-
-def json_content(path: Path, within: Path | None = None) -> Any:
-    """The value that a JSON file holds. Raises UserError, naming file and, where it is known, line, if there is none."""
-    return parse_json(path, content(path, within))
 
 
 def unpacked(place: str, packed: bytes) -> bytes:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.raw import json_content
+from stillhouse.contracts.files import read_json
+from stillhouse.contracts.raw import LARGEST, content
 from stillhouse.contracts.settings import Settings
 
 Pointer = TypeVar("Pointer", bound=Settings)
-LARGEST = 2**28
-"""Bytes of a file that is read whole."""
 
 
 class PackagedFile(Settings):
@@ -28,7 +28,7 @@ class PackagedFile(Settings):
 def read_pointer(raw: Path, kind: type[Pointer], wanted: str) -> Pointer:
     """What a JSON file says of raw data. Raises UserError, naming the first wrong field and what was `wanted`."""
     try:
-        return kind.model_validate(json_content(raw))
+        return kind.model_validate(read_json(raw))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
@@ -41,14 +41,15 @@ def read_packaged(place: str, package: str, file: PackagedFile) -> tuple[Path, b
     Raises UserError, beginning with `place`, when there is none or it has another hash.
     """
     path = _located(place, package, file.path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"{place} - wanted {file.path} of the installed package {package} - there is none")
-    if (size := path.stat().st_size) > LARGEST:
-        raise UserError(f"{place} - wanted a file of at most {LARGEST} bytes - {file.path} has {size}")
-    content = path.read_bytes()
-    if (got := hashlib.sha256(content).hexdigest()) != file.sha256:
+    try:
+        found = content(path, most=LARGEST)
+    except UserError as error:
+        raise UserError(f"{place} - {error}") from None
+    if (got := hashlib.sha256(found).hexdigest()) != file.sha256:
         raise UserError(f"{place} - wanted {file.path} with sha256 {file.sha256} - got {got}")
-    return path, content
+    return path, found
 
 
 def _located(place: str, package: str, path: str) -> Path:

@@ -24,8 +24,9 @@ from torch import Tensor
 
 from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.contracts.faults import every, refuse_all
+from stillhouse.contracts.files import read_json
 from stillhouse.contracts.parquets import read_parquet
-from stillhouse.contracts.raw import content, json_content
+from stillhouse.contracts.raw import content
 from stillhouse.workloads.queue.simulate import Simulation, full_share, simulate
 
 _LOAD, _STATE = "callrate", "Q="
@@ -66,7 +67,7 @@ def read(raw: Path, states: int | None) -> Source:
 
 def _generated(raw: Path, states: int | None) -> Source:
     try:
-        settings = Simulation.model_validate(json_content(raw))
+        settings = Simulation.model_validate(read_json(raw))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])

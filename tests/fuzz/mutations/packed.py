@@ -12,7 +12,8 @@ from collections.abc import Callable
 from functools import cache
 
 Inner = Callable[[str, bytes, random.Random], bytes]
-EXPANDED = 4 * 2**30
+_BLOCK = 2**24
+EXPANDED = 4 * 2**30 - _BLOCK
 """More bytes than a reader that unpacks them may have."""
 
 
@@ -63,7 +64,7 @@ def _zipped(members: list[tuple[str, bytes]], compression: int) -> bytes:
 
 def _with_bomb(members: list[tuple[str, bytes]], name: str) -> bytes:
     """The members, one of which is replaced by gigabytes of line ends."""
-    raw, check = _deflated()
+    raw = _deflated()
     stored = _zipped([(member, content if member != name else raw) for member, content in members], zipfile.ZIP_STORED)
     found = bytearray(stored)
     for signature, method, sizes in ((b"PK\x03\x04", 8, 14), (b"PK\x01\x02", 10, 16)):
@@ -72,8 +73,7 @@ def _with_bomb(members: list[tuple[str, bytes]], name: str) -> bytes:
             named = start + (30 if signature == b"PK\x03\x04" else 46)
             if stored[named : named + len(name)] == name.encode():
                 found[start + method : start + method + 2] = (8).to_bytes(2, "little")
-                found[start + sizes : start + sizes + 4] = check.to_bytes(4, "little")
-                found[start + sizes + 8 : start + sizes + 12] = (EXPANDED - 4096).to_bytes(4, "little")
+                found[start + sizes + 8 : start + sizes + 12] = EXPANDED.to_bytes(4, "little")
             start += 4
     return bytes(found)
 
@@ -86,19 +86,13 @@ def _lied(packed: bytes, rng: random.Random) -> bytes:
 
 
 @cache
-def _deflated() -> tuple[bytes, int]:
-    """Raw deflate of EXPANDED - 4096 line ends, and their checksum."""
-    packer, check, left, parts = zlib.compressobj(9, zlib.DEFLATED, -15), 0, EXPANDED - 4096, []
-    block = b"\n" * 2**26
-    while left:
-        piece = block[: min(left, len(block))]
-        parts.append(packer.compress(piece))
-        check, left = zlib.crc32(piece, check), left - len(piece)
-    return b"".join([*parts, packer.flush()]), check
+def _deflated(byte: bytes = b"\n") -> bytes:
+    """Raw deflate of EXPANDED bytes: one block, which refers to nothing before it, again and again."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = packer.compress(byte * _BLOCK) + packer.flush(zlib.Z_FULL_FLUSH)
+    return block * (EXPANDED // _BLOCK) + packer.flush()
 
 
-@cache
 def _gzip_bomb() -> bytes:
-    """Gigabytes of blanks."""
-    packer, block = zlib.compressobj(9, zlib.DEFLATED, 31), b" " * 2**26
-    return b"".join([*(packer.compress(block) for _ in range(EXPANDED // len(block))), packer.flush()])
+    """Gigabytes of blanks; the checksum, which comes after them, is none."""
+    return gzip.compress(b"", mtime=0)[:10] + _deflated(b" ") + bytes(8)

@@ -30,8 +30,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every, shortened
+from stillhouse.contracts.files import read_json
 from stillhouse.contracts.parquets import read_parquet
-from stillhouse.contracts.raw import LARGEST, content, json_content
+from stillhouse.contracts.raw import LARGEST, content
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.packaged import PackagedFile, read_packaged
 from stillhouse.workloads.graphs.knowledge import family_diagram, text
@@ -153,9 +154,10 @@ def _tabled(raw: Path) -> dict[Role, Triples]:
 
     def add(numbered: tuple[int, tuple[Any, Any, Any, Any]]) -> None:
         row, (head, relation, tail, split) = numbered
-        if split not in parts or None in (head, relation, tail):
-            wanted = f"wanted head, relation, tail and a split of {list(ROLES)}"
-            raise UserError(f"{raw}, row {row} - {wanted} - got {(head, relation, tail, split)}")
+        named = all(isinstance(name, str | int | float) for name in (head, relation, tail))
+        if not named or not isinstance(split, str) or split not in parts:
+            wanted = f"wanted head, relation, tail, each text or a number, and a split of {list(ROLES)}"
+            raise UserError(f"{raw}, row {row} - {wanted} - got {shortened(repr((head, relation, tail, split)), 200)}")
         parts[split].append((str(head), str(relation), str(tail)))
 
     every(add, enumerate(zip(*columns, strict=True)))
@@ -164,7 +166,7 @@ def _tabled(raw: Path) -> dict[Role, Triples]:
 
 def _pointer(raw: Path) -> _Package | family_diagram.FamilyDiagram:
     try:
-        return _Pointer.validate_python(json_content(raw))
+        return _Pointer.validate_python(read_json(raw))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"][1:])
