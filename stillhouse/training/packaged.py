@@ -43,8 +43,10 @@ def read_packaged(place: str, package: str, file: PackagedFile) -> tuple[Path, b
     path = _located(place, package, file.path)
     if not os.path.isfile(path):
         raise UserError(f"{place} - wanted {file.path} of the installed package {package} - there is none")
+    if (size := path.stat().st_size) > LARGEST:
+        raise UserError(f"{place} - wanted a file of at most {LARGEST} bytes - {file.path} has {size}")
     try:
-        found = content(path, most=LARGEST)
+        found = content(path)
     except UserError as error:
         raise UserError(f"{place} - {error}") from None
     if (got := hashlib.sha256(found).hexdigest()) != file.sha256:

@@ -90,10 +90,12 @@ _VALUES: tuple[Any, ...] = (
 
 
 def json_mutated(data: bytes, rng: random.Random) -> bytes:
-    """One to three mutations of the tree of a JSON file."""
-    tree, raw = _mutated(json.loads(data), rng, _RAW)
+    """One to three mutations of the tree of a JSON file; of JSON lines, of the last one."""
+    *lines, last = data.strip().split(b"\n") if data.count(b"\n{") else [data]
+    tree, raw = _mutated(json.loads(last), rng, _RAW)
     text = json.dumps(tree, ensure_ascii=rng.random() < 0.5, indent=rng.choice((None, 1)))
-    return _replaced(text, raw).encode(rng.choice(("utf-8",) * 12 + ("utf-16", "utf-8-sig")), errors="surrogatepass")
+    mutated = _replaced(text, raw).encode(rng.choice(("utf-8",) * 12 + ("utf-16", "utf-8-sig")), errors="surrogatepass")
+    return b"\n".join([*lines, mutated])
 
 
 def yaml_mutated(data: bytes, rng: random.Random) -> bytes:

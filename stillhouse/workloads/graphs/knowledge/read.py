@@ -156,7 +156,7 @@ def _tabled(raw: Path) -> dict[Role, Triples]:
         row, (head, relation, tail, split) = numbered
         named = all(isinstance(name, str | int | float) for name in (head, relation, tail))
         if not named or not isinstance(split, str) or split not in parts:
-            wanted = f"wanted head, relation, tail, each text or a number, and a split of {list(ROLES)}"
+            wanted = f"wanted head, relation, tail and a split of {list(ROLES)}, in text or numbers"
             raise UserError(f"{raw}, row {row} - {wanted} - got {shortened(repr((head, relation, tail, split)), 200)}")
         parts[split].append((str(head), str(relation), str(tail)))
 
