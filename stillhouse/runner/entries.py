@@ -138,10 +138,10 @@ class Entries:
     def _families(self, entry: Mapping[Any, Any]) -> Iterator[str]:
         """The model families that a teacher's or student's entry can lead to: a block that names none may mean any."""
         known = registry.family_modules(str(entry.get("workload")))
-        teacher = _mapping(_mapping(self.values.get("teachers")).get(entry["teacher"])) if "teacher" in entry else entry
+        teacher = _mapping(_mapping(self.values.get("teachers")).get(str(entry["teacher"]))) if "teacher" in entry else entry
         blocks = [_mapping(teacher.get("teach")).get("model"), _mapping(entry.get("search")).get("model")]
         for name in [_mapping(block).get("family") for block in (blocks[:1] if blocks[1] is None else blocks)]:
-            yield from [known[name]] if name in known else known.values()
+            yield from [known[str(name)]] if str(name) in known else known.values()
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:
