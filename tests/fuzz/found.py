@@ -39,6 +39,7 @@ MADE: dict[str, Callable[[], Case]] = {
     "dvc-graph, nested deeply": lambda: ("dvc-graph", {"p/dvc.lock": DEEP}),
     "dvc-lock, a pipe": lambda: ("dvc-lock", {"dvc.lock": Pipe()}),
     "outbox-run, a pipe": lambda: ("outbox-run", {".work/outbox/a.json": Pipe()}),
+    "results, a pipe": lambda: ("results", {".work/results/0.json": Pipe()}),
     "metrics, nested deeply": lambda: ("metrics", {"metrics.jsonl": DEEP}),
     "code, nested deeply": lambda: ("code", {".work/code.json": _code()}),
 }
