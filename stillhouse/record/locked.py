@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from stillhouse.contracts.raw import content
 from stillhouse.contracts.yamls import require_plain
 from stillhouse.record.hashes import LOCK_REMEDY
 
-_MOST = 1_000_000
+_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+_MOST = 100_000
 """Values and keys."""
 
 
@@ -22,16 +24,25 @@ def check(folder: Path) -> None:
     path = folder / "dvc.lock"
     try:
         if path.exists() or path.is_symlink():
-            parse(content(path).decode())
+            _check_hashes(parse(content(path).decode()))
     except (UserError, UnicodeDecodeError) as error:
         words = shortened(" ".join(str(error).split()), 300)
         raise UserError(f"dvc.lock is damaged, or holds the marks of an unfinished merge ({words}): {LOCK_REMEDY}") from None
 
 
+def _check_hashes(value: Any) -> None:
+    """DVC makes paths of them, whatever they are. Raises UserError at one that is none; what is no mapping is left to DVC."""
+    if isinstance(value, dict | list):
+        if isinstance(value, dict) and not _MD5.fullmatch(str(value.get("md5") or "0" * 32)):
+            raise UserError(f"wanted an md5 of 32 digits - got {value['md5']!r:.100}")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_hashes(item)
+
+
 def parse(text: str) -> Any:
     """The value of a text in YAML. Raises UserError where it is none, nested deeply or endless."""
     try:
-        require_plain(text, "dvc.lock", _MOST)
+        require_plain(text, "dvc.lock", _MOST, repeats=False)
         return YAML(typ="safe").load(text)
     except UserError:
         raise
