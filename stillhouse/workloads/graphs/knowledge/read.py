@@ -126,7 +126,7 @@ def _zipped(raw: Path) -> Iterator[Members]:
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             named = [info for info in archive.infolist() if info.filename.lower().endswith(text.ENDINGS)]
             yield {info.filename: partial(_unpacked, raw, archive, info) for info in named}
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError):
         raise UserError(f"{raw} - wanted a folder, .zip, .parquet or .json of triples - it is none of them") from None
 
 
