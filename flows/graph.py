@@ -21,7 +21,7 @@ from dvc.rwlock import rwlock
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import order, zombies
-from stillhouse.record import hashes
+from stillhouse.record import hashes, locked
 
 if TYPE_CHECKING:
     from dvc.stage import Stage
@@ -77,11 +77,14 @@ def read(folder: Path, *, allow_missing: bool = False) -> tuple[Node, ...]:
         # DVC names stages, and paths in its messages, as seen from the working folder.
         with contextlib.chdir(folder), Repo() as repo, lock_repo(repo):
             zombies.release(repo)
+            locked.check(Path())
             return tuple(_nodes(order.needs(repo), allow_missing=allow_missing))
     except LockError as error:
         raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error
     except DvcException as error:
         raise UserError(hashes.sentence(error)) from error
+    except NotImplementedError as error:
+        raise UserError(f"dvc.lock names a kind of hash that DVC does not know: {hashes.LOCK_REMEDY}") from error
 
 
 @contextlib.contextmanager

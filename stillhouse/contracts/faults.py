@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.errors import UserError, shortened
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,12 +45,6 @@ def refuse_all(count: int, line: Callable[[int], str]) -> None:
     """Raises UserError that tells of `count` faults, with the lines of the first of them; does nothing if there are none."""
     if count:
         raise Faults([line(index) for index in range(min(count, MOST))], count)
-
-
-def shortened(text: str, most: int) -> str:
-    """A text of at most `most` characters: what is too long is cut out of its middle."""
-    half = (most - 3) // 2
-    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
 
 
 def _bounded(line: str) -> str:

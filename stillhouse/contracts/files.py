@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.raw import content
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -17,9 +18,9 @@ def write_json(path: Path, value: Any) -> None:
     replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def read_json(path: Path) -> Any:
-    """The value that a JSON file holds. Raises UserError naming file and line when it holds none."""
-    return parse_json(path, path.read_bytes())
+def read_json(path: Path, within: Path | None = None) -> Any:
+    """The value that a JSON file holds. Raises UserError naming file and line when it holds none, and as `raw.content` does."""
+    return parse_json(path, content(path, within))
 
 
 def parse_json(path: Path, content: bytes) -> Any:

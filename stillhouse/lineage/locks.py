@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
-
-from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.lineage.links import Link, Thing
-from stillhouse.record import hashes
+from stillhouse.record import hashes, locked
 
 
 def here(folder: Path) -> list[Link]:
@@ -23,7 +21,8 @@ def here(folder: Path) -> list[Link]:
         UserError: it cannot be read.
     """
     path = folder / "dvc.lock"
-    return _links(path.read_text(), _written_at(folder)) if path.exists() else []
+    locked.check(folder)
+    return _links(path.read_text(encoding="utf-8"), _written_at(folder)) if path.exists() else []
 
 
 def _written_at(folder: Path) -> str | None:
@@ -43,12 +42,12 @@ def committed(folder: Path, thing: Thing) -> Link | None:
 
 def _links(text: str, commit: str | None = None) -> list[Link]:
     try:
-        stages = (YAML(typ="safe").load(text) or {}).get("stages", {})
+        stages = (locked.parse(text) or {}).get("stages", {})
         return [_link(name, entry, commit) for name, entry in stages.items()]
-    except (YAMLError, AttributeError, KeyError, TypeError) as error:
+    except (UserError, AttributeError, KeyError, TypeError) as error:
         place = f"dvc.lock of commit {commit[:12]} cannot be read" if commit else "dvc.lock cannot be read"
         remedy = "" if commit else f": {hashes.LOCK_REMEDY}"
-        raise UserError(f"{place} ({' '.join(str(error).split())}){remedy}") from error
+        raise UserError(f"{place} ({shortened(' '.join(str(error).split()), 300)}){remedy}") from error
 
 
 def _link(name: str, entry: Mapping[str, Any], commit: str | None) -> Link:

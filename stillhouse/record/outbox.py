@@ -39,7 +39,8 @@ def waiting(root: Path) -> list[Path]:
     found = []
     for path in (root / FOLDER).glob("*.json"):
         with suppress(FileNotFoundError):  # it has just been forwarded
-            found.append((path.stat().st_mtime_ns, path))
+            if path.is_file():
+                found.append((path.stat().st_mtime_ns, path))
     return [path for _, path in sorted(found)]
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter
+
+from stillhouse.contracts.raw import content
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 _STRICT = ConfigDict(extra="forbid")
@@ -140,15 +142,15 @@ def history(path: Path) -> list[tuple[str, float, int, int]]:
     A resumed stage may tell an epoch twice; the last word counts.
     """
     rows: dict[tuple[str, int], tuple[str, float, int, int]] = {}
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = content(path).decode(errors="replace").splitlines() if path.is_file() else []
     for index, line in enumerate(lines):
         try:
             record = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # the process was killed while it wrote this line
-        time = int(1000 * record.pop("time"))
-        step = int(record.get("epoch", record.get("trial", index)))
+            time = int(1000 * record.pop("time"))
+            step = int(record.get("epoch", record.get("trial", index)))
+        except (ValueError, RecursionError, AttributeError, KeyError, TypeError, OverflowError):
+            continue  # the process was killed while it wrote this line, or a disk has damaged it
         for name, value in record.items():
-            if name not in ("epoch", "epochs", "trial") and isinstance(value, int | float) and math.isfinite(value):
+            if name not in ("epoch", "epochs", "trial") and isinstance(value, int | float) and abs(value) <= sys.float_info.max:
                 rows[name, step] = (name, float(value), time, step)
     return list(rows.values())

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse.contracts.files import replace
+from stillhouse.contracts.raw import content
 
 KEPT = Path(".work/code.json")
 """Lies in the working folder; without it every file is parsed."""
@@ -71,11 +72,11 @@ def keep() -> None:
 
 @cache
 def _kept(path: Path) -> dict[Path, tuple[Stamp, Facts]]:
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-        sha256, _, body = path.read_text(encoding="utf-8").partition("\n")
-        content = json.loads(body)
-        if sha256 == _sha256(body) and content["form"] == _form():
-            return {Path(file): (tuple(entry["stamp"]), _facts(entry)) for file, entry in content["files"].items()}
+    with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        sha256, _, body = content(path).decode().partition("\n")
+        kept = json.loads(body)
+        if sha256 == _sha256(body) and kept["form"] == _form():
+            return {Path(file): (tuple(entry["stamp"]), _facts(entry)) for file, entry in kept["files"].items()}
     return {}
 
 
@@ -89,8 +90,8 @@ def _form() -> str:
     return f"{sys.version} {_sha256(Path(__file__).read_text(encoding='utf-8'))}"
 
 
-def _sha256(content: str) -> str:
-    return hashlib.sha256(content.encode()).hexdigest()
+def _sha256(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 def _stamp(file: Path) -> Stamp:

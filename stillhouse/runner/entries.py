@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,29 +13,53 @@ from ruamel.yaml.error import YAMLError
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.raw import content
+from stillhouse.contracts.yamls import DEPTH, require_plain
 
 PARAMS = Path("params.yaml")
-_BYTES = 1_000_000
+_BYTES, _VALUES = 1_000_000, 20_000
+"""What is read in some seconds; the default params.yaml has some six hundred values and keys."""
 _TEACHERS, _STUDENTS = ("prepare", "teach"), ("search", "distill", "evaluate")
 
 
 def load(path: Path) -> Any:
     """YAML 1.2 as DVC reads it: `1e-3` is a number, `on` is a word.
 
-    Raises UserError if there is no such file, no YAML in it, or more than a megabyte.
+    Raises UserError if there is no such file, no YAML in it, or more than a megabyte, also when what `*` repeats is written out; and at
+    values other than text, numbers, true and false, lists, and mappings from text.
     """
+    if not os.path.lexists(path):
+        raise UserError(f"there is no {path.name} in {path.resolve().parent}")
     try:
-        if path.stat().st_size > _BYTES:
-            raise UserError(f"{path.name}: wanted at most {_BYTES} bytes - got {path.stat().st_size}")
-        return YAML(typ="safe", pure=True).load(path)
-    except FileNotFoundError:
-        raise UserError(f"there is no {path.name} in {path.resolve().parent}") from None
+        written = content(path, most=_BYTES).decode("utf-8-sig")
+        require_plain(written, f"{path.name}: is not valid YAML", _VALUES)
+        values = YAML(typ="safe", pure=True).load(written)
+        if (size := _size(values, path.name, 0, {})) > _BYTES:
+            raise UserError(f"{path.name}: wanted at most {_BYTES} characters when repeated parts are written out - got {size:.3g}")
+        return values
     except RecursionError:
         raise UserError(f"{path.name}: is not valid YAML - it is nested too deeply") from None
     except UserError:
         raise
-    except (YAMLError, ValueError, TypeError) as error:  # numbers, dates, bytes and keys that are none
+    except (YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:  # numbers, dates, bytes and keys that are none
         raise UserError(f"{path.name}: is not valid YAML - {' '.join(str(error).split())[:500]}") from None
+
+
+def _size(value: Any, file: str, depth: int, known: dict[int, int]) -> int:
+    """About how many characters a value has when all that it repeats is written out; what is repeated is looked at once."""
+    if depth > DEPTH:
+        raise UserError(f"{file}: wanted values nested at most {DEPTH} deep - it is deeper, or a part contains itself")
+    if isinstance(value, list | dict):
+        if id(value) not in known:
+            for key in value if isinstance(value, dict) else ():
+                if not isinstance(key, str):
+                    raise UserError(f"{file}: wanted keys that are text, in quotes where they look like something else - got {key!r:.200}")
+            items = [*value, *value.values()] if isinstance(value, dict) else value
+            known[id(value)] = 2 + sum(_size(item, file, depth + 1, known) for item in items)
+        return known[id(value)]
+    if value is not None and not isinstance(value, str | int | float):
+        raise UserError(f"{file}: wanted text, numbers, true and false, lists and mappings - got {value!r:.200}: text wants quotes")
+    return len(value) + 3 if isinstance(value, str) else 5
 
 
 @dataclass(frozen=True)
@@ -113,10 +138,10 @@ class Entries:
     def _families(self, entry: Mapping[Any, Any]) -> Iterator[str]:
         """The model families that a teacher's or student's entry can lead to: a block that names none may mean any."""
         known = registry.family_modules(str(entry.get("workload")))
-        teacher = _mapping(_mapping(self.values.get("teachers")).get(entry["teacher"])) if "teacher" in entry else entry
+        teacher = _mapping(_mapping(self.values.get("teachers")).get(str(entry["teacher"]))) if "teacher" in entry else entry
         blocks = [_mapping(teacher.get("teach")).get("model"), _mapping(entry.get("search")).get("model")]
         for name in [_mapping(block).get("family") for block in (blocks[:1] if blocks[1] is None else blocks)]:
-            yield from [known[name]] if name in known else known.values()
+            yield from [known[str(name)]] if str(name) in known else known.values()
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -11,11 +12,10 @@ from pydantic import ValidationError
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
+from stillhouse.contracts.raw import LARGEST, content
 from stillhouse.contracts.settings import Settings
 
 Pointer = TypeVar("Pointer", bound=Settings)
-LARGEST = 2**28
-"""Bytes of a file that is read whole."""
 
 
 class PackagedFile(Settings):
@@ -41,14 +41,17 @@ def read_packaged(place: str, package: str, file: PackagedFile) -> tuple[Path, b
     Raises UserError, beginning with `place`, when there is none or it has another hash.
     """
     path = _located(place, package, file.path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"{place} - wanted {file.path} of the installed package {package} - there is none")
     if (size := path.stat().st_size) > LARGEST:
         raise UserError(f"{place} - wanted a file of at most {LARGEST} bytes - {file.path} has {size}")
-    content = path.read_bytes()
-    if (got := hashlib.sha256(content).hexdigest()) != file.sha256:
+    try:
+        found = content(path)
+    except UserError as error:
+        raise UserError(f"{place} - {error}") from None
+    if (got := hashlib.sha256(found).hexdigest()) != file.sha256:
         raise UserError(f"{place} - wanted {file.path} with sha256 {file.sha256} - got {got}")
-    return path, content
+    return path, found
 
 
 def _located(place: str, package: str, path: str) -> Path:

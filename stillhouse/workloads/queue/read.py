@@ -9,21 +9,31 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as compute
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.faults import every
+from stillhouse.contracts.errors import UserError, shortened
+from stillhouse.contracts.faults import every, refuse_all
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.parquets import read_parquet
+from stillhouse.contracts.raw import content
 from stillhouse.workloads.queue.simulate import Simulation, full_share, simulate
 
 _LOAD, _STATE = "callrate", "Q="
 _CELLS = 100_000_000
+_MOST = 2**53
+"""Up to here a float64 counts every whole number."""
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +52,8 @@ class Source:
 def read(raw: Path, states: int | None) -> Source:
     """Everything in `raw`, with `states` states (None: as many as there are); higher ones count as the last.
 
-    A table of states may have at most 10^8 counts, samples times states.
+    A table of states may have at most 10^8 counts, samples times states. Memory: about 15 times the size of a CSV file, of 256 MiB at
+    most; of Parquet about twice that of the table, of 4 GiB at most.
 
     Raises UserError, with file and line or row, at what cannot be read.
     """
@@ -71,67 +82,115 @@ def _generated(raw: Path, states: int | None) -> Source:
 
 def _written(raw: Path, states: int | None) -> Source:
     try:
-        with raw.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            headings = list(reader.fieldnames or ())
-            rows = list(reader)
+        reader = csv.reader(io.StringIO(content(raw).decode("utf-8-sig"), newline=""))
+        headings = next(reader, [])
+        places = _places(raw, headings)
+        found = every(lambda row: _numbers(raw, reader.line_num, row, places), (row for row in reader if row))
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{raw} - wanted comma-separated values in UTF-8 - {error}") from None
-    names = [name for name in headings if name.startswith(_STATE)]
-    wanted = [_LOAD, *(f"{_STATE}{state}" for state in range(max(len(names), 2)))]
-    if missing := [name for name in wanted if name not in headings]:
-        raise UserError(f"{raw}:1 - wanted columns {_LOAD}, {_STATE}0, {_STATE}1, ... without a gap - there is no {missing[0]}")
-    values = torch.tensor(every(lambda pair: _numbers(raw, *pair, wanted), enumerate(rows, start=2)), dtype=torch.float64)
-    values = values.reshape(-1, len(wanted))
+    _check_size(raw, len(found), states or len(places) - 1)
+    values = torch.tensor(found, dtype=torch.float64).reshape(-1, len(places))
     values = values[values[:, 0] > 0]
     load, counts = values[:, 0], _folded(values[:, 1:], states)
     return Source(load, counts.long(), counts[:, -1] / load)
 
 
-def _numbers(raw: Path, line: int, row: dict[str, str | None], names: list[str]) -> list[float]:
+def _places(raw: Path, headings: list[str]) -> dict[str, int]:
+    """The columns of the load and of the states, in order."""
+    names = [name for name in headings if name.startswith(_STATE)]
+    wanted = [_LOAD, *(f"{_STATE}{state}" for state in range(max(len(names), 2)))]
+    count = Counter(headings)
+    if missing := [name for name in wanted if not count[name]]:
+        raise UserError(f"{raw}:1 - wanted columns {_LOAD}, {_STATE}0, {_STATE}1, ... without a gap - there is no {missing[0]}")
+    if twice := [name for name in wanted if count[name] > 1]:
+        raise UserError(f"{raw}:1 - wanted one column of each name - there are several {twice[0]}")
+    place = {name: index for index, name in enumerate(headings)}
+    return {name: place[name] for name in wanted}
+
+
+def _numbers(raw: Path, line: int, row: list[str], places: dict[str, int]) -> list[float]:
     found = []
-    for name in names:
+    for name, place in places.items():
+        cell = row[place] if place < len(row) else None
         try:
-            value = float(row[name] or "")
+            value = float(cell or "")
         except ValueError:
             value = float("nan")
-        if not (0 <= value < float("inf")) or (name != _LOAD and value != int(value)):
-            raise UserError(f"{raw}:{line} - wanted a number from 0 in column {name}, whole for a count - got {row[name]!r}")
+        if not (0 <= value <= _MOST) or (name != _LOAD and value != int(value)):
+            limit = "at most 2^53" if value > _MOST else "whole for a count"
+            wanted = f"wanted a number from 0 in column {name}, {limit}"
+            raise UserError(f"{raw}:{line} - {wanted} - got {shortened(repr(cell), 100)}")
         found.append(value)
     return found
+
+
+def _check_size(raw: Path, samples: int, states: int) -> None:
+    if samples * states > _CELLS:
+        raise UserError(f"{raw} - wanted at most {_CELLS} counts, samples times states - got {samples} samples of {states} states")
 
 
 def _tabled(raw: Path, states: int | None) -> Source:
     table = read_parquet(raw)
     if missing := [name for name in ("load", "state", "count") if name not in table.column_names]:
         raise UserError(f"{raw} - wanted columns load, state, count - there is no {missing}, but {table.column_names}")
-    rows = [{name: table.column(name)[row].as_py() for name in table.column_names} for row in range(table.num_rows)]
-    every(lambda pair: _check_row(raw, *pair), enumerate(rows))
-    keys = sorted({_key(row) for row in rows})
-    place = {key: index for index, key in enumerate(keys)}
-    width = max((row["state"] for row in rows), default=0) + 1
-    if len(keys) * width > _CELLS:
-        raise UserError(f"{raw} - wanted at most {_CELLS} counts, samples times states - got {len(keys)} samples of {width} states")
-    counts = torch.zeros(len(keys), width, dtype=torch.float64)
-    index = tuple(torch.tensor(part, dtype=torch.long) for part in zip(*((place[_key(row)], row["state"]) for row in rows), strict=True))
-    counts.index_put_(index, torch.tensor([float(row["count"]) for row in rows], dtype=torch.float64), accumulate=True)
+    load, state, count = (_column(raw, table, name) for name in ("load", "state", "count"))
+    split = _texts(raw, table, "split", "light")
+    _check_rows(raw, load, state, count, split)
+    width = int(state.max()) + 1 if len(state) else 1
+    samples, row = _samples(split, load, _texts(raw, table, "sample", ""))
+    _check_size(raw, len(samples[0]), max(width, states or 0))
+    counts = torch.zeros(len(samples[0]), width, dtype=torch.float64)
+    index = (torch.from_numpy(row), torch.from_numpy(state.astype(np.int64)))
+    counts.index_put_(index, torch.from_numpy(count.astype(np.float64)), accumulate=True)
     counts = _folded(counts, states)
-    heavy = torch.tensor([key[0] == "heavy" for key in keys]) if "split" in table.column_names else None
-    full = counts[:, -1] / counts.sum(1).clamp(min=1)
-    return Source(torch.tensor([key[1] for key in keys], dtype=torch.float64), counts.long(), full, heavy)
+    heavy = torch.from_numpy(samples[0] == "heavy") if "split" in table.column_names else None
+    return Source(torch.from_numpy(samples[1]), counts.long(), counts[:, -1] / counts.sum(1).clamp(min=1), heavy)
 
 
-def _key(row: dict[str, object]) -> tuple[str, float, str]:
-    return str(row.get("split", "")), float(row["load"]), str(row.get("sample", ""))  # type: ignore[arg-type]
+def _column(raw: Path, table: pa.Table, name: str) -> Array:
+    """Numbers, float64 for a load, NaN where there is none."""
+    column = table.column(name)
+    whole = pa.types.is_integer(column.type)
+    if not (whole or (name == "load" and (pa.types.is_floating(column.type) or pa.types.is_null(column.type)))):
+        kind = shortened(str(column.type), 100)
+        raise UserError(f"{raw} - wanted {name} in {'numbers' if name == 'load' else 'whole numbers'} - got {kind}")
+    return column.cast(pa.float64(), safe=False).to_numpy() if name == "load" or column.null_count else column.to_numpy()
 
 
-def _check_row(raw: Path, number: int, row: dict[str, object]) -> None:
-    load, state, count = row["load"], row["state"], row["count"]
-    numbers = isinstance(load, int | float) and 0 < load < float("inf")
-    whole = all(isinstance(value, int) and value >= 0 for value in (state, count))
-    if not (numbers and whole and row.get("split", "light") in ("light", "heavy")):
-        wanted = "wanted a load above 0, a state and a count from 0, whole numbers, and a split of light or heavy"
-        raise UserError(f"{raw}, row {number} - {wanted} - got {row}")
+def _texts(raw: Path, table: pa.Table, name: str, otherwise: str) -> Array:
+    """(rows,) of text; a missing cell is no split, and a sample of its own."""
+    if name not in table.column_names:
+        return np.full(table.num_rows, otherwise, dtype=object)
+    column = table.column(name)
+    try:
+        known = column.unique()
+        place = compute.index_in(column, value_set=known).to_numpy()
+        return np.asarray([str(value) for value in known.to_pylist()], dtype=object)[place]
+    except (pa.ArrowException, ValueError):
+        raise UserError(f"{raw} - wanted {name} in text or numbers - got {shortened(str(column.type), 100)}") from None
+
+
+def _check_rows(raw: Path, load: Array, state: Array, count: Array, split: Array) -> None:
+    right = (load > 0) & (load <= _MOST) & (state >= 0) & (state <= _MOST) & (count >= 0) & (count <= _MOST)
+    wrong = np.flatnonzero(~(right & ((split == "light") | (split == "heavy"))))
+    wanted = "wanted a load above 0, a state and a count from 0, whole numbers of at most 2^53, and a split of light or heavy"
+
+    def told(index: int) -> str:
+        place = wrong[index]
+        got = {"load": load[place].item(), "state": state[place].item(), "count": count[place].item(), "split": str(split[place])}
+        return f"{raw}, row {place} - {wanted} - got {got}"
+
+    refuse_all(len(wrong), told)
+
+
+def _samples(split: Array, load: Array, sample: Array) -> tuple[tuple[Array, Array], Array]:
+    """Split and load of each sample, in the order of split, load and sample, and which one each row belongs to."""
+    splits, splitted = np.unique(split, return_inverse=True)
+    loads, loaded = np.unique(load, return_inverse=True)
+    number = np.unique(sample, return_inverse=True)[1]
+    key = (splitted * max(len(loads), 1) + loaded) * (int(number.max()) + 1 if len(number) else 1) + number
+    _, first, row = np.unique(key, return_index=True, return_inverse=True)
+    return (splits[splitted[first]], loads[loaded[first]]), row
 
 
 def _folded(counts: Tensor, states: int | None) -> Tensor:

@@ -12,6 +12,9 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.workloads.queue.solve import Solver
 from stillhouse.workloads.queue.walk import Walk, births, deaths
 
+_RATES, _TICKS, _STEPS = 5_000_000, 30_000, 100_000_000
+"""What half a gigabyte and some seconds suffice for."""
+
 
 class Simulation(Settings):
     """The published synthetic recipe; the defaults are those of M/M/1/K."""
@@ -40,6 +43,24 @@ class Simulation(Settings):
                 raise ValueError(f"{name} should all be above 0: got {min(getattr(self, name))}")
         return self
 
+    @model_validator(mode="after")
+    def _feasible(self) -> Simulation:
+        samples = len(self.light) * self.light_samples + len(self.heavy) * self.heavy_samples
+        rates = samples * self.states * (1 + min(len(self.rates), self.states))
+        if rates > _RATES:
+            raise ValueError(f"wanted at most {_RATES:,} rates, samples times states times ways to leave one - got {rates:.3g}")
+        busiest = max(*self.light, *self.heavy) + self.servers * sum(self.rates)
+        ticks = self.duration * (busiest + self.slack_of_clock)
+        if not ticks <= _TICKS or not ticks * samples <= _STEPS:
+            got = f"{ticks:.3g} ticks of {samples} samples"
+            raise ValueError(f"wanted at most {_TICKS:,} ticks of the clock, and {_STEPS:,} over all samples - got {got}")
+        return self
+
+    @property
+    def slack_of_clock(self) -> float:
+        """How much faster than the busiest rate the clock ticks."""
+        return self.slack or self.servers * (max(self.light) + sum(self.rates))
+
     def walk(self, load: Tensor) -> Walk:
         """The true chain under some loads, (loads,)."""
         return birth_death(load.double(), torch.tensor(self.rates, dtype=torch.float64), self.servers, self.states)
@@ -56,8 +77,7 @@ def birth_death(load: Tensor, rates: Tensor, servers: int, states: int) -> Walk:
 def simulate(settings: Simulation, load: Tensor, rng: torch.Generator) -> Tensor:
     """How often each state was seen in one sample of each load: (samples,) to (samples, states), whole numbers."""
     walk = settings.walk(load)
-    slack = settings.slack or settings.servers * (max(settings.light) + sum(settings.rates))
-    ticks = walk.gamma.squeeze(-1) + slack
+    ticks = walk.gamma.squeeze(-1) + settings.slack_of_clock
     number = torch.poisson(settings.duration * ticks, generator=rng)
     state = _drawn(Solver(walk).stationary(), rng)
     counts = torch.zeros(len(load), settings.states, dtype=torch.float64)

@@ -88,7 +88,7 @@ def test_a_split_says_what_is_heavy(tmp_path: Path) -> None:
         ({"load": 1.0, "state": 0}, r"t\.parquet - wanted columns load, state, count - there is no \['count'\]"),
         ({"load": 0.0, "state": 0, "count": 1}, r"t\.parquet, row 0 - wanted a load above 0"),
         ({"load": 1.0, "state": -1, "count": 1}, r"row 0 - .* got .*'state': -1"),
-        ({"load": 1.0, "state": 0, "count": 1.5}, r"row 0 - wanted .* whole numbers"),
+        ({"load": 1.0, "state": 0, "count": 1.5}, r"t\.parquet - wanted count in whole numbers - got double"),
         ({"load": 1.0, "state": 0, "count": 1, "split": "test"}, r"row 0 - .* a split of light or heavy"),
         ({"load": None, "state": 0, "count": 1}, r"row 0 - wanted a load above 0"),
     ],

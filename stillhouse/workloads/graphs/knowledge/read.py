@@ -15,9 +15,14 @@ installed package, or to a generator.
 
 from __future__ import annotations
 
+import io
+import lzma
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +32,15 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every, shortened
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.parquets import read_parquet
+from stillhouse.contracts.raw import LARGEST, content
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.packaged import PackagedFile, read_packaged
 from stillhouse.workloads.graphs.knowledge import family_diagram, text
 from stillhouse.workloads.graphs.knowledge.text import Role, parse
 
 Triples = list[tuple[str, str, str]]
+Members = Mapping[str, Callable[[], bytes]]
+"""What reads the files of a folder or zip, by their paths in it."""
 ROLES: tuple[Role, ...] = ("observe", "train", "valid", "msg", "test")
 
 
@@ -60,6 +68,7 @@ _Pointer = TypeAdapter(_Package | family_diagram.FamilyDiagram)
 def read(raw: Path, train: str, test: str) -> Source:
     """Everything in `raw`; `train` and `test` name folders in it, empty for its top and for no second folder.
 
+    Memory: about 25 times the size of the text or table, of at most 256 MiB for each part of a folder or zip and 4 GiB for a table.
     Raises UserError, with file and line, at what is no triple and where something is missing.
     """
     if not raw.exists():
@@ -94,30 +103,46 @@ def _source(place: str, parts: Mapping[Role, Triples], test_parts: Mapping[Role,
 
 
 def _parts(raw: Path, folder: str, needed: Sequence[Role]) -> dict[Role, Triples]:
-    members = dict(_zipped(raw) if raw.is_file() else _unzipped(raw))
-    files = text.named(members, folder, f"{raw}")
+    with _unzipped(raw) if raw.is_dir() else _zipped(raw) as members:
+        files = text.named(members, folder, f"{raw}")
+        _check_there(raw, folder, files, members, needed)
+        places = {role: f"{raw}!{name}" for role, name in files.items()}
+        triples = every(lambda role: parse(members[files[role]](), places[role]), files)
+    return text.without_headers(dict(zip(files, triples, strict=True)), places)
+
+
+def _check_there(raw: Path, folder: str, files: Mapping[Role, str], members: Iterable[str], needed: Sequence[Role]) -> None:
     if missing := [role for role in needed if role not in files]:
         spelled = f"{' or '.join(text.SPELLINGS[missing[0]])}, each as {', '.join(text.ENDINGS)}"
         got = shortened(f"{sorted(members)}", 1000)
         raise UserError(f"{raw} - wanted {missing[0]}.txt in folder {folder!r} ({spelled}) - there are the files {got}")
-    places = {role: f"{raw}!{name}" for role, name in files.items()}
-    triples = every(lambda role: parse(members[files[role]], places[role]), files)
-    return text.without_headers(dict(zip(files, triples, strict=True)), places)
 
 
-def _zipped(raw: Path) -> Iterator[tuple[str, bytes]]:
-    if not zipfile.is_zipfile(raw):
-        raise UserError(f"{raw} - wanted a folder, .zip, .parquet or .json of triples - it is none of them")
-    with zipfile.ZipFile(raw) as archive:
-        for name in archive.namelist():
-            if name.lower().endswith(text.ENDINGS):
-                yield name, archive.read(name)
+@contextmanager
+def _zipped(raw: Path) -> Iterator[Members]:
+    """Memory: that of the file, and of one member after the other, each of `LARGEST` bytes at most."""
+    packed = content(raw)
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            named = [info for info in archive.infolist() if info.filename.lower().endswith(text.ENDINGS)]
+            yield {info.filename: partial(_unpacked, raw, archive, info) for info in named}
+    except (zipfile.BadZipFile, NotImplementedError):
+        raise UserError(f"{raw} - wanted a folder, .zip, .parquet or .json of triples - it is none of them") from None
 
 
-def _unzipped(raw: Path) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(raw.rglob("*")):
-        if path.is_file() and path.name.lower().endswith(text.ENDINGS):
-            yield path.relative_to(raw).as_posix(), path.read_bytes()
+def _unpacked(raw: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    if member.file_size > LARGEST:
+        raise UserError(f"{raw}!{member.filename} - wanted at most {LARGEST} bytes when unpacked - got {member.file_size}")
+    try:
+        return archive.read(member)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, ValueError) as error:
+        raise UserError(f"{raw}!{member.filename} - wanted a member that can be unpacked - {error}") from None
+
+
+@contextmanager
+def _unzipped(raw: Path) -> Iterator[Members]:
+    found = sorted(path for path in raw.rglob("*") if path.name.lower().endswith(text.ENDINGS) and not path.is_dir())
+    yield {path.relative_to(raw).as_posix(): partial(content, path, raw) for path in found}
 
 
 def _tabled(raw: Path) -> dict[Role, Triples]:
@@ -129,9 +154,10 @@ def _tabled(raw: Path) -> dict[Role, Triples]:
 
     def add(numbered: tuple[int, tuple[Any, Any, Any, Any]]) -> None:
         row, (head, relation, tail, split) = numbered
-        if split not in parts or None in (head, relation, tail):
-            wanted = f"wanted head, relation, tail and a split of {list(ROLES)}"
-            raise UserError(f"{raw}, row {row} - {wanted} - got {(head, relation, tail, split)}")
+        named = all(isinstance(name, str | int | float) for name in (head, relation, tail))
+        if not named or not isinstance(split, str) or split not in parts:
+            wanted = f"wanted head, relation, tail and a split of {list(ROLES)}, in text or numbers"
+            raise UserError(f"{raw}, row {row} - {wanted} - got {shortened(repr((head, relation, tail, split)), 200)}")
         parts[split].append((str(head), str(relation), str(tail)))
 
     every(add, enumerate(zip(*columns, strict=True)))
@@ -148,5 +174,5 @@ def _pointer(raw: Path) -> _Package | family_diagram.FamilyDiagram:
 
 
 def _packaged(raw: Path, package: str, role: Role, file: PackagedFile) -> Triples:
-    path, content = read_packaged(f"{raw}: files.{role}", package, file)
-    return parse(content, str(path))
+    path, found = read_packaged(f"{raw}: files.{role}", package, file)
+    return parse(found, str(path))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
+from stillhouse.contracts.raw import unpacked
 from stillhouse.workloads.graphs.temporal.missing import REMEDY, Missing, is_missing
 from stillhouse.workloads.graphs.temporal.panel import Events, Graphs
 
@@ -31,12 +30,9 @@ class Found:
 
 def text(place: str, content: bytes) -> str:
     """The text of a file, unpacked if its name ends in .gz. Raises UserError when it is packed or encoded otherwise."""
+    plain = unpacked(place, content) if place.endswith(".gz") else content
     try:
-        unpacked = gzip.decompress(content) if place.endswith(".gz") else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{place} - wanted a gzip file - {error}") from None
-    try:
-        return unpacked.decode("utf-8-sig")
+        return plain.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{place} - wanted UTF-8 text - byte {error.start} is not") from None
 

@@ -16,6 +16,8 @@ from torch import Tensor
 from stillhouse.contracts.settings import Settings
 from stillhouse.workloads.graphs.temporal.panel import Events, Panel, assemble
 
+EDGES = 20_000_000
+"""Possible edges at all steps together: some two gigabytes."""
 BURN_IN = 200
 """Steps that are left out at the beginning, after which the start at zero is forgotten."""
 
@@ -24,8 +26,8 @@ class Planted(Settings):
     """The series is stationary because `own` + `neighbours` is less than 1."""
 
     generator: Literal["planted"]
-    nodes: int = Field(50, gt=1)
-    steps: int = Field(500, gt=1)
+    nodes: int = Field(50, gt=1, le=5000)
+    steps: int = Field(500, gt=1, le=100_000)
     degree: int = Field(2, gt=0)
     """The mean number of edges into a node."""
     churn: float = Field(0.1, ge=0, le=1)
@@ -42,6 +44,8 @@ class Planted(Settings):
             raise ValueError(f"wanted own + neighbours less than 1 - got {self.own + self.neighbours:g}")
         if 2 * self.degree >= self.nodes:
             raise ValueError(f"wanted a degree less than half the {self.nodes} nodes - got {self.degree}")
+        if (count := (self.steps + BURN_IN) * self.nodes * 2 * self.degree) > EDGES:
+            raise ValueError(f"wanted at most {EDGES:,} edges, steps times nodes times twice the degree - got {count:.3g}")
         return self
 
 

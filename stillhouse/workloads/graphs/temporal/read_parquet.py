@@ -14,16 +14,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as parquet
 import torch
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import refuse_all
+from stillhouse.contracts.parquets import read_parquet as read_table
 from stillhouse.workloads.graphs.temporal.found import Found
 from stillhouse.workloads.graphs.temporal.missing import REMEDY, Missing
 from stillhouse.workloads.graphs.temporal.panel import Events, Graphs
 
 Array = np.ndarray[Any, Any]
+_MOST, _CELLS = 2**53, 100_000_000
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,7 @@ def read(series: Path, edges: Path, labels: Path | None, missing: Missing) -> Fo
 
 def _table(path: Path, wanted: tuple[str, ...], others: tuple[str, ...] | None = None, *, gaps: bool = False) -> dict[str, Array]:
     """The columns as arrays; with `others`, there may be these and no more; with `gaps`, values of channels may be missing."""
-    try:
-        table = parquet.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"{path} - wanted a Parquet file - {str(error).splitlines()[0]}") from None
+    table = read_table(path)
     names = table.column_names
     if not set(wanted) <= set(names) or (others is not None and not set(names) <= {*wanted, *others}):
         raise UserError(f"{path} - wanted columns {list(wanted)}{f' and perhaps {list(others)}' if others else ''} - got {names}")
@@ -104,6 +102,9 @@ def _features(
     table: dict[str, Array], channels: tuple[str, ...], known: _Nodes, place: tuple[Array, Array], path: Path, gaps: bool
 ) -> torch.Tensor:
     """(nodes, steps, channels); with `gaps`, NaN where there is no row or no value."""
+    if (cells := len(known.names) * known.steps * len(channels)) > _CELLS:
+        got = f"{len(known.names)} nodes, {known.steps} steps and {len(channels)} channels"
+        raise UserError(f"{path} - wanted at most {_CELLS} values, nodes times steps times channels - got {got}, {cells:.3g} values")
     rows = np.zeros((len(known.names), known.steps), dtype=np.int64)
     np.add.at(rows, place, 1)
     begin = known.steps - 1 - (known.last - known.first)[known.graph]
@@ -169,6 +170,7 @@ def _labels(path: Path, known: _Nodes) -> torch.Tensor:
 def _whole(values: Array, name: str, path: Path) -> Array:
     if values.dtype.kind not in "iu":
         raise UserError(f"{path} - wanted {name!r} in whole numbers - got {_kind(values)}")
+    _refuse(path, (values > _MOST) | (values < -_MOST), f"{name!r} within 2^53", values)
     return values.astype(np.int64)
 
 

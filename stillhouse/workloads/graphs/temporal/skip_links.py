@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from stillhouse.contracts.settings import Settings
@@ -19,6 +19,8 @@ from stillhouse.workloads.graphs.temporal.panel import Events, Graphs, Panel, as
 
 NODES = 19
 CLASSES = 4
+SNAPSHOTS = 200_000
+"""Of all samples together: some two gigabytes."""
 SKIPS = ((2, 9), (3, 6), (4, 5), (7, 8))
 """The lengths of skip links by isomorphism class: all that there are on a ring of 19."""
 PAIRS = torch.triu_indices(NODES, NODES, 1)
@@ -38,6 +40,12 @@ class SkipLinks(Settings):
     random_marks: bool = False
     """Whether nodes have a second channel that tells them apart: a random number that stays the same."""
     seed: int = Field(42, ge=0)
+
+    @model_validator(mode="after")
+    def _feasible(self) -> SkipLinks:
+        if (count := self.samples * self.steps * (1 + self.unequal)) > SNAPSHOTS:
+            raise ValueError(f"wanted at most {SNAPSHOTS:,} snapshots, samples times steps - got {count:.3g}")
+        return self
 
 
 @dataclass(frozen=True)

@@ -1,58 +1,13 @@
-"""The bytes of a raw file: only of a regular one, within the raw folder, and of no more than a stated size."""
+"""The bytes of a raw picture, which may be there already or be read when they are wanted."""
 
 from __future__ import annotations
 
-import os
-import re
-import stat
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.files import parse_json
-
-LARGEST = 2**28
-"""The most bytes of a raw file that is read whole (256 MiB)."""
 Content = bytes | Callable[[], bytes]
 """The bytes of a file, or what reads them."""
-_CACHED = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
-"""Where DVC keeps a file's bytes: with `cache.type: symlink` the files of a workspace are links to there."""
-
-
-def content(path: Path, within: Path) -> bytes:
-    """All bytes of a file; never waits for a pipe or a device. Memory: the file's size, `LARGEST` at most.
-
-    Raises UserError, beginning with the path, where it is no regular file, cannot be opened, is larger, or is a link out of `within`.
-    """
-    try:
-        real = path.resolve(strict=True)
-        if not (real.is_relative_to(within.resolve()) or _CACHED.search(real.as_posix())):
-            raise UserError(f"{path} - wanted a file within {within} - got a link that leads out of it")
-        with open(real, "rb", opener=_patient) as file:
-            state = os.fstat(file.fileno())
-            if not stat.S_ISREG(state.st_mode):
-                raise UserError(f"{path} - wanted a regular file - got a folder, a pipe or a device")
-            if state.st_size > LARGEST:
-                raise UserError(f"{path} - wanted a file of {LARGEST} bytes at most - got {state.st_size}")
-            return file.read(LARGEST)
-    except (OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        words = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(f"{path} - wanted a file that can be read - {words}") from None
 
 
 def loaded(found: Content) -> bytes:
     """Bytes that are there, or that are read now."""
     return found if isinstance(found, bytes) else found()
-
-
-def json_content(path: Path, within: Path) -> Any:
-    """The value that a JSON file holds. Raises UserError, naming file and, where it is known, line, if there is none."""
-    return parse_json(path, content(path, within))
-
-
-def _patient(path: str, flags: int) -> int:
-    """Opens without waiting for a writer, as a pipe would have it."""
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW)

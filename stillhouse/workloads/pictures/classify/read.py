@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
+from stillhouse.contracts.raw import content
 from stillhouse.training.packaged import read_pointer
 from stillhouse.workloads.pictures._shared.digits import DigitsPointer, read_digits
-from stillhouse.workloads.pictures._shared.raw_files import content
 from stillhouse.workloads.pictures._shared.splits import (
     SUFFIXES,
     Split,

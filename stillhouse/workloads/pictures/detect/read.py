@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.workloads.pictures._shared.raw_files import json_content
+from stillhouse.contracts.files import read_json
 from stillhouse.workloads.pictures._shared.scenes import read_scenes
 from stillhouse.workloads.pictures.detect.item import Item, Source
 from stillhouse.workloads.pictures.detect.read_coco import read_coco
@@ -33,7 +33,7 @@ def read(raw: Path) -> Source:
     if raw.suffix == ".parquet" and raw.is_file():
         return read_table(raw)
     if raw.suffix == ".json" and raw.is_file():
-        content = json_content(raw, raw)
+        content = read_json(raw, raw)
         return _scenes(raw) if isinstance(content, dict) and "generator" in content else read_coco(raw.parent, [raw], raw)
     got = "it is none of them" if raw.exists() else "there is nothing"
     raise UserError(f"{raw} - wanted a folder, .parquet or .json of pictures with boxes - {got}")

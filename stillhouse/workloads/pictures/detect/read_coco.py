@@ -12,8 +12,8 @@ from pydantic import BaseModel, FailFast, ValidationError
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
-from stillhouse.workloads.pictures._shared.raw_files import content as read_bytes
-from stillhouse.workloads.pictures._shared.raw_files import json_content
+from stillhouse.contracts.files import read_json
+from stillhouse.contracts.raw import content as read_bytes
 from stillhouse.workloads.pictures._shared.splits import Split
 from stillhouse.workloads.pictures.detect.item import MOST_BOXES, Item, Source
 
@@ -70,7 +70,7 @@ def read_coco(folder: Path, files: list[Path], within: Path) -> Source:
 
 def _read(path: Path, within: Path) -> _File:
     try:
-        return _File.model_validate(json_content(path, within))
+        return _File.model_validate(read_json(path, within))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

@@ -11,7 +11,7 @@ import numpy as np
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every, shortened
-from stillhouse.workloads.pictures._shared.raw_files import content
+from stillhouse.contracts.raw import content
 from stillhouse.workloads.pictures._shared.splits import Split
 from stillhouse.workloads.pictures.detect.item import Item, Source
 

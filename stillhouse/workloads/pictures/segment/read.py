@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
-from stillhouse.workloads.pictures._shared.raw_files import content
+from stillhouse.contracts.raw import content
 from stillhouse.workloads.pictures._shared.scenes import read_scenes
 from stillhouse.workloads.pictures._shared.splits import SUFFIXES, Split, cells, picture_files, read_table, split_folders, split_rows
 from stillhouse.workloads.pictures.segment.decode import Coded, Form, stack

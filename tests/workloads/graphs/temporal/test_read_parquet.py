@@ -134,5 +134,5 @@ def test_wrong_labels_are_refused(tmp_path: Path, labels: Columns, message: str)
 def test_no_parquet_is_refused(tmp_path: Path) -> None:
     for name in ("series", "edges"):
         (tmp_path / f"{name}.parquet").write_text("no table")
-    with pytest.raises(UserError, match=r"series\.parquet - wanted a Parquet file - "):
+    with pytest.raises(UserError, match=r"series\.parquet - wanted a table in Parquet - "):
         read(tmp_path, ReadSettings())

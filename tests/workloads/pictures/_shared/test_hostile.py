@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.raw import content
 from stillhouse.workloads.pictures._shared.picture import opened
-from stillhouse.workloads.pictures._shared.raw_files import content
 from stillhouse.workloads.pictures.classify.decode import Form
 from stillhouse.workloads.pictures.classify.read import read as classify
 from stillhouse.workloads.pictures.detect.prepare import Form as BoxForm

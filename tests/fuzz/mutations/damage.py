@@ -24,7 +24,7 @@ _VALUES = (
 _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\x00", b"\xe9", b'"', b"\n", b"\r")
 
 
-def mutated(data: bytes, rng: random.Random) -> bytes:
+def damaged(data: bytes, rng: random.Random) -> bytes:
     """One to three mutations of `data`, one after the other."""
     for _ in range(rng.randint(1, 3)):
         data = rng.choice(MUTATIONS)(data, rng)
