@@ -1,4 +1,4 @@
-"""Readers of pictures: with classes, masks and boxes, each as folders and as tables. What is read is prepared, so that it is decoded too."""
+"""Readers of pictures: with classes, masks and boxes, as folders and as tables; what is read is prepared too."""
 
 from __future__ import annotations
 
@@ -74,9 +74,7 @@ _SPLITS = {name.replace("raw", f"raw/{split}"): content for split in ("train", "
 _LABELLED = [{"image": content, "label": row % 2, "split": ("train", "val", "test")[row // 4]} for row, content in enumerate(_ANY)]
 _NAMED = [{"image": {"bytes": content, "path": "x"}, "label": "ab"[row % 2]} for row, content in enumerate(_ANY)]
 _MASKED = {
-    f"raw/{folder}/{number}.png": content
-    for number in range(4)
-    for folder, content in (("images", _PNG[number]), ("masks", _mask(number)))
+    f"raw/{folder}/{number}.png": content for number in range(4) for folder, content in (("images", _PNG[number]), ("masks", _mask(number)))
 }
 _MASKS = [{"image": content, "mask": _mask(row), "id": f"m{row}"} for row, content in enumerate(_ANY)]
 _BOX = {"xmin": 1.0, "ymin": 1.0, "xmax": 5.0, "ymax": 4.0, "label": 0}

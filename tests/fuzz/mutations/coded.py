@@ -19,7 +19,25 @@ _NUMBERS = (0, 1, 2, 3, 5, 7, 255, 8192, 8193, 65535, 2**16, 2**24, 2**31 - 1, 2
 _MODES = ("1", "L", "LA", "I;16", "I", "F", "P", "RGB", "RGBA", "CMYK", "YCbCr")
 _SIZES = ((1, 1), (1, 9), (9, 1), (8, 8), (3, 700), (1, 20_000), (2000, 2000))
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "EPS", "PPM", "ICO")
-_TEXTS = ("", "-1", "nan", "inf", "1e400", "9" * 5000, "x", "..", "../../etc/passwd", "/etc/passwd", "é", "1_0", "٣", "a\tb", "1", "0", "a - b")
+_TEXTS = (
+    "",
+    "-1",
+    "nan",
+    "inf",
+    "1e400",
+    "9" * 5000,
+    "x",
+    "..",
+    "../../etc/passwd",
+    "/etc/passwd",
+    "é",
+    "1_0",
+    "٣",
+    "a\tb",
+    "1",
+    "0",
+    "a - b",
+)
 
 
 def coded_mutated(data: bytes, rng: random.Random) -> bytes:
@@ -37,8 +55,8 @@ def _another(rng: random.Random) -> bytes:
     kind = rng.choice(("PNG", "PNG", "JPEG", *_FORMATS))
     try:
         picture.save(sink, kind)
-    except (OSError, ValueError, KeyError):  # a format that has no such mode
-        picture.convert("RGB").save(sink, kind)
+    except (OSError, ValueError, KeyError):  # a format that has no such mode, or no such size
+        picture.convert("RGB").save(sink, "PNG")
     return sink.getvalue()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from PIL import Image
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
+from stillhouse.workloads.pictures._shared.decoded import Decoded
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 from stillhouse.workloads.pictures._shared.splits import Split
 
@@ -48,6 +49,8 @@ class Form:
     """Grey, or red, green and blue."""
     size: tuple[int, int] | None = None
     """Height and width, in which a picture is resized to fit, at its own proportions; what is left at the right or below is black."""
+    decoded: Decoded = field(default_factory=Decoded)
+    """What counts the bytes of all of them."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ def gather(items: Iterable[Item], form: Form) -> Pictures:
     def add(item: Item) -> int:
         image, boxes = _formed(item, form)
         same_shape(item.place, image, (images or [image])[0])
+        form.decoded.add(item.place, image)
         real = (boxes[:, 2:] > boxes[:, :2]).all(1)
         parts.append((np.full(real.sum(), len(images)), boxes[real], item.label[real], item.crowd[real]))
         images.append(image)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
+from stillhouse.workloads.pictures._shared.decoded import Decoded
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 from stillhouse.workloads.pictures._shared.raw_files import Content, loaded
 
@@ -28,6 +29,8 @@ class Form:
     """Grey, or red, green and blue."""
     size: tuple[int, int] | None = None
     """Height and width: the middle is cut out at the right proportions, then resized, a mask to the nearest pixel."""
+    decoded: Decoded = field(default_factory=Decoded)
+    """What counts the bytes of all of them."""
 
 
 def decode(image: Coded, mask: Coded, form: Form) -> tuple[np.ndarray, np.ndarray]:
@@ -55,6 +58,7 @@ def stack(pairs: Iterable[tuple[Coded, Coded]], form: Form) -> tuple[np.ndarray,
     def add(pair: tuple[Coded, Coded]) -> None:
         picture, numbers = decode(*pair, form)
         same_shape(pair[0][0], picture, (images or [picture])[0])
+        form.decoded.add(pair[0][0], picture, numbers)
         images.append(picture)
         masks.append(numbers)
 
