@@ -45,9 +45,7 @@ def read_digits(place: str, pointer: DigitsPointer) -> Digits:
     except (OSError, ValueError) as error:
         raise UserError(f"{place} - wanted lines of numbers in {path}, a .gz file - {error}") from None
     if values.shape[1] != pointer.height * pointer.width + 1:
-        raise UserError(
-            f"{place} - wanted {pointer.height} times {pointer.width} pixels and a class in {path} - got {values.shape[1]} columns"
-        )
+        raise UserError(f"{place} - wanted {pointer.height} times {pointer.width} pixels and a class - got {values.shape[1]} columns")
     shades = (values[:, :-1] * 255 / pointer.highest).round()
     if not (shades.min() >= 0 and shades.max() <= 255):
         raise UserError(f"{place} - wanted pixels from 0 to {pointer.highest} - got {values[:, :-1].min()} to {values[:, :-1].max()}")
