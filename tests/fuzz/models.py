@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as csv
 
 from stillhouse.contracts import sums
+from stillhouse.contracts.errors import UserError
 from stillhouse.serving.model import Model
 from stillhouse.serving.predict import predict, read
 from stillhouse.training import table
@@ -54,7 +55,11 @@ def _summed(path: Path) -> None:
 
 def _asked(path: Path) -> object:
     model = Model(path)
-    return list(model.predict(model.example()))
+    example = model.example()
+    try:
+        return list(model.predict(example))
+    except UserError as error:  # told of rows: `predict` puts their file before it
+        raise UserError(f"{path}: {error}") from None
 
 
 def _asked_summed(path: Path) -> object:

@@ -9,7 +9,6 @@ import pytest
 from tests.fuzz.fuzz import counts
 from tests.fuzz.readers import READERS
 
-
 _FEWER = {
     "params": 30,
     "model-knowledge": 3,

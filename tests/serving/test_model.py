@@ -82,8 +82,7 @@ def test_a_workload_is_looked_up_by_its_name_alone(teacher: Path):
 
 
 def _pipe(folder: Path) -> None:
-    (folder / "context/facts.json").unlink()
-    os.mkfifo(folder / "context/facts.json")
+    os.mkfifo(folder / "context/more.json")
 
 
 def _link(folder: Path) -> None:
