@@ -72,9 +72,10 @@ def known(kind: Kind) -> dict[str, Found]:
 
 def found(kind: Kind, name: str) -> Found:
     """Where a part is. Raises UserError, listing what exists, at an unknown name."""
+    name = name if isinstance(name, str) else f"{name!r:.100}"  # of params.yaml, where it may be anything
     parts, name = known(kind), _FORMER.get(name, name)
     if name not in parts:
-        raise UserError(f"unknown {_WORDS[kind][0]} {name!r}; there are {', '.join(parts) or 'none'}")
+        raise UserError(f"unknown {_WORDS[kind][0]} {name!r:.200}; there are {', '.join(parts) or 'none'}")
     return parts[name]
 
 

@@ -36,6 +36,7 @@ def _bounded(path: Path, file: parquet.ParquetFile) -> pa.Table:
         raise UserError(f"{path} - wanted columns with a name of their own - there are several {twice}")
     batches, size = [], 0
     for batch in file.iter_batches(_BATCH):
+        batch.validate(full=True)  # text that is no UTF-8 would break whoever looks at it
         batches.append(batch)
         size += batch.nbytes
         _refuse(path, file.metadata.num_rows, size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import re
 import stat
@@ -54,19 +56,14 @@ def regular(path: Path, within: Path) -> None:
 
 def unpacked(place: str, packed: bytes) -> bytes:
     """What gzip packed, `LARGEST` bytes at most. Raises UserError, beginning with `place`, at more, and at what is not packed so."""
-    found, rest = bytearray(), packed
     try:
-        while rest:
-            reader = zlib.decompressobj(wbits=31)
-            found += reader.decompress(rest, LARGEST - len(found) + 1)
-            if len(found) > LARGEST:
-                raise UserError(f"{place} - wanted at most {LARGEST} bytes when unpacked - got more")
-            if not reader.eof:
-                raise UserError(f"{place} - wanted a gzip file - it ends too early")
-            rest = reader.unused_data.lstrip(b"\0")
-    except zlib.error as error:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+            found = file.read(LARGEST + 1)
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{place} - wanted a gzip file - {error}") from None
-    return bytes(found)
+    if len(found) > LARGEST:
+        raise UserError(f"{place} - wanted at most {LARGEST} bytes when unpacked - got more")
+    return found
 
 
 def _patient(path: str, flags: int) -> int:

@@ -7,13 +7,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.contracts.raw import content
+from stillhouse.contracts.yamls import require_plain
 from stillhouse.record.hashes import LOCK_REMEDY
 
-_DEPTH = 50
+_MOST = 1_000_000
+"""Values and keys."""
 
 
 def check(folder: Path) -> None:
@@ -28,13 +29,9 @@ def check(folder: Path) -> None:
 
 
 def parse(text: str) -> Any:
-    """The value of a text in YAML. Raises UserError where it is none, or nested more than 50 deep."""
+    """The value of a text in YAML. Raises UserError where it is none, nested deeply or endless."""
     try:
-        depth = 0
-        for event in YAML(typ="safe").parse(text):
-            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-            if depth > _DEPTH:
-                raise UserError(f"wanted YAML nested at most {_DEPTH} deep - got more")
+        require_plain(text, "dvc.lock", _MOST)
         return YAML(typ="safe").load(text)
     except UserError:
         raise

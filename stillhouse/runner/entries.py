@@ -14,9 +14,11 @@ from ruamel.yaml.error import YAMLError
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.raw import content
+from stillhouse.contracts.yamls import DEPTH, require_plain
 
 PARAMS = Path("params.yaml")
-_BYTES, _DEPTH = 1_000_000, 50
+_BYTES, _VALUES = 1_000_000, 20_000
+"""What is read in some seconds; the default params.yaml has some six hundred values and keys."""
 _TEACHERS, _STUDENTS = ("prepare", "teach"), ("search", "distill", "evaluate")
 
 
@@ -28,8 +30,9 @@ def load(path: Path) -> Any:
     """
     if not os.path.lexists(path):
         raise UserError(f"there is no {path.name} in {path.resolve().parent}")
-    written = content(path, most=_BYTES)
     try:
+        written = content(path, most=_BYTES).decode("utf-8-sig")
+        require_plain(written, f"{path.name}: is not valid YAML", _VALUES)
         values = YAML(typ="safe", pure=True).load(written)
         if (size := _size(values, path.name, 0, {})) > _BYTES:
             raise UserError(f"{path.name}: wanted at most {_BYTES} characters when repeated parts are written out - got {size:.3g}")
@@ -44,8 +47,8 @@ def load(path: Path) -> Any:
 
 def _size(value: Any, file: str, depth: int, known: dict[int, int]) -> int:
     """About how many characters a value has when all that it repeats is written out; what is repeated is looked at once."""
-    if depth > _DEPTH:
-        raise UserError(f"{file}: wanted values nested at most {_DEPTH} deep - it is deeper, or a part contains itself")
+    if depth > DEPTH:
+        raise UserError(f"{file}: wanted values nested at most {DEPTH} deep - it is deeper, or a part contains itself")
     if isinstance(value, list | dict):
         if id(value) not in known:
             for key in value if isinstance(value, dict) else ():
@@ -135,10 +138,10 @@ class Entries:
     def _families(self, entry: Mapping[Any, Any]) -> Iterator[str]:
         """The model families that a teacher's or student's entry can lead to: a block that names none may mean any."""
         known = registry.family_modules(str(entry.get("workload")))
-        teacher = _mapping(_mapping(self.values.get("teachers")).get(entry["teacher"])) if "teacher" in entry else entry
+        teacher = _mapping(_mapping(self.values.get("teachers")).get(str(entry["teacher"]))) if "teacher" in entry else entry
         blocks = [_mapping(teacher.get("teach")).get("model"), _mapping(entry.get("search")).get("model")]
         for name in [_mapping(block).get("family") for block in (blocks[:1] if blocks[1] is None else blocks)]:
-            yield from [known[name]] if name in known else known.values()
+            yield from [known[str(name)]] if str(name) in known else known.values()
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json, replace
+from stillhouse.contracts.raw import content
 from stillhouse.record import hashes, process
 from stillhouse.runner.fingerprint import Fingerprint
 
@@ -57,8 +58,8 @@ def note(fingerprint: Fingerprint, stage: str, output: Path) -> None:
 
 def find(key: str) -> Result | None:
     """The result of a fingerprint, if one is known; a file that cannot be read is as good as none."""
-    with suppress(OSError, ValueError):
-        return _form().validate_json((FOLDER / f"{key}.json").read_bytes())
+    with suppress(ValueError):
+        return _form().validate_json(content(FOLDER / f"{key}.json"))
     return None
 
 

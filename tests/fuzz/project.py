@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -196,8 +195,8 @@ def _in_work(read: Callable[[Path], object]) -> Callable[[Path], object]:
     """The project's folder is the one that `.work` lies in."""
 
     def there(path: Path) -> object:
-        os.chdir(path.parent)
-        return read(Path())
+        with contextlib.chdir(path.parent):
+            return read(Path())
 
     return there
 

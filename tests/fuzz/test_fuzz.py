@@ -1,29 +1,80 @@
-"""Every mutated input is accepted or refused in one sentence."""
+"""Every mutated input is accepted or refused in one sentence, and so is every input that once was not."""
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.fuzz.fuzz import counts
+from stillhouse.contracts.errors import UserError
+from tests.fuzz import children, found
+from tests.fuzz.children import answers
+from tests.fuzz.fuzz import verdict, verdicts
+from tests.fuzz.reader import Reader
 from tests.fuzz.readers import READERS
 
-_FEWER = {
-    "params": 30,
-    "model-knowledge": 3,
-    "predict-knowledge": 3,
-    "model": 20,
-    "predict": 20,
-    "classify": 40,
-    "segment": 30,
-    "detect": 30,
-}
-"""How many inputs of slow readers, by how their names begin."""
+SLOW = {"params-checked": 20, "params-planned": 20, "dvc-graph": 20, "temporal-json-packed": 50, "knowledge-zip": 50, "queue-json": 50}
+"""Inputs of readers that take long for each."""
+MODELS = {"model-knowledge": 3, "predict-knowledge": 3, "model": 15, "predict": 15, "classify": 30, "segment": 20, "detect": 20}
+"""The same, by how their names begin."""
+
+
+def _number(name: str) -> int:
+    return SLOW.get(name) or next((count for start, count in MODELS.items() if name.startswith(start)), 100)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", READERS)
 def test_no_mutated_input_fails(name: str, tmp_path: Path) -> None:
-    found = counts(READERS[name], range(next((count for start, count in _FEWER.items() if name.startswith(start)), 200)), tmp_path)
-    assert set(found) <= {"accepted", "refused"}
+    wrong = [(seed, told) for seed, told in verdicts(READERS[name], range(_number(name)), tmp_path) if told.startswith("failed")]
+    assert not wrong
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_input_that_was_found_fails_again(tmp_path: Path) -> None:
+    names = list(found.cases())
+
+    def told(number: int) -> str:
+        name, changed = found.cases()[names[number]]()
+        return verdict(READERS[name], {**READERS[name].files, **changed}, tmp_path / "input")
+
+    assert not [(names[number], answer) for number, answer in answers(told, range(len(names))) if answer.startswith("failed")]
+
+
+def _behave(path: Path) -> None:
+    """As the first byte of a file says."""
+    kind = path.read_bytes()
+    if kind == b"u":
+        raise UserError(f"{path} - is wrong")
+    if kind == b"n":
+        raise UserError("is wrong")
+    if kind == b"l":
+        raise ValueError("is wrong")
+    if kind == b"d":
+        os._exit(3)
+    if kind == b"s":
+        time.sleep(60)
+    if kind == b"m":
+        bytearray(2 * children.MEMORY)
+
+
+def test_each_way_to_fail_is_told_and_the_next_input_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "SECONDS", 2.0)
+    kinds = [b"a", b"u", b"n", b"l", b"d", b"s", b"m", b"a"]
+
+    def told(number: int) -> str:
+        return verdict(Reader({"f.bin": b""}, _behave), {"f.bin": kinds[number]}, tmp_path / "input")
+
+    given = [answer.split(" (")[0] for _, answer in answers(told, range(len(kinds)))]
+    assert given == [
+        "accepted",
+        "refused",
+        "failed: the file is not named: is wrong",
+        "failed: ValueError: is wrong",
+        "failed: the process died with 3",
+        "failed: more than 2 seconds",
+        "failed: MemoryError: ",
+        "accepted",
+    ]

@@ -12,7 +12,7 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.workloads.queue.solve import Solver
 from stillhouse.workloads.queue.walk import Walk, births, deaths
 
-_RATES, _TICKS, _STEPS = 5_000_000, 100_000, 100_000_000
+_RATES, _TICKS, _STEPS = 5_000_000, 30_000, 100_000_000
 """What half a gigabyte and some seconds suffice for."""
 
 

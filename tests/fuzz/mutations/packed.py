@@ -19,35 +19,40 @@ EXPANDED = 4 * 2**30 - _BLOCK
 
 def zip_mutated(data: bytes, rng: random.Random, inner: Inner) -> bytes:
     """A zip of which a member is mutated, lost, doubled, renamed, locked or expands."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = [(info.filename, archive.read(info)) for info in archive.infolist()]
-    place = rng.randrange(len(members))
-    name, content = members[place]
+    found = members(data)
+    place = rng.randrange(len(found))
+    name, content = found[place]
     kind = rng.randrange(8)
     if kind < 3:
-        members[place] = (name, inner(name, content, rng))
+        found[place] = (name, inner(name, content, rng))
     elif kind == 3:
-        del members[place]
+        del found[place]
     elif kind == 4:
-        members.append((name, rng.choice((content, b""))))
+        found.append((name, rng.choice((content, b""))))
     elif kind == 5:
-        members[place] = (
+        found[place] = (
             rng.choice((f"../{name}", f"/{name}", name.upper(), f"{name}/", "é.txt", name.replace("/", "\\"), "a\0b.txt")),
             content,
         )
-    packed = _zipped(members, rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)))
+    packed = _zipped(found, rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)))
     if kind == 6:
-        return _with_bomb(members, name)
+        return with_bomb(found, name)
     if kind == 7:
         return _lied(packed, rng)
     return packed
 
 
+def members(data: bytes) -> list[tuple[str, bytes]]:
+    """Name and content of all that a zip holds."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return [(info.filename, archive.read(info)) for info in archive.infolist()]
+
+
 def gzip_mutated(data: bytes, rng: random.Random, inner: Callable[[bytes, random.Random], bytes]) -> bytes:
     """A gzip file whose content is mutated, or expands, or is followed by something else."""
-    kind = rng.randrange(6)
+    kind = rng.randrange(40)
     if kind == 0:
-        return _gzip_bomb()
+        return gzip_bomb()
     if kind == 1:
         return data + rng.choice((data, b"x", b"\0" * 100))
     return gzip.compress(inner(gzip.decompress(data), rng), mtime=0, compresslevel=1)
@@ -62,7 +67,7 @@ def _zipped(members: list[tuple[str, bytes]], compression: int) -> bytes:
     return sink.getvalue()
 
 
-def _with_bomb(members: list[tuple[str, bytes]], name: str) -> bytes:
+def with_bomb(members: list[tuple[str, bytes]], name: str) -> bytes:
     """The members, one of which is replaced by gigabytes of line ends."""
     raw = _deflated()
     stored = _zipped([(member, content if member != name else raw) for member, content in members], zipfile.ZIP_STORED)
@@ -93,6 +98,6 @@ def _deflated(byte: bytes = b"\n") -> bytes:
     return block * (EXPANDED // _BLOCK) + packer.flush()
 
 
-def _gzip_bomb() -> bytes:
+def gzip_bomb() -> bytes:
     """Gigabytes of blanks; the checksum, which comes after them, is none."""
     return gzip.compress(b"", mtime=0)[:10] + _deflated(b" ") + bytes(8)

@@ -43,8 +43,8 @@ def _blocks(words: list[Token], place: str) -> tuple[list[Token], list[int], lis
     while position < len(words):
         number, area = words[position]
         declared = words[position + 1][1] if position + 1 < len(words) else ""
-        if not declared.isdecimal():
-            raise UserError(f"{place}:{number} - wanted a node and how many neighbours it has - got {area!r} and {declared!r}")
+        if not declared.isdecimal() or len(declared) > 15:
+            raise UserError(f"{place}:{number} - wanted a node and how many neighbours it has - got {area!r:.60} and {declared!r:.60}")
         end = position + 2 + int(declared)
         if end > len(words):
             raise UserError(f"{place}:{number} - wanted {declared} neighbours of {area!r} - got {len(words) - position - 2}, and the end")

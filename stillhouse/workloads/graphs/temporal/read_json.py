@@ -64,8 +64,8 @@ def _dynamic(value: Mapping[str, Any], place: str, missing: Missing) -> Found:
 def _days(edges: Mapping[str, Any], steps: int, place: str) -> list[str]:
     """The keys of the steps in the order of time: they are numbers written as text, in no order."""
     for day in edges:
-        if not (day.isascii() and day.isdigit()):
-            raise UserError(f"{place} - wanted steps as keys, whole numbers - got {day!r}")
+        if not (day.isascii() and day.isdigit() and len(day) <= 15):
+            raise UserError(f"{place} - wanted steps as keys, whole numbers - got {day!r:.60}")
     days = sorted(edges, key=int)
     wanted = range(int(days[0]), int(days[0]) + steps) if days else range(steps)
     if [int(day) for day in days] != list(wanted):

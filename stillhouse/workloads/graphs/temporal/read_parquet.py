@@ -24,6 +24,7 @@ from stillhouse.workloads.graphs.temporal.missing import REMEDY, Missing
 from stillhouse.workloads.graphs.temporal.panel import Events, Graphs
 
 Array = np.ndarray[Any, Any]
+_MOST, _CELLS = 2**53, 100_000_000
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,9 @@ def _features(
     table: dict[str, Array], channels: tuple[str, ...], known: _Nodes, place: tuple[Array, Array], path: Path, gaps: bool
 ) -> torch.Tensor:
     """(nodes, steps, channels); with `gaps`, NaN where there is no row or no value."""
+    if (cells := len(known.names) * known.steps * len(channels)) > _CELLS:
+        got = f"{len(known.names)} nodes, {known.steps} steps and {len(channels)} channels"
+        raise UserError(f"{path} - wanted at most {_CELLS} values, nodes times steps times channels - got {got}, {cells:.3g} values")
     rows = np.zeros((len(known.names), known.steps), dtype=np.int64)
     np.add.at(rows, place, 1)
     begin = known.steps - 1 - (known.last - known.first)[known.graph]
@@ -166,6 +170,7 @@ def _labels(path: Path, known: _Nodes) -> torch.Tensor:
 def _whole(values: Array, name: str, path: Path) -> Array:
     if values.dtype.kind not in "iu":
         raise UserError(f"{path} - wanted {name!r} in whole numbers - got {_kind(values)}")
+    _refuse(path, (values > _MOST) | (values < -_MOST), f"{name!r} within 2^53", values)
     return values.astype(np.int64)
 
 

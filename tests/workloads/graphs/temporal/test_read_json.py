@@ -142,8 +142,8 @@ def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
     for name, content, message in [
         ("g.json", b"[1,\n", r"g\.json:2 - wanted JSON - Expecting value"),
         ("g.json", b"\xff", r"g\.json - wanted UTF-8 text - byte 0 is not"),
-        ("g.json.gz", b"{}", r"g\.json\.gz - wanted a gzip file - .* incorrect header check"),
-        ("g.json.gz", gzip.compress(b"{}")[:-5], r"g\.json\.gz - wanted a gzip file - it ends too early"),
+        ("g.json.gz", b"{}", r"g\.json\.gz - wanted a gzip file - Not a gzipped file"),
+        ("g.json.gz", gzip.compress(b"{}")[:-5], r"g\.json\.gz - wanted a gzip file - Compressed file ended"),
         ("g.txt", b"{}", r"g\.txt - wanted a folder, \.json or \.json\.gz of temporal graphs - there is something else"),
     ]:
         (tmp_path / name).write_bytes(content)

@@ -1,0 +1,65 @@
+"""What comes from outside is read within bounds, and what is said of it is bounded too."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from stillhouse.contracts import parquets, raw
+from stillhouse.contracts.errors import LINE, LINES, UserError
+from stillhouse.contracts.parquets import read_parquet
+from stillhouse.contracts.raw import content, unpacked
+from stillhouse.contracts.yamls import DEPTH, require_plain
+
+
+def test_a_message_is_bounded_where_it_is_made() -> None:
+    assert str(UserError("a.csv:1 - wanted x - got y")) == "a.csv:1 - wanted x - got y"
+    long = str(UserError("a.csv:1 - got " + "x" * 10**6))
+    assert (long[:20], len(long)) == ("a.csv:1 - got xxxxxx", LINE - 1)
+    many = str(UserError("\n".join(["line"] * 1000))).split("\n")
+    assert (len(many), many[-1]) == (LINES + 1, f"and {1000 - LINES} lines more")
+
+
+def test_a_file_larger_than_wanted_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"12345")
+    assert content(tmp_path / "x", most=5) == b"12345"
+    with pytest.raises(UserError, match=r"x - wanted a file of 4 bytes at most - got 5$"):
+        content(tmp_path / "x", most=4)
+
+
+def test_what_gzip_packed_is_bounded_to_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw, "LARGEST", 5)
+    assert unpacked("x.gz", gzip.compress(b"123") + gzip.compress(b"45")) == b"12345"
+    with pytest.raises(UserError, match=r"^x\.gz - wanted at most 5 bytes when unpacked - got more$"):
+        unpacked("x.gz", gzip.compress(b"123456"))
+
+
+def test_a_table_that_expands_is_refused_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet.write_table(pa.table({"a": ["x" * 1000] * 1000}), tmp_path / "t.parquet")
+    assert (tmp_path / "t.parquet").stat().st_size < 10_000
+    assert read_parquet(tmp_path / "t.parquet").num_rows == 1000
+    monkeypatch.setattr(parquets, "BYTES", 100_000)
+    with pytest.raises(UserError, match=r"t\.parquet - wanted a table of at most \d+ rows and 100000 bytes - got 1000 rows"):
+        read_parquet(tmp_path / "t.parquet")
+
+
+def test_columns_of_one_name_and_text_that_is_none_are_refused(tmp_path: Path) -> None:
+    parquet.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match=r"t\.parquet - wanted columns with a name of their own - there are several \['a'\]$"):
+        read_parquet(tmp_path / "t.parquet")
+    parquet.write_table(pa.table({"a": pa.array([b"\xe1"]).view(pa.string())}), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match=r"t\.parquet - wanted a table in Parquet - .*UTF8"):
+        read_parquet(tmp_path / "t.parquet")
+
+
+def test_yaml_is_plain_up_to_a_depth_and_a_number_of_values() -> None:
+    require_plain("[" * DEPTH + "]" * DEPTH, "x.yaml", 1000)
+    require_plain("a: [", "x.yaml", 1000)
+    with pytest.raises(UserError, match=r"^x\.yaml - wanted YAML nested at most 50 deep"):
+        require_plain("[" * (DEPTH + 1), "x.yaml", 1000)
+    with pytest.raises(UserError, match=r"^x\.yaml - wanted at most 10 values and keys - got more$"):
+        require_plain("[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]", "x.yaml", 10)
