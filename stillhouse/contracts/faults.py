@@ -25,14 +25,20 @@ class Faults(UserError):
         super().__init__("\n".join([*self.lines, f"{count} faults in all{told}"] if count > 1 else self.lines))
 
 
+class Last(UserError):
+    """A fault after which no others are looked for."""
+
+
 def every(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """The results of a function for all items. Raises UserError that tells of all items at which the function raised one."""
+    """A function of all items. Raises UserError that tells of all items at which the function raised one, a `Last` at once."""
     results: list[Result] = []
     lines: list[str] = []
     count = 0
     for item in items:
         try:
             results.append(function(item))
+        except Last:
+            raise
         except UserError as error:
             told, more = (error.lines, error.count) if isinstance(error, Faults) else ([str(error)], 1)
             lines, count = [*lines, *told][:MOST], count + more

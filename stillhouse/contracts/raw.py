@@ -41,6 +41,19 @@ def content(path: Path, within: Path | None = None, most: int = LARGEST) -> byte
         raise UserError(f"{path} - wanted a file that can be read - {words}") from None
 
 
+def regular(path: Path, within: Path) -> None:
+    """Raises UserError, beginning with the path, unless it is a folder or a regular file and no link out of `within`."""
+    try:
+        real = path.resolve(strict=True)
+        kind = real.stat().st_mode
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{path} - wanted a file that can be read - {getattr(error, 'strerror', None) or error}") from None
+    if not (real.is_relative_to(within.resolve()) or _CACHED.search(real.as_posix())):
+        raise UserError(f"{path} - wanted a file within {within} - got a link that leads out of it")
+    if not (stat.S_ISREG(kind) or (stat.S_ISDIR(kind) and not path.is_symlink())):
+        raise UserError(f"{path} - wanted a regular file - got a link to a folder, a pipe or a device")
+
+
 def unpacked(place: str, packed: bytes) -> bytes:
     """What gzip packed, `LARGEST` bytes at most. Raises UserError, beginning with `place`, at more, and at what is not packed so."""
     try:

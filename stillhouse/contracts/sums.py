@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import replace
+from stillhouse.contracts.raw import content
 
 NAME = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -43,7 +44,7 @@ def _rotten(path: Path, state: str) -> UserError:
 
 
 def _read(path: Path) -> dict[str, str]:
-    found = [_LINE.fullmatch(line) for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+    found = [_LINE.fullmatch(line) for line in content(path, path.parent).decode(errors="replace").splitlines()]
     if not all(found):
         raise _rotten(path, "holds something else than hashes")
     return {match[2]: match[1] for match in found if match}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,19 @@ from safetensors import SafetensorError
 
 from stillhouse import registry
 from stillhouse.contracts import sums
-from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.contracts.parts import Table, Workload
+from stillhouse.contracts.raw import regular
 from stillhouse.training import checkpoint, machine, table
 
 _FILES = ("model.json", "model.safetensors")
 _SUFFIXES = (".json", ".parquet")
 """What a context may hold: neither form can carry code."""
+_BROKEN = (
+    *(SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError),
+    *(AssertionError, pa.ArrowException),
+)
+"""What numbers, names and tables that a stage would not have written make the code raise that trusts them."""
 
 
 class Model:
@@ -26,19 +33,19 @@ class Model:
     def __init__(self, folder: Path) -> None:
         """Opens a teacher's or student's folder. Raises UserError if it is none, or holds any other file than a model has."""
         check(folder)
-        self.context = folder / table.CONTEXT
-        self.workload: Workload[Any] = registry.workload(table.workload_name(folder))
-        assert self.workload.table is not None
+        self.folder, self.context = folder, folder / table.CONTEXT
+        with _told(folder, "the name of a workload that reads tables"):
+            self.workload: Workload[Any] = registry.workload(table.workload_name(folder))
+        if self.workload.table is None:
+            raise UserError(f"{folder} - wanted a workload that reads tables - got one that reads none")
         self.table: Table[Any] = self.workload.table
-        try:
+        with _told(folder, "weights as safetensors, and the settings that fit them"):
             self._network = checkpoint.read_model(self.workload, folder).to(machine.device())
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{folder} - wanted weights as safetensors, and the settings that fit them - {reason[:300]}") from None
 
     def example(self) -> pa.Table:
         """Some rows that may be asked; a nullable column of the schema may be missing from a table."""
-        return self.table.example(self.context)
+        with _told(self.folder, f"{table.CONTEXT} as a stage writes it"):
+            return self.table.example(self.context)
 
     def names(self) -> list[str]:
         """The columns whose cells are names, that is text: no form of a file may read `007` as a number there."""
@@ -46,7 +53,22 @@ class Model:
 
     def predict(self, rows: pa.Table) -> Iterator[pa.Table]:
         """Tables of one schema, whose rows together are the predictions; UserError at what is wrong with `rows`."""
-        return table.predictions(self.table, self.workload, self._network, self.context, rows)
+        with _told(None, f"rows that fit {self.context}, which a stage has written"):
+            yield from table.predictions(self.table, self.workload, self._network, self.context, rows)
+
+
+@contextmanager
+def _told(folder: Path | None, wanted: str) -> Iterator[None]:
+    """What a folder that was made by others makes go wrong, as a UserError that names the folder, if there is one, and what was wanted."""
+    place = f"{folder} - " if folder else ""
+    try:
+        yield
+    except UserError as error:
+        if not folder or str(folder) in str(error):
+            raise
+        raise UserError(f"{place}wanted {wanted} - {error}") from None
+    except _BROKEN as error:
+        raise UserError(f"{place}wanted {wanted} - {shortened(' '.join(str(error).split()) or type(error).__name__, 300)}") from error
 
 
 def check(folder: Path) -> None:
@@ -55,6 +77,7 @@ def check(folder: Path) -> None:
         got = f"there is no {missing[0]}" if folder.is_dir() else "there is no such folder"
         raise UserError(f"{folder} - wanted a model's folder, with {' and '.join(_FILES)} - {got}")
     for path in sorted(folder.rglob("*")):
+        regular(path, folder)
         if path.is_file() and not _is_safe(path.relative_to(folder)):
             wanted = f"wanted only {', '.join(_FILES)} and {table.CONTEXT} of {' and '.join(_SUFFIXES)}"
             raise UserError(f"{path} - {wanted}, because other files may run code when they are loaded - refused")

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as csv
-import pyarrow.parquet as parquet
 
-from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.contracts.hidden import hide
+from stillhouse.contracts.parquets import BYTES, read_parquet
 from stillhouse.serving.model import Model
 from stillhouse.serving.package import unpack
 from stillhouse.training.files import write_tables
@@ -47,21 +47,28 @@ def read(path: Path, names: Collection[str] = ()) -> pa.Table:
 
     Raises UserError if there is none.
     """
-    readers = {".parquet": parquet.read_table, ".csv": lambda path: _written(path, names)}
+    readers = {".parquet": read_parquet, ".csv": lambda path: _written(path, names)}
     if path.suffix not in readers:
         raise UserError(f"{path} - wanted a table that ends in {' or '.join(readers)} - got {path.suffix or 'no suffix'}")
-    if not path.exists():
+    if not path.is_file():
         raise UserError(f"{path} - wanted a table - there is no such file")
-    try:
-        return readers[path.suffix](path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"{path} - wanted a table - {str(error).splitlines()[0]}") from None
+    return readers[path.suffix](path)
 
 
 def _written(path: Path, names: Collection[str]) -> pa.Table:
     """Only the types of columns that hold no names are told by their cells."""
+    if path.stat().st_size > BYTES:
+        raise UserError(f"{path} - wanted a table of at most {BYTES} bytes - got {path.stat().st_size}")
     text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
-    return csv.read_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True), convert_options=text)
+    try:
+        found = csv.read_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True), convert_options=text)
+        columns = found.column_names
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise UserError(f"{path} - wanted a table - {shortened(str(error).partition(chr(10))[0], 200)}") from None
+    if len(set(columns)) < len(columns):
+        twice = next(name for name in columns if columns.count(name) > 1)
+        raise UserError(f"{path} - wanted columns with a name of their own - there are several {shortened(twice, 200)!r}")
+    return found
 
 
 @contextmanager

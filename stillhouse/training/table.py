@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.contracts.files import read_json, write_json
 from stillhouse.contracts.parts import Table, Workload
 from stillhouse.training.files import table
@@ -54,7 +54,7 @@ def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """The columns of the schema with its types, and none else. Raises UserError at one that is missing, of another type or not full."""
     wanted = [_shown(field) for field in schema]
     if missing := [field.name for field in schema if not field.nullable and field.name not in rows.column_names]:
-        raise UserError(f"wanted columns {', '.join(wanted)} - there is no {missing[0]!r}, but {rows.column_names}")
+        raise UserError(f"wanted columns {', '.join(wanted)} - there is no {missing[0]!r}, but {shortened(str(rows.column_names), 300)}")
     if not rows.num_rows:
         raise UserError("wanted a row at least - got an empty table")
     return pa.table({field.name: _cast(rows, field) for field in schema if field.name in rows.column_names})
@@ -68,8 +68,8 @@ def _cast(rows: pa.Table, field: pa.Field) -> pa.ChunkedArray:
     try:
         return column.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"column {field.name!r} - wanted {field.type} - got {column.type} ({reason})") from None
+        reason = shortened(str(error).partition("\n")[0], 200)
+        raise UserError(f"column {field.name!r} - wanted {field.type} - got {shortened(str(column.type), 100)} ({reason})") from None
 
 
 def _shown(field: pa.Field) -> str:

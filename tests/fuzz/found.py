@@ -41,6 +41,18 @@ MADE: dict[str, Callable[[], Case]] = {
     "outbox-run, a pipe": lambda: ("outbox-run", {".work/outbox/a.json": Pipe()}),
     "results, a pipe": lambda: ("results", {".work/results/0.json": Pipe()}),
     "metrics, nested deeply": lambda: ("metrics", {"metrics.jsonl": DEEP}),
+    "detect-coco, a picture that leads out": lambda: ("detect-coco", {"raw/0.png": Link("/etc/passwd")}),
+    "detect-voc, elements without end": lambda: ("detect-voc", {"raw/Annotations/0.xml": b"<object>" * 9000}),
+    "classify-json, other lines": lambda: ("classify-json", {"c.json": READERS["classify-json"].files["c.json"].replace(b"8", b"9", 1)}),
+    "model-queue, no dictionary": lambda: ("model-queue", {"m/context/workload.json": b"[]"}),
+    "model-queue, facts of nothing": lambda: ("model-queue", {"m/context/facts.json": b"{}"}),
+    "model-queue, nested deeply": lambda: ("model-queue", {"m/model.json": DEEP}),
+    "model-knowledge, an empty graph": lambda: ("model-knowledge", {"m/context/graph.parquet": b""}),
+    "model-knowledge, a folder": lambda: ("model-knowledge", {"m/context/names.parquet": Folder()}),
+    "model-sums, a pipe": lambda: ("model-sums", {"m/SHA256SUMS": Pipe()}),
+    "model-sums, a device": lambda: ("model-sums", {"m/SHA256SUMS": Link("/dev/zero")}),
+    "predict-table-csv, a column twice": lambda: ("predict-table-csv", {"t.csv": b"a,a\n1,2\n"}),
+    "predict-table-csv, names of bytes": lambda: ("predict-table-csv", {"t.csv": b"\xf7,b\n1,2\n"}),
     "code, nested deeply": lambda: ("code", {".work/code.json": _code()}),
 }
 

@@ -79,3 +79,31 @@ def test_a_workload_is_looked_up_by_its_name_alone(teacher: Path):
     (teacher / "context/workload.json").write_text(json.dumps({"workload": "../../evil"}))
     with pytest.raises(UserError, match=r"unknown workload '../../evil'; there are "):
         Model(teacher)
+
+
+def _pipe(folder: Path) -> None:
+    os.mkfifo(folder / "context/more.json")
+
+
+def _link(folder: Path) -> None:
+    (folder / "context/more.json").symlink_to("/etc/passwd")
+
+
+def _device(folder: Path) -> None:
+    (folder / "SHA256SUMS").symlink_to("/dev/zero")
+
+
+def _name(folder: Path) -> None:
+    (folder / "context/workload.json").write_text('["toy"]')
+
+
+def _deep(folder: Path) -> None:
+    (folder / "model.json").write_text("[" * 100_000)
+
+
+@pytest.mark.parametrize("damage", [_pipe, _link, _device, _name, _deep])
+def test_a_folder_that_no_stage_has_written_is_refused_in_one_sentence(teacher: Path, damage: Callable[[Path], None]):
+    damage(teacher)
+    with pytest.raises(UserError, match=r"^\S+teacher\S* - wanted [^\n]+$") as told:
+        Model(teacher)
+    assert len(str(told.value)) < 1000

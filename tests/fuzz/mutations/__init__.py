@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from tests.fuzz.mutations.coded import coded_mutated, xml_mutated
 from tests.fuzz.mutations.columns import columns_mutated
 from tests.fuzz.mutations.damage import damaged
 from tests.fuzz.mutations.folders import rearranged
@@ -16,7 +17,9 @@ _BY_ENDING: dict[str, Mutation] = {
     **dict.fromkeys(("json", "jsonl"), json_mutated),
     **dict.fromkeys(("yaml", "lock"), yaml_mutated),
     **dict.fromkeys(("csv", "tsv", "txt", "gal"), rows_mutated),
+    **dict.fromkeys(("png", "jpg"), coded_mutated),
     "parquet": columns_mutated,
+    "xml": xml_mutated,
 }
 
 

@@ -38,15 +38,15 @@ class Digits:
 
 
 def read_digits(place: str, pointer: DigitsPointer) -> Digits:
-    """All that the file holds. Raises UserError, at a missing file beginning with `place`, unless it is as the pointer says."""
+    """All that the file holds. Raises UserError, beginning with `place`, unless it is as the pointer says."""
     path, content = read_packaged(f"{place}: file", pointer.package, pointer.file)
     try:
         values = np.loadtxt(io.BytesIO(gzip.decompress(content)), delimiter=",", ndmin=2)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} - wanted lines of numbers in a .gz file - {error}") from None
+        raise UserError(f"{place} - wanted lines of numbers in {path}, a .gz file - {error}") from None
     if values.shape[1] != pointer.height * pointer.width + 1:
-        raise UserError(f"{path} - wanted {pointer.height} times {pointer.width} pixels and a class - got {values.shape[1]} columns")
+        raise UserError(f"{place} - wanted {pointer.height} times {pointer.width} pixels and a class - got {values.shape[1]} columns")
     shades = (values[:, :-1] * 255 / pointer.highest).round()
     if not (shades.min() >= 0 and shades.max() <= 255):
-        raise UserError(f"{path} - wanted pixels from 0 to {pointer.highest} - got {values[:, :-1].min()} to {values[:, :-1].max()}")
+        raise UserError(f"{place} - wanted pixels from 0 to {pointer.highest} - got {values[:, :-1].min()} to {values[:, :-1].max()}")
     return Digits(shades.astype(np.uint8).reshape(-1, pointer.height, pointer.width), values[:, -1].astype(np.int64))

@@ -40,6 +40,10 @@ class Scenes:
     """For each scene (digits,), int64: the digits."""
 
 
+MOST_PIXELS, MOST_DIGITS = 2**28, 1000
+"""Of all scenes, a byte each and one for their masks; and of digits in a scene."""
+
+
 class _Counts(Settings):
     train: int = Field(gt=0)
     valid: int = Field(gt=0)
@@ -52,7 +56,7 @@ class _Pointer(Settings):
     counts: _Counts
     height: int = Field(ge=SIDES[0])
     width: int = Field(ge=SIDES[0])
-    most: int = Field(gt=0)
+    most: int = Field(gt=0, le=MOST_DIGITS)
     seed: int = Field(ge=0)
 
 
@@ -60,17 +64,23 @@ def read_scenes(raw: Path) -> dict[Literal["train", "valid", "test"], Scenes]:
     """The scenes that a JSON file describes; no digit is in two splits. Raises UserError at what is no such description."""
     wanted = "the generator scenes, digits, counts, height, width, most and seed"
     pointer = read_pointer(raw, _Pointer, wanted)
+    size = sum(pointer.counts.model_dump().values()) * pointer.height * pointer.width
+    if size > MOST_PIXELS:
+        raise UserError(f"{raw} - wanted scenes of {MOST_PIXELS} pixels at most in all - got {size}")
     rng = np.random.default_rng(pointer.seed)
     digits, counts = read_digits(f"{raw}: digits", pointer.digits), pointer.counts
     order = rng.permutation(len(digits.label))
     parts = np.cumsum([counts.train, counts.valid, counts.test]) * len(order) // (counts.train + counts.valid + counts.test)
     train, valid, test = (digits.rows(np.sort(rows)) for rows in np.split(order, parts[:-1]))
     size, most = (pointer.height, pointer.width), pointer.most
-    return {
-        "train": compose(train, counts.train, size, most, rng),
-        "valid": compose(valid, counts.valid, size, most, rng),
-        "test": compose(test, counts.test, size, most, rng),
-    }
+    try:
+        return {
+            "train": compose(train, counts.train, size, most, rng),
+            "valid": compose(valid, counts.valid, size, most, rng),
+            "test": compose(test, counts.test, size, most, rng),
+        }
+    except UserError as error:
+        raise UserError(f"{raw} - {error}") from None
 
 
 def compose(digits: Digits, count: int, size: tuple[int, int], most: int, rng: np.random.Generator) -> Scenes:

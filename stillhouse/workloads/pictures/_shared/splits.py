@@ -62,6 +62,8 @@ def read_table(raw: Path, contents: tuple[str, ...], numbers: tuple[str, ...] = 
     """
     columns = (*contents, *numbers)
     table = read_all(raw)
+    if twice := [name for name in table.column_names if table.column_names.count(name) > 1]:
+        raise UserError(f"{raw} - wanted columns with a name of their own - there are several {shortened(twice[0], 200)!r}")
     if missing := [name for name in columns if name not in table.column_names]:
         raise UserError(f"{raw} - wanted columns {', '.join(columns)} and split - there is no {missing}, but {table.column_names}")
     for place, name in enumerate(table.column_names):
@@ -100,22 +102,25 @@ def cells(raw: Path, table: pa.Table, name: str, rows: np.ndarray) -> Iterator[t
 
 
 def completed(
-    present: Collection[Split], count: int, test_share: float, valid_share: float, rng: torch.Generator
+    raw: Path, present: Collection[Split], count: int, test_share: float, valid_share: float, rng: torch.Generator
 ) -> dict[Split, np.ndarray]:
-    """Which of the `count` rows of train each split gets that is not `present`, test before valid; train keeps the rest."""
+    """Which of the `count` rows of train each split gets that is not `present`, test before valid; train keeps the rest.
+
+    Raises UserError, naming the raw data, if there are too few.
+    """
     rows: dict[Split, np.ndarray] = {"train": np.arange(count)}
     shares: tuple[tuple[Split, float], ...] = (("test", test_share), ("valid", valid_share))
     for split, share in shares:
         if split not in present:
-            left, drawn = held_out(len(rows["train"]), share, rng)
+            left, drawn = held_out(raw, len(rows["train"]), share, rng)
             rows[split], rows["train"] = rows["train"][drawn], rows["train"][left]
     return rows
 
 
-def held_out(count: int, share: float, rng: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
+def held_out(raw: Path, count: int, share: float, rng: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The rows of `count` that stay, and a share of them drawn at random; at least one of each. Raises UserError below two rows."""
     if count < 2:
-        raise UserError(f"wanted two training pictures at least, to hold some out - got {count}")
+        raise UserError(f"{raw} - wanted two training pictures at least, to hold some out - got {count}")
     order = torch.randperm(count, generator=rng).numpy()
     first = min(max(1, round(share * count)), count - 1)
     return np.sort(order[first:]), np.sort(order[:first])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from stillhouse.workloads.pictures._shared.decoded import Decoded
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 from stillhouse.workloads.pictures._shared.raw_files import Content, loaded
 from stillhouse.workloads.pictures._shared.readable import Bad, readable
@@ -23,6 +24,8 @@ class Form:
     size: int | None = None
     """Height and width: the middle is cut out at the right proportions, then resized."""
     bad: Bad = "refuse"
+    decoded: Decoded = field(default_factory=Decoded)
+    """What counts the bytes of all of them."""
 
 
 def decode(place: str, content: bytes, form: Form) -> np.ndarray:
@@ -43,6 +46,7 @@ def stack(pictures: Iterable[tuple[str, Content]], form: Form) -> tuple[np.ndarr
 
     def check(picture: tuple[str, Content], array: np.ndarray, first: np.ndarray) -> None:
         same_shape(picture[0], array, first)
+        form.decoded.add(picture[0], array)
 
     arrays, rows = readable(pictures, one, check, form.bad)
     return np.stack(arrays), rows

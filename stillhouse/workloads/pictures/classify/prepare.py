@@ -14,6 +14,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
+from stillhouse.workloads.pictures._shared.decoded import MOST_BYTES, Decoded
 from stillhouse.workloads.pictures._shared.picture import unit
 from stillhouse.workloads.pictures._shared.readable import Bad, counted
 from stillhouse.workloads.pictures._shared.splits import Split, completed
@@ -30,6 +31,8 @@ class PrepareSettings(Settings):
     """1 makes them grey, 3 coloured; None keeps them, and then all must be alike."""
     bad: Bad = "refuse"
     """What is done about pictures that cannot be read: refuse names them all, skip leaves them out and counts them."""
+    most_bytes: int = Field(MOST_BYTES, gt=0)
+    """The most bytes of all decoded pictures together; preparing them takes three times as much memory."""
     valid_share: float = Field(0.1, gt=0, lt=1)
     """The share of the training pictures, drawn by the seed, where the raw data have no validation split."""
     test_share: float = Field(0.2, gt=0, lt=1)
@@ -41,8 +44,8 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
 
     A picture is the bytes of (channel, height, width) in this order.
     """
-    source = read(raw, Form(settings.channels, settings.size, settings.bad))
-    splits = _split(settings, source, rng)
+    source = read(raw, Form(settings.channels, settings.size, settings.bad, Decoded(settings.most_bytes)))
+    splits = _split(settings, raw, source, rng)
     classes = _classes(raw, splits)
     for name, pictures in splits.items():
         columns = {"image": [image.tobytes() for image in pictures.image], "label": pictures.label.astype(np.int32)}
@@ -56,9 +59,9 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     return counts | counted(settings.bad, (pictures.skipped for pictures in source.splits.values()))
 
 
-def _split(settings: PrepareSettings, source: Source, rng: torch.Generator) -> dict[Split, Pictures]:
+def _split(settings: PrepareSettings, raw: Path, source: Source, rng: torch.Generator) -> dict[Split, Pictures]:
     train = source.splits["train"]
-    rows = completed(source.splits, len(train.label), settings.test_share, settings.valid_share, rng)
+    rows = completed(raw, source.splits, len(train.label), settings.test_share, settings.valid_share, rng)
     return source.splits | {name: train.rows(chosen) for name, chosen in rows.items()}
 
 

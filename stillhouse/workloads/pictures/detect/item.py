@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.workloads.pictures._shared.decoded import Decoded
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 from stillhouse.workloads.pictures._shared.readable import Bad, readable
 from stillhouse.workloads.pictures._shared.splits import Split
@@ -49,6 +51,8 @@ class Form:
     size: tuple[int, int] | None = None
     """Height and width, in which a picture is resized to fit, at its own proportions; what is left at the right or below is black."""
     bad: Bad = "refuse"
+    decoded: Decoded = field(default_factory=Decoded)
+    """What counts the bytes of all of them."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Pictures:
 
 def gather(items: Sequence[Item], form: Form) -> Pictures:
     """Decodes and resizes. Raises UserError as `readable`, also naming all pictures that differ in form from the first one."""
-    formed, rows = readable(items, lambda item: _formed(item, form), _check, form.bad)
+    formed, rows = readable(items, lambda item: _formed(item, form), partial(_check, form.decoded), form.bad)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
     for number, (row, (_, boxes)) in enumerate(zip(rows, formed, strict=True)):
         real = (boxes[:, 2:] > boxes[:, :2]).all(1)
@@ -79,11 +83,12 @@ def gather(items: Sequence[Item], form: Form) -> Pictures:
     return Pictures(np.stack([image for image, _ in formed]), picture, box, label, crowd, dropped, len(items) - len(rows))
 
 
-def _check(item: Item, formed: tuple[np.ndarray, np.ndarray], first: tuple[np.ndarray, np.ndarray]) -> None:
+def _check(decoded: Decoded, item: Item, formed: tuple[np.ndarray, np.ndarray], first: tuple[np.ndarray, np.ndarray]) -> None:
     boxes = item.boxes.reshape(-1, 4)
     if wrong := [box for box in boxes.tolist() if not np.isfinite(box).all() or box[2] < box[0] or box[3] < box[1]]:
         raise UserError(f"{item.place} - wanted boxes from their left upper to their right lower corner - got {wrong[0]}")
     same_shape(item.place, formed[0], first[0])
+    decoded.add(item.place, formed[0])
 
 
 def _formed(item: Item, form: Form) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from stillhouse.contracts.faults import every
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
+from stillhouse.workloads.pictures._shared.decoded import MOST_BYTES, Decoded
 from stillhouse.workloads.pictures._shared.picture import unit
 from stillhouse.workloads.pictures._shared.readable import Bad, counted
 from stillhouse.workloads.pictures._shared.splits import Split, completed
@@ -34,6 +35,8 @@ class PrepareSettings(Settings):
     """1 makes them grey, 3 coloured; None keeps them, and then all must be alike."""
     bad: Bad = "refuse"
     """What is done about pictures that cannot be read: refuse names them all, skip leaves them out and counts them."""
+    most_bytes: int = Field(MOST_BYTES, gt=0)
+    """The most bytes of all decoded pictures together; preparing them takes three times as much memory."""
     valid_share: float = Field(0.1, gt=0, lt=1)
     """The share of the training pictures, drawn by the seed, where the raw data have no validation split."""
     test_share: float = Field(0.2, gt=0, lt=1)
@@ -46,7 +49,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     A picture is the bytes of (channel, height, width) in this order; a box names its picture by its row.
     """
     source = read(raw)
-    form = Form(settings.channels, settings.size, settings.bad)
+    form = Form(settings.channels, settings.size, settings.bad, Decoded(settings.most_bytes))
     items = _split(settings, raw, source, rng)
     splits = dict(zip(items, every(lambda part: gather(part, form), items.values()), strict=True))
     _check(raw, splits, source.names)
@@ -72,7 +75,7 @@ def _split(settings: PrepareSettings, raw: Path, source: Source, rng: torch.Gene
     train = source.splits.get("train")
     if not train:
         raise UserError(f"{raw} - wanted pictures to train on - got {sorted(source.splits)}")
-    rows = completed(source.splits, len(train), settings.test_share, settings.valid_share, rng)
+    rows = completed(raw, source.splits, len(train), settings.test_share, settings.valid_share, rng)
     return source.splits | {name: [train[row] for row in chosen] for name, chosen in rows.items()}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from PIL import Image
 from torch import Tensor
 
 from stillhouse.contracts.files import read_json
@@ -72,13 +73,18 @@ def _batches(facts: Mapping[str, Any], images: pa.ChunkedArray) -> Iterator[Aske
     unit, names = torch.tensor([facts["mean"], facts["deviation"]]), tuple(facts["names"])
     for first in range(0, len(images), ROWS):
         places = enumerate(images.slice(first, ROWS).to_pylist(), start=first)
-        pictures = [row_picture(row, content, facts) for row, content in places]
-        framed, scales = zip(*(fitted(picture, (facts["height"], facts["width"])) for picture in pictures), strict=True)
-        image = torch.from_numpy(np.stack([pixels(picture) for picture in framed]))
-        given = torch.tensor([picture.size * 2 for picture in pictures], dtype=torch.float64)
+        framed, scales, sizes = zip(*(_framed(row_picture(row, content, facts), facts) for row, content in places), strict=True)
+        image = torch.from_numpy(np.stack(framed))
+        given = torch.tensor(sizes, dtype=torch.float64)
         rows = len(image)
         nothing = (torch.zeros(rows, 1, 4), torch.full((rows, 1), -1), torch.zeros(rows, 1, dtype=torch.bool))
         yield Asked(image, *nothing, unit, names, given, torch.from_numpy(np.tile(np.stack(scales), 2)))
+
+
+def _framed(picture: Image.Image, facts: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    """Its pixels in the frame, the shares by which its sides have changed, and its sides, twice."""
+    framed, scale = fitted(picture, (facts["height"], facts["width"]))
+    return pixels(framed), scale, picture.size * 2
 
 
 TABLE = Table("detect", keep, example, ask)

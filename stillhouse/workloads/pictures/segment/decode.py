@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.workloads.pictures._shared.decoded import Decoded
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 from stillhouse.workloads.pictures._shared.raw_files import Content, loaded
 from stillhouse.workloads.pictures._shared.readable import Bad, readable
@@ -31,6 +32,8 @@ class Form:
     size: tuple[int, int] | None = None
     """Height and width: the middle is cut out at the right proportions, then resized, a mask to the nearest pixel."""
     bad: Bad = "refuse"
+    decoded: Decoded = field(default_factory=Decoded)
+    """What counts the bytes of all of them."""
 
 
 def decode(image: Coded, mask: Coded, form: Form) -> Arrays:
@@ -55,6 +58,7 @@ def stack(pairs: Iterable[tuple[Coded, Coded]], form: Form) -> tuple[np.ndarray,
 
     def check(pair: tuple[Coded, Coded], decoded: Arrays, first: Arrays) -> None:
         same_shape(pair[0][0], decoded[0], first[0])
+        form.decoded.add(pair[0][0], *decoded)
 
     decoded, rows = readable(pairs, lambda pair: decode(*pair, form), check, form.bad)
     images, masks = zip(*decoded, strict=True)

@@ -14,6 +14,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
+from stillhouse.workloads.pictures._shared.decoded import MOST_BYTES, Decoded
 from stillhouse.workloads.pictures._shared.picture import unit
 from stillhouse.workloads.pictures._shared.readable import Bad, counted
 from stillhouse.workloads.pictures._shared.splits import SPLITS, Split, completed
@@ -38,6 +39,8 @@ class PrepareSettings(Settings):
 
     Frames of a video are nearly alike: hold out a whole one, or the validation is of pictures that were trained on.
     """
+    most_bytes: int = Field(MOST_BYTES, gt=0)
+    """The most bytes of all decoded pictures together; preparing them takes three times as much memory."""
     valid_share: float = Field(0.1, gt=0, lt=1)
     """The share of the training pictures, drawn by the seed, where there is no other validation split."""
     test_share: float = Field(0.2, gt=0, lt=1)
@@ -56,7 +59,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
 
     A picture is the bytes of (channel, height, width), its mask those of (height, width): classes from 0, `VOID` for none.
     """
-    source = read(raw, Form(settings.channels, settings.size, settings.bad))
+    source = read(raw, Form(settings.channels, settings.size, settings.bad, Decoded(settings.most_bytes)))
     splits = _split(settings, raw, source, rng)
     void = source.void if settings.void is None else settings.void
     masks = {split: classes_of(splits[split].mask, void) for split in SPLITS}
@@ -90,7 +93,7 @@ def _split(settings: PrepareSettings, raw: Path, source: Source, rng: torch.Gene
             raise UserError(f"{raw} - {wanted} - got {chosen.sum()} of {len(chosen)}")
         splits["train"], splits["valid"] = splits["train"].rows(~chosen), splits["train"].rows(chosen)
     train = splits["train"]
-    rows = completed(splits, len(train.name), settings.test_share, settings.valid_share, rng)
+    rows = completed(raw, splits, len(train.name), settings.test_share, settings.valid_share, rng)
     return splits | {split: train.rows(chosen) for split, chosen in rows.items()}
 
 

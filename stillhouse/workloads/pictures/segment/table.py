@@ -71,11 +71,15 @@ def _batches(facts: Mapping[str, Any], images: pa.ChunkedArray) -> Iterator[Aske
     size, unit = (facts["height"], facts["width"]), torch.tensor([facts["mean"], facts["deviation"]])
     for first in range(0, len(images), ROWS):
         places = enumerate(images.slice(first, ROWS).to_pylist(), start=first)
-        pictures = [row_picture(row, content, facts) for row, content in places]
-        fitted = [pixels(ImageOps.fit(picture, size[::-1], Image.Resampling.BILINEAR)) for picture in pictures]
+        fitted, sides = zip(*(_fitted(row_picture(row, content, facts), size) for row, content in places), strict=True)
         nothing = torch.full((len(fitted), *size), VOID, dtype=torch.uint8)
-        given = torch.tensor([(picture.height, picture.width) for picture in pictures])
+        given = torch.tensor(sides)
         yield Asked(torch.from_numpy(np.stack(fitted)), nothing, unit, given)
+
+
+def _fitted(picture: Image.Image, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+    """Its pixels in that size, and the height and width that it came with."""
+    return pixels(ImageOps.fit(picture, size[::-1], Image.Resampling.BILINEAR)), (picture.height, picture.width)
 
 
 TABLE = Table("segment", keep, example, ask)

@@ -18,16 +18,16 @@ from stillhouse.workloads.pictures._shared.splits import cells, held_out, read_t
 
 @given(count=st.integers(2, 50), share=st.floats(0, 1), seed=st.integers(0, 9))
 def test_each_row_is_held_out_or_stays(count: int, share: float, seed: int) -> None:
-    left, drawn = held_out(count, share, torch.Generator().manual_seed(seed))
+    left, drawn = held_out(Path("raw"), count, share, torch.Generator().manual_seed(seed))
     assert sorted([*left, *drawn]) == list(range(count))
     assert len(drawn) == min(max(1, round(share * count)), count - 1)
     assert (np.diff(left) > 0).all()
-    assert np.array_equal(held_out(count, share, torch.Generator().manual_seed(seed))[0], left)
+    assert np.array_equal(held_out(Path("raw"), count, share, torch.Generator().manual_seed(seed))[0], left)
 
 
 def test_a_single_row_cannot_be_held_out() -> None:
     with pytest.raises(UserError, match="wanted two training pictures at least, to hold some out - got 1"):
-        held_out(1, 0.5, torch.Generator())
+        held_out(Path("raw"), 1, 0.5, torch.Generator())
 
 
 def test_folders_have_the_names_of_splits_or_are_all_for_training(tmp_path: Path) -> None:
