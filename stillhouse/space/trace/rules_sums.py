@@ -269,6 +269,8 @@ def _lstm(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, resul
     tracer.note_product(steps, [state, gates])
     nothing = np.zeros(1, dtype=np.int64)
     return [
-        of_axes(part.shape, [*[nothing] * (part.dim() - 1), state]) if part.dim() == 3 and part.shape[-1] == len(state) else None
+        of_axes(part.shape, [*[nothing] * (part.dim() - 1), state])
+        if isinstance(part, Tensor) and part.dim() == 3 and part.shape[-1] == len(state)
+        else None
         for part in result
     ]

@@ -44,7 +44,11 @@ def network(name: str) -> tuple[nn.Module, Any]:
 
 def outputs(model: nn.Module, example: Any) -> list[Tensor]:
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        return [item for item in tree_leaves(call(model, example)) if isinstance(item, Tensor) and item.is_floating_point()]
+        return tensors(call(model, example))
+
+
+def tensors(output: Any) -> list[Tensor]:
+    return [item for item in tree_leaves(output) if isinstance(item, Tensor) and item.is_floating_point()]
 
 
 def some(model: nn.Module, seed: int) -> Architecture:
@@ -93,6 +97,20 @@ def test_masks_smaller_networks_and_costs_agree(name: str) -> None:
 def close(found: list[Tensor], wanted: list[Tensor]) -> None:
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10 * max(1.0, float(other.abs().max())))
+
+
+@pytest.mark.parametrize("name", [*HANDMADE, "Llama", "Swin", "GAT"])
+def test_they_agree_in_single_precision_with_the_kernels_that_it_has(name: str) -> None:
+    model, example = network(name)
+    model, example = model.float(), tree_map_only(Tensor, lambda value: value.float() if value.is_floating_point() else value, example)
+    traced(model, example)
+    architecture = some(model, 3)
+    with torch.no_grad():
+        with masked(model, hard_masks(groups_of(model), architecture, next(model.parameters()))):
+            wanted = tensors(call(model, example))
+        found = tensors(call(cut(model, architecture), example))
+    for one, other in zip(found, wanted, strict=True):
+        assert float((one - other).abs().max()) <= 1e-4 * float(other.abs().max())
 
 
 @pytest.mark.parametrize("name", HANDMADE)
