@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stillhouse.direct import Student, Teacher, distill, search
     from stillhouse.space.blueprint import Architecture, Blueprint, fixed, groups_of, masked
     from stillhouse.space.extraction import extract
+    from stillhouse.space.trace import builder
     from stillhouse.training.fit import FitSettings
 
     __version__: str
@@ -39,6 +40,7 @@ __all__ = [
     "UserError",
     "Workload",
     "__version__",
+    "builder",
     "distill",
     "extract",
     "fixed",
@@ -63,6 +65,7 @@ _HOME = {
     "Trial": "stillhouse.contracts.parts",
     "UserError": "stillhouse.contracts.errors",
     "Workload": "stillhouse.contracts.parts",
+    "builder": "stillhouse.space.trace",
     "distill": "stillhouse.direct",
     "extract": "stillhouse.space.extraction",
     "fixed": "stillhouse.space.blueprint",

@@ -39,9 +39,10 @@ class Teacher(Generic[Batch]):
     """
 
     model: nn.Module
-    """Built with a `Blueprint`, which is its attribute `blueprint`."""
+    """Of the kind that `build(None)` gives, at least with the same names and shapes of weights."""
     build: Callable[[Architecture | None], nn.Module]
-    """A new network: the full one for None, else the static one of that architecture, which is handed to `Blueprint`."""
+    """A new network: the full one for None, else the static one of that architecture. One that is built with a `Blueprint` hands the
+    architecture on to it and has it as its attribute `blueprint`; of any other network `stillhouse.builder(factory, inputs)` makes this."""
     train: Iterable[Batch]
     valid: Iterable[Batch]
     loss: Callable[[Output, Batch], Tensor]

@@ -26,5 +26,16 @@ def test_the_notebook_gives_a_good_student_in_at_most_25_lines(tmp_path):
 
 
 def test_the_docs_print_the_same_code():
-    (printed,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/library.md").read_text(), re.DOTALL)
+    printed, _ = re.findall(r"```python\n(.*?)```", (ROOT / "docs/library.md").read_text(), re.DOTALL)
     assert ast.dump(ast.parse(printed)) == ast.dump(ast.parse("\n".join(CELLS)))
+
+
+def test_any_network_as_the_docs_print_it(tmp_path):
+    _, code = re.findall(r"```python\n(.*?)```", (ROOT / "docs/library.md").read_text(), re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) < 60
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    groups, student = done.stdout.splitlines()
+    assert groups.startswith("[('first', 16), ('wide', 32)] {'last': 'the output'}")
+    assert " Net torch.Size([" in student
+    assert not list(tmp_path.iterdir())

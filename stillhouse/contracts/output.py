@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
+from torch.utils._pytree import register_pytree_node
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -47,3 +48,19 @@ class Output:
     prediction: Float[Tensor, " ..."]
     meaning: Literal["classes", "candidates", "values"]
     features: Mapping[str, Feature] = field(default_factory=dict)
+
+
+def _flatten(output: Output) -> tuple[list[Tensor], Any]:
+    layouts = tuple((name, feature.layout) for name, feature in output.features.items())
+    return [output.prediction, *(feature.value for feature in output.features.values())], (output.meaning, layouts)
+
+
+def _unflatten(values: Iterable[Tensor], context: Any) -> Output:
+    prediction, *features = values
+    meaning, layouts = context
+    named = {name: Feature(value, layout) for value, (name, layout) in zip(features, layouts, strict=True)}
+    return Output(prediction, meaning, named)
+
+
+# Whatever looks for the tensors of a result, as tracing and export do, finds them here too.
+register_pytree_node(Output, _flatten, _unflatten, serialized_type_name="stillhouse.Output")

@@ -1,6 +1,8 @@
 """What may be searched in a module of somebody else, found by running it once: width and depth groups, costs, and smaller copies of it."""
 
+from stillhouse.space.trace.builder import builder
 from stillhouse.space.trace.found import traced
+from stillhouse.space.trace.proof import Proved, proved
 from stillhouse.space.trace.smaller import cut
 
-__all__ = ["cut", "traced"]
+__all__ = ["Proved", "builder", "cut", "proved", "traced"]

@@ -33,6 +33,8 @@ class TracedBlueprint(Blueprint):
     reads: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     left_whole: dict[str, str] = field(default_factory=dict)
     """What cannot be searched -> the operation that stopped it."""
+    faults: dict[str, str] = field(default_factory=dict)
+    """Groups that were found and did not hold -> what went wrong."""
     told: Told = "children"
     """Of which layers modules keep sizes that must change with them, such as a number of heads: of those just below, of all they
     hold, or also of what these read."""
