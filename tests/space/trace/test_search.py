@@ -14,7 +14,7 @@ FIT = {"epochs": 2, "learning_rate": 0.01}
 SETTINGS = {
     "dms": {"fit": FIT, "structure_learning_rate": 0.05},
     "uniform": {},
-    "random": {"draws": 2, "band": 0.4},
+    "random": {"draws": 2, "band": 0.4, "fit": FIT},
     "zico": {"candidates": 3, "batches": 2, "band": 0.4},
 }
 
