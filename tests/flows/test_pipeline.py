@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from stillhouse.record.process import is_dead
 from tests.connections import OWN, audited
 from tests.pipelines import Project
 from tests.processes import alive, until
@@ -275,5 +276,6 @@ def test_the_tracker_hears_of_every_execution_and_its_stages(story):
     assert [finished.get(key) for key in started] == ["FAILED", "KILLED", None, "FINISHED", "FAILED"]
     seen = json.loads((story["folder"] / ".work/compare/fingerprint/seen.json").read_text())
     assert seen["STILLHOUSE_EXECUTION"] == started[-2]
+    assert is_dead(seen["STILLHOUSE_EXECUTION_OWNER"]), "it is the command's process, which has ended"
     plan = json.loads((story["folder"] / ".work/plan.json").read_text())
     assert len(plan) == 11
