@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -19,11 +19,12 @@ from typing import Any
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
-from stillhouse.flows import cores, estimate, lost
+from stillhouse.flows import cores, estimate, graph, lost
 from stillhouse.flows.graph import Node
 from stillhouse.flows.server import Serving, server
 from stillhouse.flows.tracker import Status, tracked
 from stillhouse.flows.work import Work
+from stillhouse.record import leftovers
 
 EXIT: dict[Status, int] = {"FINISHED": 0, "FAILED": 1, "KILLED": 130}
 PATIENCE = 40.0
@@ -67,11 +68,19 @@ def execute(
         "allow_missing": allow_missing,
     }
     with interruptible() as stop, alone(folder), lost.noted(folder) as note, tracked(folder, nodes) as tracker, server(folder) as serving:
+        _sweep(folder)
         work = Work(folder, wishes, jobs or cores.at_once(nodes), stop)
         recording = _Recording(work, wishes, serving, stop, note)
         status = recording.status()
         tracker.end(status, work.flow_run)
     return Ended(EXIT[status], recording.gone)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what a killed DVC had not finished, unless another one works here. A cache elsewhere may be shared with other projects."""
+    with suppress(graph.Busy), graph.at_rest(folder):
+        for place in ("data", ".dvc/cache"):
+            leftovers.sweep(folder / place)
 
 
 @contextmanager
@@ -129,7 +138,7 @@ class _Recording:
             with get_client(sync_client=True) as client:
                 states.close_open_runs(client, self._note.before, own=self._serving.own)
                 self._note.before = []
-                state = pipeline.as_flow(self._work)(dict(self._wishes), return_state=True)
+                state = pipeline.as_flow(self._work, self._note.follow)(dict(self._wishes), return_state=True)
                 states.settle(client, state.state_details.flow_run_id)
         except Exception as error:
             self._failure = error

@@ -26,14 +26,20 @@ class Note:
     Both have "flow_run", its "verdict", and the state of each of its "stages".
     """
 
+    path: Path
     before: list[Mapping[str, Any]]
     states: Mapping[str, Any] | None = None
+
+    def follow(self, flow_run: str) -> None:
+        """Leaves the name of this execution's run of Prefect for the case that the execution is killed."""
+        write_json(self.path, [*self.before, {"flow_run": flow_run, "verdict": "CRASHED", "stages": {}}])
 
 
 @contextmanager
 def noted(folder: Path) -> Iterator[Note]:
     """Leaves a mark for as long as an execution lasts, and after it if it was killed or Prefect has not heard how it ended."""
-    note, path = Note(read(folder)), folder / MARK
+    path = folder / MARK
+    note = Note(path, read(folder))
     write_json(path, note.before)
     yield note
     if rest := [*note.before, *([note.states] if note.states else [])]:

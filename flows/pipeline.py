@@ -6,6 +6,7 @@ nothing is cached here and no result is kept.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from prefect import Flow, State, flow, task
@@ -34,12 +35,13 @@ def stage(work: Work, node: Node) -> State[Any]:
     return _state(ending)
 
 
-def as_flow(work: Work) -> Flow[[dict[str, Any]], State[Any]]:
-    """The flow whose run records the work; its parameter is what was asked for."""
+def as_flow(work: Work, begun: Callable[[str], None]) -> Flow[[dict[str, Any]], State[Any]]:
+    """The flow whose run records the work; its parameter is what was asked for. `begun` is told the run's id."""
 
     @flow(name="stillhouse", task_runner=_runner(work), persist_result=False)
     def execute(wishes: dict[str, Any]) -> State[Any]:
         work.flow_run = str(flow_run.get_id() or "")
+        begun(work.flow_run)
         futures: dict[str, Any] = {}
         while node := work.begun.get():
             before = [futures[name] for name in node.after if name in futures]

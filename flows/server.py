@@ -54,7 +54,7 @@ class Serving:
     wait: Callable[[Event], None]
     """Returns when it answers, or when the event is set. Raises UserError if it does not start."""
     lives: Callable[[], bool]
-    """Whether its process does; of one that was not started here nothing is known, and it is taken to."""
+    """Whether its process does; of one that was not started here, whether it answers."""
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def server(folder: Path) -> Iterator[Serving]:
     os.environ.update(settings(folder))
     if address := os.environ.get("PREFECT_API_URL"):
         ask(address)
-        yield Serving(own=False, wait=lambda _: None, lives=lambda: True)
+        yield Serving(own=False, wait=lambda _: None, lives=partial(_answers, address))
         return
     port = _free_port()
     address = f"http://127.0.0.1:{port}/api"
@@ -93,6 +93,14 @@ def ask(address: str) -> None:
             return
     except (OSError, ValueError) as error:
         raise UserError(f"{address} does not answer ({error}): start that server, or unset PREFECT_API_URL") from error
+
+
+def _answers(address: str) -> bool:
+    try:
+        ask(address)
+    except UserError:
+        return False
+    return True
 
 
 def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:

@@ -16,7 +16,7 @@ from typing import Literal
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.flows.graph import Node
-from stillhouse.record import deadline
+from stillhouse.record import deadline, process
 from stillhouse.record.leash import leashed
 from stillhouse.record.outbox import LOG
 
@@ -76,7 +76,8 @@ def _ended(process: subprocess.Popen[bytes], limit: float) -> int:
 def tracked(folder: Path, nodes: Sequence[Node]) -> Iterator[Tracker]:
     """Opens an execution in MLflow for all stages that are started inside, and closes it."""
     tracker = Tracker(folder, nodes)
-    os.environ["STILLHOUSE_EXECUTION"] = tracker.key
+    given = {"STILLHOUSE_EXECUTION": tracker.key, "STILLHOUSE_EXECUTION_OWNER": process.identity(os.getpid())}
+    os.environ.update(given)
     try:
         yield tracker
     except UserError:
@@ -84,5 +85,6 @@ def tracked(folder: Path, nodes: Sequence[Node]) -> Iterator[Tracker]:
         raise
     finally:
         tracker.end("KILLED")
-        del os.environ["STILLHOUSE_EXECUTION"]
+        for name in given:
+            del os.environ[name]
         tracker.close()

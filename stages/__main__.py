@@ -81,9 +81,11 @@ def _call(verb: str, name: str | None, parent: int) -> Call:
 
 
 def _execution(owner: int) -> Execution:
-    """A flow gives its stages a key; without one, all stages of one `dvc repro` process belong together."""
+    """A flow gives its stages a key and its own name; without them, all stages of one `dvc repro` process belong together."""
     key = os.environ.get("STILLHOUSE_EXECUTION")
-    return Execution(key, owner="", managed=True) if key else Execution(process.identity(owner), process.identity(owner), managed=False)
+    if key:
+        return Execution(key, os.environ.get("STILLHOUSE_EXECUTION_OWNER", ""), managed=True)
+    return Execution(process.identity(owner), process.identity(owner), managed=False)
 
 
 if __name__ == "__main__":

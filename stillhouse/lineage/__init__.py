@@ -12,6 +12,7 @@ from pathlib import Path
 from stillhouse.lineage import history, locks, subject
 from stillhouse.lineage.links import Link, Links, earliest
 from stillhouse.lineage.walk import Backward, Forward, Tree
+from stillhouse.record import revision
 
 __all__ = ["Backward", "Tree", "backward", "forward", "read"]
 
@@ -57,8 +58,9 @@ def read(folder: Path) -> Links:
     """All that is known in a project's folder.
 
     Raises:
-        UserError: the tracker does not answer, or dvc.lock cannot be read.
+        UserError: the tracker does not answer, dvc.lock cannot be read, or git refuses the folder because it is another user's.
     """
+    revision.head(folder)  # where git refuses, its history would seem empty
     told, executions = history.read(folder)
     here, unknown = set[Link](), list[Link]()
     for stage in locks.here(folder):

@@ -21,7 +21,14 @@ from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
 
 PLACE = Path(".work/reproduce")
-_INHERITED_VARIABLES = ("STILLHOUSE_EXECUTION", "STILLHOUSE_FLOW_RUN", "PREFECT__FLOW_RUN_ID", "DVC_ROOT", "DVC_STAGE")
+_INHERITED_VARIABLES = (
+    "STILLHOUSE_EXECUTION",
+    "STILLHOUSE_EXECUTION_OWNER",
+    "STILLHOUSE_FLOW_RUN",
+    "PREFECT__FLOW_RUN_ID",
+    "DVC_ROOT",
+    "DVC_STAGE",
+)
 """What a process of another execution may have left in the environment."""
 
 

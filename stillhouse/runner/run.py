@@ -6,7 +6,6 @@ import inspect
 import json
 import math
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from stillhouse.contracts import sums
 from stillhouse.contracts.files import read_json, write_json
-from stillhouse.record import room
+from stillhouse.record import leftovers, room
 from stillhouse.record.hashes import Inputs
 from stillhouse.runner import checked, fingerprint, results
 from stillhouse.runner.entries import PARAMS, Entries
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 KEPT_FOLDERS = 3
 """Scratch folders that a stage keeps, one for each fingerprint, the newest first."""
-_OF_DVC = re.compile(r"\.[\w-]{22}\.tmp")
-"""The name of a file that DVC is still writing or linking."""
 _NO_PATHS = ("rng", "log", "scratch")
 _HASHED = frozenset(("prepared", "teacher", "found", "student"))
 """What carries its own hashes: DVC trusts the time stamps of what has rotted."""
@@ -217,7 +214,7 @@ def clear(call: Call, *, failed: bool = False) -> None:
     for path in [call.partial, *(call.home.glob("*/output") if failed else ())]:
         shutil.rmtree(path, ignore_errors=True)
     for path in call.destination.parent.glob(".*.tmp") if failed else ():
-        if _OF_DVC.fullmatch(path.name):  # DVC leaves it when the disk is full
+        if leftovers.is_unfinished(path):  # DVC leaves it when the disk is full
             path.unlink(missing_ok=True)
 
 

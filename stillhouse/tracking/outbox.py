@@ -48,6 +48,7 @@ def sync(root: Path) -> bool:
         for path in outbox.waiting(root):
             with _trying(root, store, path):
                 told += _tell(root, store, path)
+        store.close_dead_runs()  # a record may be of an execution that was killed before it had a run
     if told:
         with _forgiving(f"a model is not uploaded yet; it waits in {outbox.FOLDER}"), within(UPLOADS * seconds()):
             _register(root, store, told)

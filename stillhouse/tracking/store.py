@@ -111,7 +111,12 @@ class Store:
     def _parent(self, execution: Execution, started: int) -> Run:
         found = self._find(f"tags.`stillhouse.execution` = '{execution.key}'")
         name = execution.name or time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started / 1000))
-        return found[0] if found else self.client.create_run(self.experiment, started, {"stillhouse.execution": execution.key}, name)
+        if found:
+            return found[0]
+        tags = {"stillhouse.execution": execution.key}
+        if execution.managed and execution.owner:  # at once: without it nobody would close the run if the execution is killed
+            tags["stillhouse.owner"] = execution.owner
+        return self.client.create_run(self.experiment, started, tags, name)
 
     def _find(self, condition: str) -> list[Run]:
         """All pages, newest first."""

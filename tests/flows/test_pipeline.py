@@ -7,9 +7,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +21,8 @@ from typing import Any
 import psutil
 import pytest
 
+from stillhouse.flows.server import settings
+from stillhouse.record.process import is_dead
 from tests.connections import OWN, audited
 from tests.pipelines import Project
 from tests.processes import alive, until
@@ -55,18 +60,66 @@ def story(fresh_template: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
         project.order(search__third={"exit": 1, "say": "singular matrix"}, teach__other={"seconds": 4}, teach__rings={"seconds": 2})
         told["failure"] = chapter(project)
         project.order(search__third={"seconds": 60})
-        told["interruption"] = chapter(project, signal.SIGINT)
+        with named_server(folder) as server, pytest.MonkeyPatch.context() as named:
+            named.setenv("PREFECT_API_URL", server.address)
+            told["interruption"] = chapter(project, signal.SIGINT)
+            told["kill at a named server"] = chapter(project, signal.SIGKILL)
+            project.order(search__third={"seconds": 2, "exit": 1})
+            told["named server dies"] = chapter(project, dies=("search@third", server.process))
+            told["known then"] = [row["state_name"] for row in rows(folder, "flow_run")]
+        project.order(search__third={"seconds": 60})
         told["kill"] = chapter(project, signal.SIGKILL)
+        told["unfinished"] = [
+            folder / "data/half/.AbCdEfGhIjKlMnOpQrSt_-.tmp",
+            folder / ".dvc/cache/files/md5/a.AbCdEfGhIjKlMnOpQrSt_-.tmp",
+        ]
+        for path in told["unfinished"]:
+            path.touch()
         project.order(compare={"seconds": 8})
-        told["end"] = chapter(project, server_dies=True)
+        told["end"] = chapter(project, dies=("compare", None))
         told["nothing"] = chapter(project)
         project.order(teach__other={"exit": 1})
         told["first failure"] = chapter(project, None, "--force", "--no-keep-going", "--jobs", "1")
     return told
 
 
-def chapter(project: Project, end: signal.Signals | None = None, *options: str, server_dies: bool = False) -> Chapter:
-    """Runs the command; with a signal, sends it when search@third runs and Prefect follows; kills Prefect's server in the last stage."""
+@dataclass(frozen=True)
+class Named:
+    """A server of one's own, for `PREFECT_API_URL`."""
+
+    address: str
+    process: psutil.Popen
+
+
+@contextmanager
+def named_server(folder: Path) -> Iterator[Named]:
+    """One that nobody here has started, as it seems; on the database of the project, so that `rows` finds all there is."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, **settings(folder)}
+    process = psutil.Popen(command, cwd=folder.parent, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: connects(port), 120)
+        yield Named(f"http://127.0.0.1:{port}/api", process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def connects(port: int) -> bool:
+    """Whether somebody listens at a port; asked without any proxy."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def chapter(
+    project: Project, end: signal.Signals | None = None, *options: str, dies: tuple[str, psutil.Process | None] | None = None
+) -> Chapter:
+    """Runs the command; with a signal, sends it when search@third runs and Prefect follows.
+
+    `dies`: in which stage Prefect's server is killed, a named one or the command's own.
+    """
     project.forget("search@third")
     before = {row["id"] for row in rows(project.folder, "flow_run")}
     process, family = project.start("stillhouse", "run", *options), []
@@ -77,9 +130,10 @@ def chapter(project: Project, end: signal.Signals | None = None, *options: str, 
         )
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(end)
-    if server_dies:
-        follow(project, "compare", before)
-        [server] = [child for child in psutil.Process(process.pid).children() if "server" in child.cmdline()]
+    if dies:
+        stage, server = dies
+        follow(project, stage, before)
+        [server] = [server] if server else [child for child in psutil.Process(process.pid).children() if "server" in child.cmdline()]
         server.kill()
     text, _ = process.communicate(timeout=240)
     until(lambda: not any(alive(member.pid) for member in family), 30)
@@ -179,7 +233,7 @@ def test_prefect_has_a_true_state_for_every_stage(story):
     }
     assert story["interruption"].flow == "Cancelled"
     assert story["interruption"].stages == {"search@third": "Cancelled"}
-    assert story["kill"].flow == "Running", "nobody was left to say otherwise"
+    assert story["kill"].flow == story["kill at a named server"].flow == "Running", "nobody was left to say otherwise"
     assert story["end"].flow == "Running", "its server was killed in the last stage"
 
 
@@ -195,7 +249,15 @@ def test_results_do_not_depend_on_prefect_and_the_next_run_tells_it_though_nothi
 def test_in_the_end_nothing_is_left_open(story):
     found = rows(story["folder"], "flow_run") + rows(story["folder"], "task_run")
     assert {row["state_type"] for row in found} <= FINAL
-    assert [row["state_name"] for row in rows(story["folder"], "flow_run")] == ["Failed", "Cancelled", "Crashed", "Completed", "Failed"]
+    states = [row["state_name"] for row in rows(story["folder"], "flow_run")]
+    assert states == ["Failed", "Cancelled", "Crashed", "Failed", "Crashed", "Completed", "Failed"]
+
+
+def test_a_named_server_may_die_and_is_told_of_what_was_killed(story):
+    told = story["named server dies"]
+    assert (told.code, told.ran) == (1, ["search@third", "search@third"])
+    assert "warning: Prefect's server went away" in told.text
+    assert story["known then"] == ["Failed", "Cancelled", "Crashed", "Running"], "others use that server: only one's own runs are closed"
 
 
 def test_the_time_left_is_estimated_from_the_runs_before(story):
@@ -237,6 +299,10 @@ def test_a_killed_execution_leaves_no_process(story):
     assert left_over(story["folder"]) == []
 
 
+def test_what_a_killed_dvc_had_not_finished_is_removed(story):
+    assert [path for path in story["unfinished"] if path.exists()] == []
+
+
 def test_the_rest_is_done_and_then_nothing(story):
     assert story["end"].code == 0
     assert sorted(story["end"].ran) == ["compare", "distill@third", "evaluate@third", "search@third"]
@@ -271,9 +337,10 @@ def test_the_tracker_hears_of_every_execution_and_its_stages(story):
     calls = [call.split() for call in (story["folder"] / "tracked.txt").read_text().splitlines()]
     started = [call[1] for call in calls if call[0] == "serve"]
     finished = {call[1]: call[2] for call in calls if call[0] == "told"}
-    assert len(started) == 5, "a mistake in params.yaml is told before anything is opened"
-    assert [finished.get(key) for key in started] == ["FAILED", "KILLED", None, "FINISHED", "FAILED"]
+    assert len(started) == 7, "a mistake in params.yaml is told before anything is opened"
+    assert [finished.get(key) for key in started] == ["FAILED", "KILLED", None, "FAILED", None, "FINISHED", "FAILED"]
     seen = json.loads((story["folder"] / ".work/compare/fingerprint/seen.json").read_text())
     assert seen["STILLHOUSE_EXECUTION"] == started[-2]
+    assert is_dead(seen["STILLHOUSE_EXECUTION_OWNER"]), "it is the command's process, which has ended"
     plan = json.loads((story["folder"] / ".work/plan.json").read_text())
     assert len(plan) == 11

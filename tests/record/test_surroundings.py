@@ -64,3 +64,7 @@ def test_a_user_without_name_and_home_plans_and_another_one_is_told_in_one_sente
     assert 'git says "fatal: detected dubious ownership in repository' in stage.stderr
     assert not (project / "data/rings/prepared").exists()
     assert not list((project / ".work/outbox").glob("*"))
+    for verb in ("lineage", "reproduce"):
+        asked = subprocess.run([sys.executable, "-m", "stillhouse", verb, "rings"], capture_output=True, text=True, check=False)
+        assert (asked.returncode, asked.stdout, len(asked.stderr.splitlines())) == (1, "", 1), asked.stderr
+        assert 'git says "fatal: detected dubious ownership in repository' in asked.stderr

@@ -181,6 +181,16 @@ def test_a_stage_may_be_quicker_than_the_start_of_its_execution(project: Path, r
     assert [run.data.tags["stillhouse.owner"] for run in parents] == [process.identity(os.getpid())]
 
 
+def test_an_execution_that_was_killed_before_it_had_a_run_is_not_left_open(project: Path, runs: Runs):
+    sleeper = subprocess.Popen(["sleep", "60"])
+    owner = process.identity(sleeper.pid)
+    sleeper.kill()
+    sleeper.wait()
+    tell(project, record(execution=Execution("dead", owner, managed=True)))
+    [parent] = [run for run in runs() if "stillhouse.execution" in run.data.tags]
+    assert (parent.info.status, parent.data.tags["stillhouse.owner"]) == ("KILLED", owner)
+
+
 def test_runs_that_a_dead_process_left_open_are_killed_at_the_next_contact_and_others_are_not(project: Path, runs: Runs):
     sleeper = subprocess.Popen(["sleep", "60"])
     outbox.start(project, "dead", sleeper.pid)
