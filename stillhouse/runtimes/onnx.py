@@ -7,6 +7,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy
@@ -25,15 +26,8 @@ def save(program: Program, file: Path, calibration: Iterable[Sequence[Leaf]]) ->
         import onnxscript  # noqa: F401
     except ImportError:
         raise missing("onnxscript") from None
-    try:
-        with _quietly():
-            made = torch.onnx.export(
-                program.exported, dynamo=True, input_names=list(program.inputs), output_names=list(program.outputs), verbose=False
-            )
-            assert made is not None
-            made.save(str(file), external_data=False)
-    except torch.onnx.OnnxExporterError as error:
-        raise UserError(f"onnx - wanted a network of operations that ONNX knows - {_reason(error)}") from error
+    with _quietly():
+        _made(program).save(str(file), external_data=False)
 
 
 def load(file: Path, program: Program) -> Ask:
@@ -58,6 +52,18 @@ def load(file: Path, program: Program) -> Ask:
 def array(value: Leaf) -> numpy.ndarray:
     """An input as ONNX Runtime takes it."""
     return value.numpy() if isinstance(value, Tensor) else numpy.array(value, dtype=numpy.int64)
+
+
+@lru_cache(maxsize=1)
+def _made(program: Program) -> torch.onnx.ONNXProgram:
+    """The last one is kept, because eight bits begin with it too."""
+    inputs, outputs = list(program.inputs), list(program.outputs)
+    try:
+        made = torch.onnx.export(program.exported, dynamo=True, verbose=False, input_names=inputs, output_names=outputs)
+    except torch.onnx.OnnxExporterError as error:
+        raise UserError(f"onnx - wanted a network of operations that ONNX knows - {_reason(error)}") from error
+    assert made is not None
+    return made
 
 
 def _reason(error: Exception) -> str:

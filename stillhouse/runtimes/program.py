@@ -36,7 +36,7 @@ class Body(nn.Module):
         return tuple(answers(self._ask(self.network, batch)).values())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """What is exported: the body, an example of its inputs by name, and which of their axes may have any length."""
 
