@@ -48,13 +48,18 @@ SETTINGS = EvaluateSettings
 
 
 def complete(block: Mapping[str, Any]) -> dict[str, Any]:
-    """A block of params.yaml with the usual evaluations that it does not name at the end; the old key for latency is read too."""
+    """A block of params.yaml with the usual evaluations that it does not name at the end.
+
+    `runtimes: [...]` is short for the evaluation of that name, and the old key for latency is read too.
+    """
     block = dict(block)
     items = block.get("evaluations") or []
     if not isinstance(items, list):
         return block  # the settings class says what is wrong
     if "latency_repetitions" in block:
         items = [*items, {"evaluation": "latency", "settings": {"rounds": block.pop("latency_repetitions"), "seconds": 0}}]
+    if "runtimes" in block:
+        items = [*items, {"evaluation": "runtimes", "settings": {"runtimes": block.pop("runtimes")}}]
     named = [item.get("evaluation") for item in items if isinstance(item, dict)]
     return block | {"evaluations": [*items, *({"evaluation": name} for name in USUAL if name not in named)]}
 
@@ -79,7 +84,7 @@ def evaluate(
     data = workload.load(settings.data, prepared, test=True)
     assert data.test is not None
     large, small = (checkpoint.read_model(workload, path).to(device) for path in (teacher, student))
-    pair = Pair(workload, large, small, data.test, first_batch(data.valid, device), device)
+    pair = Pair(workload, large, small, data.test, first_batch(data.valid, device), device, data.train, data.valid)
     found: Metrics = {}
     for item, evaluation in sorted(zip(settings.evaluations, evaluations, strict=True), key=_place):
         found = _joined(found, evaluation.run(pair, item.settings, rng), item.evaluation)

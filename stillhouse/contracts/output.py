@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from torch import Tensor
-from torch.utils._pytree import register_pytree_node
+from torch.utils import _pytree
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+
+_Context = tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]
+_BRANCHES: list[type] = [Tensor, dict]
+_Kind = TypeVar("_Kind", bound=type)
+
+
+def branching(kind: _Kind) -> _Kind:
+    """Lets a kind of dataclass through `torch.export` and all else that maps over tensors: its fields with tensors are branches."""
+    _BRANCHES.append(kind)
+    _pytree.register_pytree_node(
+        kind,
+        _flat,
+        lambda values, context: _whole(kind, values, context),
+        serialized_type_name=f"{kind.__module__}.{kind.__qualname__}",
+        flatten_with_keys_fn=_flat_with_keys,
+    )
+    return kind
+
+
+def _flat(record: Any) -> tuple[list[Any], _Context]:
+    values = {each.name: getattr(record, each.name) for each in fields(record)}
+    branches = {name: value for name, value in values.items() if isinstance(value, tuple(_BRANCHES))}
+    return list(branches.values()), (tuple(branches), tuple((name, value) for name, value in values.items() if name not in branches))
+
+
+def _flat_with_keys(record: Any) -> tuple[list[tuple[Any, Any]], _Context]:
+    values, context = _flat(record)
+    return [(_pytree.GetAttrKey(name), value) for name, value in zip(context[0], values, strict=True)], context
+
+
+def _whole(kind: type, values: Any, context: _Context) -> Any:
+    """Past the constructor, because what stands for a tensor in the meantime may be anything."""
+    record: Any = object.__new__(kind)
+    for name, value in (*zip(context[0], values, strict=True), *context[1]):
+        object.__setattr__(record, name, value)
+    return record
 
 
 @dataclass(frozen=True)
@@ -28,6 +65,7 @@ NODES = Layout(channel=1, positions=(0,))
 """(nodes, channel): one graph, its nodes are the positions"""
 
 
+@branching
 @dataclass(frozen=True)
 class Feature:
     """An intermediate result of a model, under a name in its `Output`, with the meaning of its axes."""
@@ -36,6 +74,7 @@ class Feature:
     layout: Layout
 
 
+@branching
 @dataclass(frozen=True)
 class Output:
     """The output of a model for one batch.
@@ -49,18 +88,5 @@ class Output:
     meaning: Literal["classes", "candidates", "values"]
     features: Mapping[str, Feature] = field(default_factory=dict)
 
-
-def _flatten(output: Output) -> tuple[list[Tensor], Any]:
-    layouts = tuple((name, feature.layout) for name, feature in output.features.items())
-    return [output.prediction, *(feature.value for feature in output.features.values())], (output.meaning, layouts)
-
-
-def _unflatten(values: Iterable[Tensor], context: Any) -> Output:
-    prediction, *features = values
-    meaning, layouts = context
-    named = {name: Feature(value, layout) for value, (name, layout) in zip(features, layouts, strict=True)}
-    return Output(prediction, meaning, named)
-
-
-# Whatever looks for the tensors of a result, as tracing and export do, finds them here too.
-register_pytree_node(Output, _flatten, _unflatten, serialized_type_name="stillhouse.Output")
+    def __init_subclass__(cls) -> None:
+        branching(cls)

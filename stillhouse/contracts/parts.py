@@ -191,6 +191,8 @@ class Pair(Generic[Batch]):
     example: Batch
     """The validation batch on which the budget was set, on the device."""
     device: torch.device
+    train: Batches[Batch]
+    valid: Batches[Batch]
 
     @property
     def models(self) -> dict[str, nn.Module]:

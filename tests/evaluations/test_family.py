@@ -29,7 +29,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     torch.manual_seed(0)
     teacher, student = (WORKLOAD.model(WORKLOAD.model_settings(width=width), data.sizes, None).train() for width in (16, 8))
     assert data.test is not None
-    return Pair(WORKLOAD, teacher, student, data.test, first_batch(data.valid, CPU), CPU)
+    return Pair(WORKLOAD, teacher, student, data.test, first_batch(data.valid, CPU), CPU, data.train, data.valid)
 
 
 @pytest.fixture(params=sorted(FOUND))

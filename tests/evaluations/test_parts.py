@@ -36,7 +36,8 @@ def pair(teacher: nn.Module, student: nn.Module) -> Pair:
         apply=lambda model, rows: Output(model(rows), "classes"),
         score=lambda outputs: {"accuracy": float(torch.cat([(o.prediction * rows).sum(-1) for o, rows in outputs]).mean())},
     )
-    return Pair(workload, teacher, student, Batches(lambda rng: iter([ROWS]), 1), ROWS, CPU)
+    batches = Batches(lambda rng: iter([ROWS]), 1)
+    return Pair(workload, teacher, student, batches, ROWS, CPU, batches, batches)
 
 
 def run(name: str, of: Pair, **settings: float) -> dict[str, float]:
@@ -83,5 +84,5 @@ def test_latency_is_that_of_models_in_evaluation_mode():
 
 
 def test_an_unknown_evaluation_is_told():
-    with pytest.raises(ValueError, match="unknown evaluation 'latencies'; there are agreement, cost, latency, quality"):
+    with pytest.raises(ValueError, match="unknown evaluation 'latencies'; there are agreement, cost, latency, quality, runtimes"):
         registry.evaluation("latencies")

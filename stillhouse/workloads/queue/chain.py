@@ -75,7 +75,7 @@ class Free(nn.Module):
     def forward(self, load: Float[Tensor, " loads"]) -> Prior:
         """The same rates for every load."""
         rates = self.logarithm.double().exp()
-        return rates.expand(len(load), -1), penalty(rates, self.weight), {}
+        return rates.expand(load.shape[0], -1), penalty(rates, self.weight), {}
 
 
 class CombinedPrior(nn.Module):

@@ -97,7 +97,7 @@ class Unrolled(Settings):
 
     def solve(self, walk: Walk) -> Distribution:
         """The distribution after so many ticks from a uniform one."""
-        passed = [walk.rates.new_full((len(walk.rates), walk.states), 1 / walk.states)]
+        passed = [walk.rates.new_full((walk.rates.shape[0], walk.states), 1 / walk.states)]
         for _ in range(self.ticks):
             passed.append(walk.advance(passed[-1]))
 

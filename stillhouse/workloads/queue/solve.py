@@ -29,7 +29,7 @@ def followed(walk: Walk) -> Tensor:
 
     Raises UserError if it does not within a hundred thousand ticks.
     """
-    state = walk.rates.new_full((len(walk.rates), walk.states), 1 / walk.states)
+    state = walk.rates.new_full((walk.rates.shape[0], walk.states), 1 / walk.states)
     for _ in range(_MOST_BLOCKS):
         before = state
         for _ in range(_BLOCK):
@@ -64,6 +64,8 @@ class Solver:
         assert matrix is not None
         regular = torch.eye(self.walk.states, dtype=matrix.dtype, device=matrix.device) - matrix + 1 / self.walk.states
         factors, pivots, _ = torch.linalg.lu_factor_ex(regular)
+        if torch.compiler.is_exporting():
+            return factors, pivots
         least = factors.diagonal(dim1=-2, dim2=-1).abs().min()
         if not least > _SINGULAR:
             raise UserError(
@@ -73,7 +75,7 @@ class Solver:
         return factors, pivots
 
     def _dense_stationary(self) -> Tensor:
-        uniform = self.walk.rates.new_full((len(self.walk.rates), self.walk.states, 1), 1 / self.walk.states)
+        uniform = self.walk.rates.new_full((self.walk.rates.shape[0], self.walk.states, 1), 1 / self.walk.states)
         return torch.linalg.lu_solve(*self._dense, uniform, adjoint=True).squeeze(-1)
 
     @cached_property

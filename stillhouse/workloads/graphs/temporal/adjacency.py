@@ -33,11 +33,11 @@ class Edges:
     @staticmethod
     def of(batch: Batch) -> Edges:
         """With the weights of the batch."""
-        nodes, device = len(batch.history), batch.edges.device
+        nodes, device = batch.history.shape[0], batch.edges.device
         if batch.static:
-            return Edges(batch.edges[0], batch.edges[1], batch.weight, nodes, (0, len(batch.weight)))
+            return Edges(batch.edges[0], batch.edges[1], batch.weight, nodes, (0, batch.weight.shape[0]))
         counts = torch.tensor(batch.starts).diff().to(device)
-        first = torch.arange(0, nodes * batch.steps, nodes, device=device).repeat_interleave(counts, output_size=len(batch.pair))
+        first = torch.arange(0, nodes * batch.steps, nodes, device=device).repeat_interleave(counts, output_size=batch.pair.shape[0])
         source, target = (batch.edges[:, batch.pair] + first).unbind()
         return Edges(source, target, batch.weight, nodes, batch.starts)
 

@@ -66,7 +66,7 @@ class Batch:
         if self.static:
             return self.weight[:, None].expand(-1, self.steps)
         counts = torch.tensor(self.starts).diff().to(self.pair.device)
-        step = torch.arange(self.steps, device=self.pair.device).repeat_interleave(counts, output_size=len(self.pair))
+        step = torch.arange(self.steps, device=self.pair.device).repeat_interleave(counts, output_size=self.pair.shape[0])
         history = self.weight.new_full((self.edges.shape[1], self.steps), ABSENT)
         history[self.pair, step] = self.weight
         return history

@@ -71,7 +71,7 @@ class LayerH(nn.Module):
         """(steps, windows, outside, inside): all W_t, transposed."""
         score = self.score(state).squeeze(-1) / self.score.weight.norm()
         chosen = slots.highest(score.detach(), len(self.initial)).flatten(1)
-        chosen = chosen + state.shape[1] * torch.arange(len(state), device=chosen.device)[:, None]
+        chosen = chosen + state.shape[1] * torch.arange(state.shape[0], device=chosen.device)[:, None]
         rows = state.flatten(0, 1)[chosen] * score.flatten()[chosen].tanh()[..., None]
         weight, _ = self.evolve(rows, self.initial.repeat(slots.windows, 1)[None])
         return weight.unflatten(1, (slots.windows, len(self.initial)))

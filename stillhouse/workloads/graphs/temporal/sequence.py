@@ -41,7 +41,7 @@ class Recurrent(Encoder):
 
     def _masked(self, history: Tensor, mask: Tensor) -> Tensor:
         named = dict(self.cell.named_parameters()) | {"weight_hh_l0": self.cell.get_parameter("weight_hh_l0") * mask}
-        start, further = history.new_zeros(1, len(history), self.axis.count), (True, 1, 0.0, self.training, False, True)
+        start, further = history.new_zeros(1, history.shape[0], self.axis.count), (True, 1, 0.0, self.training, False, True)
         if isinstance(self.cell, nn.GRU):
             return torch.gru(history, start, list(named.values()), *further)[0]
         return torch.lstm(history, (start, start), list(named.values()), *further)[0]

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stillhouse.contracts.output import branching
 
+
+@branching
 @dataclass(frozen=True, eq=False)
 class Cells:
     """Where each cell of a picture's maps lies, and how coarse its map is."""

@@ -66,6 +66,7 @@ class Rates(nn.Module):
     """
 
     place: Tensor
+    far: Tensor
     offset: Tensor
 
     def __init__(self, settings: NeuralSettings, permitted: Transitions, blueprint: Blueprint) -> None:
@@ -74,6 +75,7 @@ class Rates(nn.Module):
         jump = permitted.source - permitted.target
         shares = torch.stack((permitted.source, permitted.target)) / (permitted.states - 1)
         self.register_buffer("place", torch.stack((*(2 * shares - 1), jump / settings.reach), -1), persistent=False)
+        self.register_buffer("far", (self.place[:, 2] > 1.5 / settings.reach).nonzero().squeeze(1), persistent=False)
         self.register_buffer("offset", _inverse_softplus(torch.exp(-settings.decay * (jump - 1.0))), persistent=False)
         trunk = blueprint.width("trunk", settings.width)
         self.first = blueprint.linear(fixed(_INPUTS), trunk)
@@ -98,12 +100,11 @@ class Rates(nn.Module):
         # Linear far out, where an exponential would run away at loads that were never seen.
         shape = self.last(trunk).squeeze(-1).double()
         rates = self.scale.double().exp() * softplus(shape + self.offset)
-        far = rates[:, self.place[:, 2] > 1.5 / self.settings.reach]
-        price = penalty(far, self.settings.penalty) + self.settings.stiffness * shape.square().mean()
+        price = penalty(rates[:, self.far], self.settings.penalty) + self.settings.stiffness * shape.square().mean()
         return rates, price, {"trunk": Feature(trunk, TRANSITIONS)}
 
     def _inputs(self, load: Tensor) -> Tensor:
-        place = self.place.expand(len(load), -1, -1)
+        place = self.place.expand(load.shape[0], -1, -1)
         about = load.log() if self.settings.load_input else torch.zeros_like(load)
         return torch.cat((place, about.to(place)[:, None, None].expand(-1, place.shape[1], 1)), -1)
 

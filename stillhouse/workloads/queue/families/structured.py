@@ -44,7 +44,7 @@ class Structured(nn.Module):
     def forward(self, load: Float[Tensor, " loads"]) -> Prior:
         """The same rates for every load."""
         rates = self.logarithm.double().exp()[self.jobs] * self.servers
-        return rates.expand(len(load), -1), load.new_zeros(()), {}
+        return rates.expand(load.shape[0], -1), load.new_zeros(()), {}
 
 
 def structured(settings: StructuredSettings, states: int) -> Chain:

@@ -50,7 +50,7 @@ class Dcrnn(Body):
         walks = both_directions(batch)
         inputs = self.inputs(self._diffused(history.transpose(0, 1).contiguous(), walks))
         gates, candidates = inputs.split((2 * self.width, self.width), -1)
-        state = inputs.new_zeros(len(history), self.width)
+        state = inputs.new_zeros(history.shape[0], self.width)
         for step, (gate, candidate) in enumerate(zip(gates.unbind(), candidates.unbind(), strict=True)):
             if step:
                 gate = self.gates(self._diffused(state, walks, step), gate)

@@ -52,7 +52,7 @@ class Gcrn(Body):
         """(nodes, steps, channels) -> the state (nodes, width)."""
         laplacian = scaled_laplacian(batch)
         gates = self.inputs(self._polynomials(history.transpose(0, 1).contiguous(), laplacian))
-        state = cell = history.new_zeros(len(history), self.width)
+        state = cell = history.new_zeros(history.shape[0], self.width)
         for step, gate in enumerate(gates.unbind()):
             if step:
                 gate = self.hidden(self._polynomials(state, laplacian, step), gate)

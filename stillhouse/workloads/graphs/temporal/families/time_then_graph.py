@@ -94,7 +94,7 @@ class TimeThenGraph(Body):
             raise UserError(f"this network was made for {self.steps} steps and {'static' if self.static else 'changing'} edges - got {got}")
         own = self.nodes(history)
         states = {"sequence": own}
-        edges, state = self._edge_states(batch, len(own)) if self.layers else (batch.edges, None)
+        edges, state = self._edge_states(batch, own.shape[0]) if self.layers else (batch.edges, None)
         for index, layer in self.layers.items():
             value = next(reversed(states.values()))
             changed = layer(self.gates[index](self.activate(value)), edges, state)

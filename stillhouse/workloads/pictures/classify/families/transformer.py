@@ -97,7 +97,7 @@ class Transformer(nn.Module):
     def forward(self, image: Float[Tensor, "batch channel height width"]) -> Output:
         """(batch, channel, height, width) -> logits; features are `stage1`, ... and the class token's last `state`"""
         patches = self.embed(image).flatten(2).transpose(1, 2)
-        tokens = torch.cat((self.token.expand(len(image), -1, -1), patches), 1) + self.place
+        tokens = torch.cat((self.token.expand(image.shape[0], -1, -1), patches), 1) + self.place
         features = {}
         for index in range(max(self.ends) + 1):
             if str(index) in self.layers:

@@ -1,0 +1,148 @@
+"""Export: a student as a folder that runs without this library, written only if it answers as the student does.
+
+    python -m stillhouse.runtimes.export STUDENT --to onnx [--quantise int8] [--tolerance 0.001] [--out FOLDER] [--project FOLDER]
+
+The folder holds the file, `program.json` (inputs, outputs, how it was made and checked) and SHA256SUMS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from stillhouse.contracts import sums
+from stillhouse.contracts.data import Data
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import write_json
+from stillhouse.contracts.hidden import hide
+from stillhouse.contracts.parts import Workload
+from stillhouse.runner import params
+from stillhouse.runtimes import difference
+from stillhouse.runtimes.program import capture, probes
+from stillhouse.runtimes.table import RUNTIMES, Name
+from stillhouse.training import checkpoint, machine, score
+
+FORMATS = ("onnx", "pt2", "safetensors")
+_CPU = torch.device("cpu")
+
+
+class Student:
+    """A trained student of a project with its workload and data, on the CPU."""
+
+    def __init__(self, project: Path, name: str) -> None:
+        """Raises UserError if params.yaml has no such student, or it is not trained."""
+        block = params.read(project / "params.yaml", "evaluate", name)
+        self.folder = project / "data" / name / "student"
+        prepared = project / "data" / block.teacher / "prepared"
+        for path in (self.folder / "model.json", prepared):
+            if not path.exists():
+                raise UserError(f"{path} - wanted a trained student with its data - it is not there: stillhouse run {name}")
+        sums.check(self.folder)
+        machine.use_threads(block.threads)
+        self.workload: Workload[Any] = block.parts["workload"]
+        self.data: Data[Any] = self.workload.load(block.settings.data, prepared)
+        self.network: nn.Module = checkpoint.read_model(self.workload, self.folder)
+        self.rng = machine.seed(block.seed)
+
+
+def export(student: Student, kind: str, folder: Path, tolerance: float | None = None) -> tuple[Path, float]:
+    """Writes the folder of one kind (a runtime's name, or safetensors), whole or not at all; the file and its largest difference.
+
+    Raises UserError if the runtime cannot run the student, or its answers differ by more than the tolerance.
+    """
+    with _whole(folder) as fresh:
+        if kind == "safetensors":
+            shutil.copytree(student.folder, fresh, dirs_exist_ok=True)
+            return folder / "model.safetensors", _copied(student, fresh)
+        name: Name = kind  # type: ignore[assignment]
+        runtime, program = (
+            RUNTIMES[name],
+            capture(student.workload, student.network, probes(student.data.train, student.data.valid, student.rng)),
+        )
+        file = fresh / runtime.file
+        runtime.save(program, file, difference.calibration(program, student.data.train, student.rng))
+        gap = difference.largest(program, runtime.load(file, program), student.data.valid)
+        limit = runtime.tolerance if tolerance is None else tolerance
+        if not gap <= limit:
+            wanted = f"wanted answers within {limit:g} of PyTorch's on the validation split, as a share of the largest"
+            raise UserError(f"{kind} - {wanted} - got {gap:.3g}: nothing is written; --tolerance sets another limit")
+        made = {"runtime": kind, "threads": torch.get_num_threads(), "difference": gap, "tolerance": limit, "torch": torch.__version__}
+        write_json(fresh / "program.json", {**program.description(), **made, "sha256": _sha256(file)})
+        sums.write(fresh)
+        return folder / runtime.file, gap
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A new folder that takes its place when all went well, and else is gone."""
+    fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        fresh.mkdir(parents=True)
+        yield fresh
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(fresh, folder)
+    except OSError as error:
+        raise UserError(f"{folder} - wanted a folder to write to - {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _copied(student: Student, folder: Path) -> float:
+    """The largest difference between the answers of a student and of its copy for the first validation batch. Raises UserError at any."""
+    batch = score.first_batch(student.data.valid, _CPU)
+    with torch.no_grad():
+        one, other = (student.workload.apply(model, batch) for model in (student.network, checkpoint.read_model(student.workload, folder)))
+    if not torch.equal(one.prediction, other.prediction):
+        raise UserError(f"{student.folder} - wanted a copy that answers alike - it does not: nothing is written")
+    return 0.0
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exports one student; returns the exit status: 2 for a mistake that the reader can mend, or answers that differ."""
+    given = _parse(arguments)
+    kind = f"{given.to}-{given.quantise}" if given.quantise else given.to
+    try:
+        if given.quantise and given.to != "onnx":
+            raise UserError(f"--quantise {given.quantise} - wanted --to onnx, whose runtime has eight bits - got --to {given.to}")
+        student = Student(given.project, given.student)
+        folder = given.out or given.project / "exports" / given.student / kind
+        file, gap = export(student, kind, folder, given.tolerance)
+    except UserError as error:
+        print(hide(str(error)), file=sys.stderr)
+        return 2
+    sha256 = _sha256(file)
+    print(f"{file}: {file.stat().st_size} bytes, sha256 {sha256}, largest difference {gap:.3g}")
+    from stillhouse.tracking import exports
+
+    print(exports.tell(given.project, given.student, kind, folder, sha256))
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m stillhouse.runtimes.export", description="Write a student for another runtime.")
+    parser.add_argument("student", help="the name of a trained student")
+    parser.add_argument("--to", choices=FORMATS, required=True)
+    parser.add_argument("--quantise", choices=("int8",), help="weights and activations of eight bits")
+    parser.add_argument("--tolerance", type=float, help="the largest difference from PyTorch, as a share of the largest number")
+    parser.add_argument("--out", type=Path, help="the folder to write; exports/STUDENT/FORMAT by default")
+    parser.add_argument("--project", type=Path, default=Path(), help="the folder of the project")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""Students leave, with the real runtimes: whole, right and told to MLflow, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy
+import pytest
+import torch
+
+from stillhouse import registry
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.parts import Pair
+from stillhouse.record import hashes
+from stillhouse.record.run_record import Item
+from stillhouse.runtimes import export as exporting
+from stillhouse.runtimes import onnx
+from stillhouse.runtimes.export import main
+from stillhouse.training import checkpoint
+from stillhouse.training.score import first_batch
+from tests.projects import tell
+from tests.tracking.test_tracking import PREPARED, record
+from tests.workloads.untrained import teacher
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def student(project: Path) -> Path:
+    """The toy student as `distill` leaves it, but untrained, with its teacher's data."""
+    workload = registry.workload("toy")
+    workload.prepare(
+        workload.prepare_settings(), project / "data/raw/toy.json", project / "data/rings/prepared", torch.Generator().manual_seed(0)
+    )
+    torch.manual_seed(0)
+    settings, sizes = workload.model_settings(), {"inputs": 2, "classes": 3}
+    described = {"model": settings.model_dump(mode="json"), "sizes": sizes, "architecture": None}
+    folder = project / "data/half/student"
+    checkpoint.write_model(folder, workload.model(settings, sizes, None).state_dict(), described)
+    return folder
+
+
+def session(file: Path) -> Any:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+
+
+def test_a_student_leaves_as_onnx_and_mlflow_is_told(project: Path, student: Path, capsys: pytest.CaptureFixture[str]):
+    from mlflow import MlflowClient
+
+    item = Item.at("data/half/student", hashes.outputs("distill@half", Path())["data/half/student"])
+    tell(project, record("distill@half", inputs=[PREPARED], output=item, tags={"dvc.stage": "distill@half", "dvc.fingerprint": "f" * 64}))
+    capsys.readouterr()
+    assert main(["half", "--to", "onnx"]) == 0
+    file = project / "exports/half/onnx/model.onnx"
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    printed = capsys.readouterr().out.splitlines()
+    assert f"sha256 {sha256}, largest difference" in printed[0]
+    assert printed[1].startswith("MLflow: exports/onnx of ")
+    assert sorted(path.name for path in file.parent.iterdir()) == ["SHA256SUMS", "model.onnx", "program.json"]
+    described = json.loads((file.parent / "program.json").read_text())
+    assert (described["sha256"], described["inputs"]) == (sha256, [{"name": "input0", "shape": [None, 2], "type": "float32"}])
+
+    workload = registry.workload("toy")
+    rows = torch.randn(7, 2)
+    found = session(file).run(["prediction"], {"input0": rows.numpy()})[0]
+    network = checkpoint.read_model(workload, student)
+    with torch.no_grad():
+        wanted = workload.apply(network, (rows, torch.zeros(7)))
+    numpy.testing.assert_allclose(found, wanted.prediction.numpy(), atol=1e-5)
+
+    client = MlflowClient()
+    [version] = client.search_model_versions("name = 'half'")
+    assert version.tags["export.onnx"] == sha256
+    assert client.get_logged_model(version.model_id).tags["export.onnx"] == sha256
+    names = [found.path for found in client.list_logged_model_artifacts(version.model_id, "exports/onnx")]
+    assert "exports/onnx/model.onnx" in names
+
+
+def test_other_formats(project: Path, student: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("stillhouse.tracking.exports.tell", lambda *given: "")
+    assert main(["half", "--to", "pt2", "--out", "away/pt2"]) == 0
+    [answer] = torch.export.load(project / "away/pt2/model.pt2").module()(torch.randn(3, 2))
+    assert answer.shape == (3, 3)
+    assert main(["half", "--to", "safetensors"]) == 0
+    copied = project / "exports/half/safetensors"
+    assert {path.name: path.read_bytes() for path in copied.iterdir()} == {path.name: path.read_bytes() for path in student.iterdir()}
+
+
+def test_wrong_answers_leave_nothing(project: Path, student: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """The old file stays as it is."""
+    (project / "exports/half/onnx").mkdir(parents=True)
+    (project / "exports/half/onnx/model.onnx").write_text("old")
+    plain = onnx.load
+
+    def load(file: Path, program: Any) -> Any:
+        ask = plain(file, program)
+        return lambda values: tuple(value * 1.01 for value in ask(values))
+
+    runtime = exporting.RUNTIMES["onnx"]
+    monkeypatch.setattr(exporting, "RUNTIMES", {"onnx": type(runtime)(runtime.file, runtime.save, load, runtime.tolerance)})
+    assert main(["half", "--to", "onnx"]) == 2
+    assert "onnx - wanted answers within 0.001 of PyTorch's on the validation split" in capsys.readouterr().err
+    assert [path.name for path in (project / "exports/half").iterdir()] == ["onnx"]
+    assert (project / "exports/half/onnx/model.onnx").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["third", "--to", "pt2"], "params.yaml: students has no 'third'; there are half"),
+        (
+            ["half", "--to", "pt2"],
+            "data/half/student/model.json - wanted a trained student with its data - it is not there: stillhouse run half",
+        ),
+        (["half", "--to", "pt2", "--quantise", "int8"], "--quantise int8 - wanted --to onnx"),
+    ],
+)
+def test_a_mistake_is_one_sentence(project: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]):
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(sentence)
+    assert len(said.splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """An untrained classifier with its data."""
+    found = teacher("classify", tmp_path_factory.mktemp("digits"))
+    data = found.workload.load(found.data, found.prepared, test=True)
+    return SimpleNamespace(workload=found.workload, data=data, network=checkpoint.read_model(found.workload, found.teacher))
+
+
+def test_each_runtime_is_measured(digits: SimpleNamespace):
+    """All that need no compiler, on a network of convolutions."""
+    data = digits.data
+    pair = Pair(digits.workload, digits.network, digits.network, data.test, first_batch(data.valid, CPU), CPU, data.train, data.valid)
+    part = registry.evaluation("runtimes")
+    names = ["torch", "onnx", "onnx-int8", "pt2"]
+    found = part.run(pair, part.settings(runtimes=names, rounds=2, seconds=0), torch.Generator().manual_seed(0))
+    assert {name: found[f"student_{name}_refused"] for name in ("torch", "onnx", "pt2")} == {"torch": 0, "onnx": 0, "pt2": 0}
+    assert found["student_torch_difference"] == 0
+    assert 0 < found["student_onnx_difference"] < 1e-5 < found["student_onnx_int8_difference"]
+    assert found["student_onnx_accuracy"] == found["student_torch_accuracy"]
+    assert found["student_onnx_int8_bytes"] < 0.6 * found["student_onnx_bytes"]
+    assert all(found[f"student_{name.replace('-', '_')}_latency_ms"] > 0 for name in names)
+
+
+def test_a_runtime_that_is_not_installed_is_told(digits: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(UserError, match=r"onnxscript is not installed, and this runtime needs it: pip install 'stillhouse\[export\]'"):
+        onnx.save(None, tmp_path / "file", ())  # type: ignore[arg-type]
