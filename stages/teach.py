@@ -1,4 +1,4 @@
-"""teach: train the big model that students are made from."""
+"""teach: train the big model that students are made from, or take one that is trained already."""
 
 from __future__ import annotations
 
@@ -6,23 +6,34 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import model_validator
+from torch import nn
 
-from stillhouse.contracts.data import Log, Metrics
+from stillhouse.contracts.data import Data, Log, Metrics
 from stillhouse.contracts.parts import Workload
 from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
 from stillhouse.training import checkpoint, curve, machine, table
+from stillhouse.training import given as weights
 from stillhouse.training.fit import FitSettings, fit, fit_best
+from stillhouse.training.given import Given
 from stillhouse.training.progress import Progress
 from stillhouse.training.score import first_batch, score
 
 
 class TeachSettings(Settings):
-    """A teacher: its network, what it is trained on, and how."""
+    """A teacher: its network, what it is trained on, and how; with `given` weights it begins with them, and without `fit` ends there."""
 
     model: Any
     data: Any
-    fit: FitSettings
+    given: Given | None = None
+    fit: FitSettings | None = None
+
+    @model_validator(mode="after")
+    def _some_weights(self) -> TeachSettings:
+        if self.given is None and self.fit is None:
+            raise ValueError("should have fit, which says how the network is trained, or given, the path of its weights")
+        return self
 
 
 SETTINGS = TeachSettings
@@ -38,23 +49,47 @@ def teach(
     log: Log,
     scratch: Path | None = None,
 ) -> Metrics:
-    """Trains on the training split and keeps the epoch that is best on the validation split."""
+    """Keeps the epoch that is best on the validation split; of a teacher that is not trained, its given weights as they are."""
     data, device = workload.load(settings.data, prepared), machine.device()
     model = workload.model(settings.model, data.sizes, None).to(device)
     example = first_batch(data.valid, device)
+    if settings.given:
+        weights.load(model, settings.given.file)
     progress = Progress(scratch)
     record = curve.Curve(log, progress)
-    best = fit_best(
-        model,
-        fit(model, lambda batch: workload.loss(workload.apply(model, batch), batch), data.train, settings.fit, rng, progress=progress),
-        settings.fit,
-        lambda: score(workload, model, data.valid),
-        record,
-        higher_is_better=workload.higher_is_better,
-        progress=progress,
-    )
+    best = _trained(settings.fit, workload, model, data, rng, record, progress) if settings.fit else _scored(workload, model, data, record)
     description = {"model": settings.model.model_dump(mode="json"), "sizes": dict(data.sizes), "architecture": None}
     checkpoint.write_model(teacher, model.state_dict(), description)
     table.keep(workload, prepared, teacher)
     record.write(teacher / "curve.csv")
     return best | cost.summary(model, lambda: workload.apply(model, example))
+
+
+def _trained(
+    settings: FitSettings,
+    workload: Workload[Any],
+    model: nn.Module,
+    data: Data[Any],
+    rng: torch.Generator,
+    record: curve.Curve,
+    progress: Progress,
+) -> Metrics:
+    return fit_best(
+        model,
+        fit(model, lambda batch: workload.loss(workload.apply(model, batch), batch), data.train, settings, rng, progress=progress),
+        settings,
+        lambda: score(workload, model, data.valid),
+        record,
+        higher_is_better=workload.higher_is_better,
+        progress=progress,
+    )
+
+
+def _scored(workload: Workload[Any], model: nn.Module, data: Data[Any], record: curve.Curve) -> Metrics:
+    """The curve has one point, at which nothing has been trained; its loss is that of the first validation batch."""
+    metrics = {f"valid_{name}": value for name, value in score(workload, model, data.valid).items()}
+    batch = first_batch(data.valid, next(model.parameters()).device)
+    with torch.no_grad():
+        loss = float(workload.loss(workload.apply(model, batch), batch))
+    record({"epoch": 0, "loss": loss, **metrics})
+    return metrics

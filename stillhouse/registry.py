@@ -8,7 +8,8 @@ module as their value. Nothing is imported before it is asked for; a workload im
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +33,7 @@ _WORDS: dict[Kind, tuple[str, str]] = {
 }
 _FORMER = {"knowledge_graph": "knowledge", "temporal_graph": "temporal"}
 """Names that workloads had once: they stand in users' files and in models' folders."""
+_FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:\w+")
 
 
 def workload(name: str) -> Workload[Any]:
@@ -94,6 +96,12 @@ def families(workload: str) -> dict[str, Found]:
 def family_modules(workload: str) -> dict[str, str]:
     """The names of their modules: a workload finds its families by looking into folders, so that no import leads to them."""
     return {name: family.module for name, family in families(workload).items()}
+
+
+def factory(block: Mapping[Any, Any]) -> str | None:
+    """The module of the factory that a model's settings name: code that no import leads to either."""
+    name = block.get("factory")
+    return name.partition(":")[0] if isinstance(name, str) and _FACTORY.fullmatch(name) else None
 
 
 def _part(kind: Kind, name: str) -> Any:

@@ -18,6 +18,7 @@ import typer
 
 from stillhouse.cli import sources
 from stillhouse.cli.init import init
+from stillhouse.cli.inspect import inspect
 from stillhouse.cli.lineage import lineage
 from stillhouse.cli.predict import predict
 from stillhouse.cli.report import report
@@ -154,6 +155,7 @@ commands.command()(reproduce)
 commands.command()(predict)
 commands.command()(report)
 commands.command()(verify)
+commands.command()(inspect)
 
 
 def app() -> None:

@@ -140,8 +140,11 @@ class Entries:
         known = registry.family_modules(str(entry.get("workload")))
         teacher = _mapping(_mapping(self.values.get("teachers")).get(str(entry["teacher"]))) if "teacher" in entry else entry
         blocks = [_mapping(teacher.get("teach")).get("model"), _mapping(entry.get("search")).get("model")]
-        for name in [_mapping(block).get("family") for block in (blocks[:1] if blocks[1] is None else blocks)]:
-            yield from [known[str(name)]] if str(name) in known else known.values()
+        for block in map(_mapping, blocks[:1] if blocks[1] is None else blocks):
+            name = str(block.get("family"))
+            yield from [known[name]] if name in known else known.values()
+            if factory := registry.factory(block):
+                yield factory
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

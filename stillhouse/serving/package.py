@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,14 +98,35 @@ def unpack(package: Path) -> Path:
 
 def _parts(workload: str, folder: Path) -> list[Found]:
     """The workload of a model and its families; of those in installed packages only the one that the model is of."""
-    family = checkpoint.read_record(folder)["model"].get("family")
-    families = registry.families(workload).items()
-    return [registry.found("workloads", workload), *(part for name, part in families if name == family or not part.requirement)]
+    settings = checkpoint.read_record(folder)["model"]
+    family, factory = settings.get("family"), registry.factory(settings)
+    own = [_needing(name, part, family) for name, part in registry.families(workload).items() if name == family or not part.requirement]
+    return [registry.found("workloads", workload), *own, *([_factory(factory)] if factory else [])]
+
+
+def _needing(name: str, part: Found, family: str | None) -> Found:
+    """A family of the library that is named as the package that it builds its networks with needs it."""
+    return replace(part, requirement=_version(name)) if name == family == "transformers" else part
+
+
+def _factory(module: str) -> Found:
+    """Where a network of one's own comes from: it is packed if the project's parts have it, else the package that brings it is required.
+
+    Raises UserError if neither is so.
+    """
+    top = module.partition(".")[0]
+    packages = importlib.metadata.packages_distributions().get(top, [])
+    if top != PARTS and not packages:
+        raise UserError(f"{module} - wanted the factory in the project's {PARTS}/ or in an installed package - it is in neither")
+    return Found(module, module, "" if top == PARTS else _version(packages[0]))
+
+
+def _version(package: str) -> str:
+    return f"{package}=={importlib.metadata.version(package)}"
 
 
 def _requirements(parts: Iterable[Found]) -> list[str]:
-    ours = [f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS]
-    return [*ours, *sorted({part.requirement for part in parts if part.requirement})]
+    return [*map(_version, REQUIREMENTS), *sorted({part.requirement for part in parts if part.requirement})]
 
 
 @contextmanager

@@ -34,5 +34,13 @@ def test_a_student_may_be_of_another_family_than_its_teacher():
 
 
 def test_where_none_is_named_it_may_be_any():
-    assert families("teach", "big", {}) == {"resnet", "mobilenet", "transformer"}
-    assert families("teach", "big", None) == {"resnet", "mobilenet", "transformer"}
+    assert families("teach", "big", {}) == {"resnet", "mobilenet", "transformer", "module", "transformers"}
+    assert families("teach", "big", None) == {"resnet", "mobilenet", "transformer", "module", "transformers"}
+
+
+@pytest.mark.parametrize("verb", ["teach", "search", "distill", "evaluate"])
+def test_code_of_a_factory_counts(verb: str):
+    teacher = {"workload": "classify", "teach": {"model": {"family": "module", "factory": "parts.nets:build"}}}
+    student = {"teacher": "big", "workload": "classify", "search": {"method": "uniform"}}
+    entries = Entries({"teachers": {"big": teacher}, "students": {"small": student}})
+    assert "parts.nets" in entries.roots(verb, "big" if verb == "teach" else "small")

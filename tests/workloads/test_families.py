@@ -30,6 +30,20 @@ AXES = {
     "values": Float[Tensor, "*rows outputs"],
 }
 """Meaning of a prediction -> its axes."""
+TINY_VIT = {
+    "model_type": "vit",
+    "hidden_size": 16,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 2,
+    "intermediate_size": 24,
+    "patch_size": 4,
+}
+FOREIGN: dict[tuple[str, str], dict[str, Any]] = {
+    ("classify", "module"): {"factory": "tests.workloads.foreign:Classifier"},
+    ("segment", "module"): {"factory": "tests.workloads.foreign:segmenter", "prediction": 1},
+    ("classify", "transformers"): {"config": TINY_VIT},
+}
+"""Families whose settings have no defaults -> their settings."""
 every_family = pytest.mark.parametrize(("workload", "family"), FAMILIES, ids=["-".join(pair) for pair in FAMILIES])
 
 
@@ -45,7 +59,9 @@ def made(workload: str) -> SimpleNamespace:
 def network(workload: str, family: str, architecture: Architecture | None = None) -> nn.Module:
     """With the settings of a teacher of this family, or else with its defaults."""
     blocks = [block["teach"]["model"] for block in TEACHERS.values() if block["workload"] == workload]
-    chosen: dict[str, Any] = next((block for block in blocks if block.get("family") == family), {"family": family})
+    chosen: dict[str, Any] = next(
+        (block for block in blocks if block.get("family") == family), {"family": family} | FOREIGN.get((workload, family), {})
+    )
     here = made(workload)
     settings = TypeAdapter(here.part.model_settings).validate_python(chosen)
     torch.manual_seed(0)

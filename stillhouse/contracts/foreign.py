@@ -1,0 +1,162 @@
+"""Networks of somebody else as a model family: made by a function or class that the settings name, and traced on an example."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+import json
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.output import Output
+from stillhouse.contracts.settings import Settings
+from stillhouse.space.blueprint import Architecture
+from stillhouse.space.trace import cut, traced
+
+Meaning = Literal["classes", "candidates", "values"]
+Make = Callable[[], nn.Module]
+_TEMPLATES = 4
+"""Traced networks that are remembered: a search builds hundreds of smaller ones."""
+
+
+class ModuleSettings(Settings):
+    """A network of one's own: `factory` is a class of networks, or a function whose annotation says that it returns one."""
+
+    family: Literal["module"] = "module"
+    factory: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    """`package.module:name`; a file of the project is `parts.module:name`."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """What the factory is called with, by name."""
+    prediction: str | int | None = None
+    """The key, attribute or place of the prediction in what is returned; by default a tensor itself, `logits`, or the first entry."""
+
+
+@dataclass(frozen=True)
+class AsOutput:
+    """A forward hook that makes an `Output` of what a network returns."""
+
+    meaning: Meaning
+    prediction: str | int | None = None
+
+    def __call__(self, module: nn.Module, args: Any, returned: Any) -> Output:
+        """Raises UserError if there is no such tensor in it."""
+        found = _prediction(returned, self.prediction)
+        if not isinstance(found, Tensor):
+            wanted = "a tensor, an object with logits, or a tuple" if self.prediction is None else f"a tensor under {self.prediction!r}"
+            raise UserError(f"{type(module).__name__} - wanted {wanted} returned - got {type(returned).__name__}")
+        return Output(found, self.meaning)
+
+
+def _prediction(returned: Any, key: str | int | None) -> Any:
+    if isinstance(returned, Tensor) and key is None:
+        return returned
+    if key is None:
+        key = "logits" if "logits" in returned or hasattr(returned, "logits") else 0
+    try:
+        return getattr(returned, key) if isinstance(key, str) and hasattr(returned, key) else returned[key]
+    except (LookupError, TypeError):
+        return None
+
+
+def module(
+    settings: ModuleSettings, example: Tensor, architecture: Architecture | None, meaning: Meaning, shape: tuple[int, ...]
+) -> nn.Module:
+    """The network of the settings for inputs like `example`, of which it must predict the `shape`. Raises UserError as `network` does."""
+    key = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+    return network(key, lambda: made(settings), AsOutput(meaning, settings.prediction), example, architecture, shape)
+
+
+def network(key: str, make: Make, hook: AsOutput, example: Tensor, architecture: Architecture | None, shape: tuple[int, ...]) -> nn.Module:
+    """A freshly initialised network that `make` makes, traced, or what an architecture keeps of it.
+
+    `key` says what is made. Raises UserError if it cannot be run on the example, predicts another shape, or nothing of it may be searched.
+    """
+    fresh = make()
+    with torch.random.fork_rng(devices=[]):
+        template = _template(_Recipe(key, hook, tuple(example.shape), shape), make)
+    model = copy.deepcopy(template)
+    model.load_state_dict(fresh.state_dict())
+    return model if architecture is None else cut(model, architecture)
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What a network is traced of."""
+
+    key: str
+    hook: AsOutput
+    example: tuple[int, ...]
+    prediction: tuple[int, ...]
+
+
+_KNOWN: dict[_Recipe, nn.Module] = {}
+
+
+def _template(recipe: _Recipe, make: Make) -> nn.Module:
+    if recipe not in _KNOWN:
+        while len(_KNOWN) >= _TEMPLATES:
+            del _KNOWN[next(iter(_KNOWN))]
+        _KNOWN[recipe] = _traced(recipe, make())
+    return _KNOWN[recipe]
+
+
+def _traced(recipe: _Recipe, model: nn.Module) -> nn.Module:
+    model.register_forward_hook(recipe.hook)
+    # Zeros would hide much of what the network does from the proof.
+    example, name = torch.rand(recipe.example, generator=torch.Generator().manual_seed(0)), type(model).__name__
+    try:
+        with torch.no_grad():
+            found = tuple(model.eval()(example).prediction.shape)
+    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
+        raise UserError(f"{name} - wanted a network that can be asked with {recipe.example} numbers - {error}") from None
+    if found != recipe.prediction:
+        raise UserError(f"{name} - wanted a prediction of shape {recipe.prediction} for {recipe.example} numbers - got {found}")
+    return traced(model, (example,))
+
+
+def made(settings: ModuleSettings) -> nn.Module:
+    """The network itself, as the factory makes it.
+
+    Only what says that it makes networks is ever called: the name may come from a model's folder that others have written. Raises
+    UserError if there is no such factory, or it does not take these arguments.
+    """
+    factory, place = _factory(settings.factory), f"the factory {settings.factory}"
+    try:
+        inspect.signature(factory).bind(**settings.arguments)
+    except TypeError as error:
+        raise UserError(f"{place} - wanted arguments that it takes - {error}") from None
+    model = factory(**settings.arguments)
+    if not isinstance(model, nn.Module):
+        raise UserError(f"{place} - wanted a network - got {type(model).__name__}")
+    return model
+
+
+@lru_cache
+def _factory(name: str) -> Any:
+    path, _, attribute = name.partition(":")
+    try:
+        loaded = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        raise UserError(f"the factory {name} - wanted a module in the project's parts/ or an installed package - {error}") from None
+    found = getattr(loaded, attribute, None)
+    returned = found if isinstance(found, type) else _annotation(found)
+    if not (isinstance(returned, type) and issubclass(returned, nn.Module)):
+        wanted = "wanted a class of networks, or a function annotated to return one (`-> nn.Module`)"
+        raise UserError(f"the factory {name} - {wanted} - got {'nothing of that name' if found is None else repr(found)}")
+    return found
+
+
+def _annotation(function: Any) -> Any:
+    try:
+        return typing.get_type_hints(function).get("return")
+    except (TypeError, NameError):
+        return None

@@ -1,0 +1,125 @@
+"""Weights that somebody else has trained: read without running anything that lies in their file, and held to their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import model_validator
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.settings import Settings
+
+_PICKLED = (".pt", ".pth", ".bin")
+_NESTED = ("state_dict", "model", "model_state_dict")
+"""Under which keys training scripts keep the weights in what they save."""
+_SHOWN = 3
+
+
+class Given(Settings):
+    """A file of weights, or a folder with `model.safetensors`, and the hash of the file: other weights are another teacher."""
+
+    path: str
+    sha256: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _held(self) -> Given:
+        found = digest(self.file)
+        if found != self.sha256:
+            said = f"it has {self.sha256}" if self.sha256 else "it has none"
+            raise ValueError(f"should name the hash of the weights that are meant: {{path: {self.path}, sha256: {found}}}; {said}")
+        return self
+
+    @property
+    def file(self) -> Path:
+        """The file with the weights."""
+        path = Path(self.path)
+        return path / "model.safetensors" if path.is_dir() else path
+
+
+def digest(file: Path) -> str:
+    """The SHA-256 of a file. Raises ValueError if there is none."""
+    if not file.is_file():
+        raise ValueError(f"should be a file of weights, or a folder with model.safetensors: there is no {file}")
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def load(model: nn.Module, file: Path) -> None:
+    """Gives a network the weights of a file.
+
+    Raises UserError if the file holds none, or others than the network has, naming the first of them.
+    """
+    state = read(file)
+    if hasattr(model, "from_pretrained") and not state.keys() <= model.state_dict().keys():
+        state = _renamed(model, state)
+    _require_fit(model, state, file)
+    model.load_state_dict(state, strict=False)
+
+
+def read(file: Path) -> Mapping[str, Tensor]:
+    """The tensors of a file by name. Raises UserError if it is of no known form."""
+    if file.suffix == ".safetensors":
+        try:
+            return load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{file} - wanted weights as safetensors - {error}") from None
+    if file.suffix not in _PICKLED:
+        raise UserError(f"{file} - wanted weights in a file that ends in .safetensors, {', '.join(_PICKLED)} - got {file.suffix or 'none'}")
+    state = _unpickled(file)
+    print(f"{file}: its tensors are read alone and kept as safetensors, because a {file.suffix} file can hold code that runs on loading")
+    return state
+
+
+def _unpickled(file: Path) -> Mapping[str, Tensor]:
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, LookupError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise UserError(f"{file} - wanted a file of tensors alone (torch.save(model.state_dict(), ...)) - {said}") from None
+    found = next((found[key] for key in _NESTED if isinstance(found, Mapping) and isinstance(found.get(key), Mapping)), found)
+    if not (isinstance(found, Mapping) and found and all(isinstance(item, Tensor) for item in found.values())):
+        raise UserError(f"{file} - wanted tensors by name - got {type(found).__name__}")
+    return found
+
+
+def _renamed(model: Any, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Files of Hugging Face keep the names that weights had in older versions of its library, which knows what they are called now."""
+    reading = {"config": model.config, "state_dict": dict(state), "output_loading_info": True, "ignore_mismatched_sizes": True}
+    read_in, told = type(model).from_pretrained(None, **reading)
+    wrong = {*told["missing_keys"], *(name for name, *_ in told["mismatched_keys"])}
+    found = {name: tensor for name, tensor in read_in.state_dict().items() if name not in wrong}
+    return found | {name: state[name] for name in told["unexpected_keys"] if name in state}
+
+
+def _require_fit(model: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
+    own = model.state_dict(keep_vars=True)
+    there = {id(own[name]) for name in state if name in own}  # of weights that are shared a file may have one name alone
+    wrong = {
+        "missing": [name for name, tensor in own.items() if name not in state and id(tensor) not in there],
+        "unexpected": [name for name in state if name not in own],
+        "of another shape": [
+            f"{name} {tuple(state[name].shape)} for {tuple(tensor.shape)}"
+            for name, tensor in own.items()
+            if name in state and state[name].shape != tensor.shape
+        ],
+    }
+    if told := "; ".join(f"{kind}: {_some(names)}" for kind, names in wrong.items() if names):
+        raise UserError(f"{file} - wanted the weights of {type(model).__name__} - {told}")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

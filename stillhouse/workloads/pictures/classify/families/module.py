@@ -1,0 +1,22 @@
+"""A classifier of one's own: any network from (batch, channel, height, width) to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from stillhouse.contracts import foreign
+from stillhouse.contracts.families import Family
+from stillhouse.contracts.foreign import ModuleSettings
+from stillhouse.space.blueprint import Architecture
+
+
+def module(settings: ModuleSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
+    """For pictures of the data's height and width."""
+    example = torch.zeros(2, sizes["channels"], sizes["height"], sizes["width"])
+    return foreign.module(settings, example, architecture, "classes", (2, sizes["classes"]))
+
+
+FAMILY = Family(ModuleSettings, module)
