@@ -63,6 +63,23 @@ def test_what_is_alone_overlaps_with_nothing_and_others_run_together():
     assert [pair for pair in pairs if pair[0][0] or pair[1][0]] == []
 
 
+def test_nobody_begins_while_one_waits_to_be_alone():
+    turns, stop = Turns(), Event()
+
+    def stage(alone: bool) -> float:
+        with turns.take(alone, stop):
+            return time.monotonic()
+
+    with ThreadPoolExecutor() as pool:
+        with turns.take(False, stop):
+            alone = pool.submit(stage, True)
+            time.sleep(0.05)
+            later = pool.submit(stage, False)
+            time.sleep(0.3)
+            assert not later.done(), "else one after another would keep it waiting for ever"
+        assert alone.result(timeout=5) <= later.result(timeout=5)
+
+
 def test_an_interruption_ends_the_wait():
     turns, stop = Turns(), Event()
     with turns.take(False, stop), ThreadPoolExecutor() as pool:
