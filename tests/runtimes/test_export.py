@@ -78,8 +78,9 @@ def test_a_student_leaves_as_onnx_and_mlflow_is_told(project: Path, student: Pat
     client = MlflowClient()
     [version] = client.search_model_versions("name = 'half'")
     assert version.tags["export.onnx"] == sha256
-    assert client.get_logged_model(version.model_id).tags["export.onnx"] == sha256
-    names = [found.path for found in client.list_logged_model_artifacts(version.model_id, "exports/onnx")]
+    model = version.source.removeprefix("models:/")
+    assert client.get_logged_model(model).tags["export.onnx"] == sha256
+    names = [found.path for found in client.list_logged_model_artifacts(model, "exports/onnx")]
     assert "exports/onnx/model.onnx" in names
 
 
