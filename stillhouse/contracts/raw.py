@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import zlib
+from itertools import islice
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
@@ -52,6 +53,17 @@ def regular(path: Path, within: Path) -> None:
         raise UserError(f"{path} - wanted a file within {within} - got a link that leads out of it")
     if not (stat.S_ISREG(kind) or (stat.S_ISDIR(kind) and not path.is_symlink())):
         raise UserError(f"{path} - wanted a regular file - got a link to a folder, a pipe or a device")
+
+
+def below(folder: Path, most: int) -> list[Path]:
+    """All files and folders in a folder and in those within it, unsorted; links to folders are not followed.
+
+    Raises UserError, beginning with the path, where there are more than `most`, before the rest is looked at.
+    """
+    found = list(islice(folder.rglob("*"), most + 1))
+    if len(found) > most:
+        raise UserError(f"{folder} - wanted a folder that holds at most {most} files and folders - got more")
+    return found
 
 
 def unpacked(place: str, packed: bytes) -> bytes:

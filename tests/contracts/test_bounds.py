@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pytest
 from stillhouse.contracts import parquets, raw
 from stillhouse.contracts.errors import LINE, LINES, UserError
 from stillhouse.contracts.parquets import read_parquet
-from stillhouse.contracts.raw import content, unpacked
+from stillhouse.contracts.raw import below, content, unpacked
 from stillhouse.contracts.yamls import DEPTH, require_plain
 
 
@@ -63,3 +64,11 @@ def test_yaml_is_plain_up_to_a_depth_and_a_number_of_values() -> None:
         require_plain("[" * (DEPTH + 1), "x.yaml", 1000)
     with pytest.raises(UserError, match=r"^x\.yaml - wanted at most 10 values and keys - got more$"):
         require_plain("[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]", "x.yaml", 10)
+
+
+def test_a_folder_is_looked_at_up_to_a_number_of_files(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.txt").touch()
+    assert len(below(tmp_path, 3)) == 3
+    with pytest.raises(UserError, match=re.escape(str(tmp_path)) + " - wanted .* at most 2 files and folders - got more"):
+        below(tmp_path, 2)

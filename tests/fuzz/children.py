@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import multiprocessing
 import os
 import resource
 import select
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar, cast
 
+import psutil
 import torch
 
 MEMORY = 3 * 2**30
 """Bytes that a process may map beyond what it had when it began."""
 SECONDS = 10.0
-"""For one call."""
+"""Of processor time for one call: seconds on a clock would tell how busy the machine is."""
+_WAITS = 0.05
+"""A process that uses less than this share of a processor for `SECONDS` waits for something."""
 BATCH = 200
 """Calls made in one process."""
+Made = TypeVar("Made")
 
 
 def answers(call: Callable[[int], str], seeds: Sequence[int]) -> Iterator[tuple[int, str]]:
-    """(seed, answer) of each; `failed: ...` where the process died or took more than `SECONDS`."""
+    """(seed, answer) of each; `failed: ...` where the process died, took more than `SECONDS`, or waited as long."""
     done = 0
     while done < len(seeds):
         batch = seeds[done : done + BATCH]
         for answer in _batch(call, batch):
             yield seeds[done], answer
             done += 1
+
+
+def apart(make: Callable[[], Made]) -> Made:
+    """What a call returns that is made in a forked process: the threads that it starts never are in this one, which forks again."""
+    context = multiprocessing.get_context("fork")
+    ours, its = context.Pipe(duplex=False)
+    child = context.Process(target=lambda: its.send(make()))
+    child.start()
+    its.close()
+    try:
+        return cast(Made, ours.recv())
+    finally:
+        child.join()
 
 
 def _batch(call: Callable[[int], str], seeds: Sequence[int]) -> Iterator[str]:
@@ -49,8 +69,8 @@ def _batch(call: Callable[[int], str], seeds: Sequence[int]) -> Iterator[str]:
 def _received(pipe: int, wanted: int, child: int) -> Iterator[str]:
     text, given = b"", 0
     while given < wanted:
-        if not select.select([pipe], [], [], SECONDS)[0]:
-            yield f"failed: more than {SECONDS:g} seconds"
+        if late := _late(pipe, child):
+            yield f"failed: {late}"
             return
         chunk = os.read(pipe, 1 << 16)
         if not chunk:
@@ -60,6 +80,27 @@ def _received(pipe: int, wanted: int, child: int) -> Iterator[str]:
         *lines, text = (text + chunk).split(b"\n")
         given += len(lines)
         yield from (line.decode(errors="replace") for line in lines)
+
+
+def _late(pipe: int, child: int) -> str:
+    """Why the next answer is given up; empty once it is there."""
+    began = last = _used(child)
+    while not select.select([pipe], [], [], SECONDS)[0]:
+        now = _used(child)
+        if now - last < _WAITS * SECONDS:
+            return f"more than {SECONDS:g} seconds of waiting"
+        if now - began > SECONDS:
+            return f"more than {SECONDS:g} seconds of processor time"
+        last = now
+    return ""
+
+
+def _used(child: int) -> float:
+    """Seconds of processor time; none of a process that has ended."""
+    with contextlib.suppress(psutil.Error):
+        times = psutil.Process(child).cpu_times()
+        return float(times.user + times.system)
+    return 0.0
 
 
 def _answer(call: Callable[[int], str], seeds: Sequence[int], pipe: int) -> None:

@@ -18,6 +18,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.serving.model import Model
 from stillhouse.serving.predict import predict, read
 from stillhouse.training import table
+from tests.fuzz.children import apart
 from tests.fuzz.mutations.nodes import json_mutated
 from tests.fuzz.reader import Reader
 from tests.fuzz.reader import table as parquet
@@ -87,7 +88,7 @@ def _csv(rows: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-_MADE = {name: _made(name) for name in ("queue", "knowledge", "classify")}
+_MADE = apart(lambda: {name: _made(name) for name in ("queue", "knowledge", "classify")})
 _SUMS = b"".join(f"{hashlib.sha256(content).hexdigest()}  {name[2:]}\n".encode() for name, content in _MADE["queue"].files.items())
 
 READERS: dict[str, Reader] = {

@@ -56,13 +56,16 @@ def _behave(path: Path) -> None:
         os._exit(3)
     if kind == b"s":
         time.sleep(60)
+    if kind == b"c":
+        while True:
+            pass
     if kind == b"m":
         bytearray(2 * children.MEMORY)
 
 
 def test_each_way_to_fail_is_told_and_the_next_input_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "SECONDS", 2.0)
-    kinds = [b"a", b"u", b"n", b"l", b"d", b"s", b"m", b"a"]
+    monkeypatch.setattr(children, "SECONDS", 1.0)
+    kinds = [b"a", b"u", b"n", b"l", b"d", b"s", b"c", b"m", b"a"]
 
     def told(number: int) -> str:
         return verdict(Reader({"f.bin": b""}, _behave), {"f.bin": kinds[number]}, tmp_path / "input")
@@ -74,7 +77,8 @@ def test_each_way_to_fail_is_told_and_the_next_input_is_tried(tmp_path: Path, mo
         "failed: the file is not named: is wrong",
         "failed: ValueError: is wrong",
         "failed: the process died with 3",
-        "failed: more than 2 seconds",
+        "failed: more than 1 seconds of waiting",
+        "failed: more than 1 seconds of processor time",
         "failed: MemoryError: ",
         "accepted",
     ]

@@ -32,7 +32,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every, shortened
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.parquets import read_parquet
-from stillhouse.contracts.raw import LARGEST, content
+from stillhouse.contracts.raw import LARGEST, below, content
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.packaged import PackagedFile, read_packaged
 from stillhouse.workloads.graphs.knowledge import family_diagram, text
@@ -41,6 +41,8 @@ from stillhouse.workloads.graphs.knowledge.text import Role, parse
 Triples = list[tuple[str, str, str]]
 Members = Mapping[str, Callable[[], bytes]]
 """What reads the files of a folder or zip, by their paths in it."""
+_ENTRIES = 10_000
+"""The most files and folders in a raw folder."""
 ROLES: tuple[Role, ...] = ("observe", "train", "valid", "msg", "test")
 
 
@@ -68,6 +70,7 @@ _Pointer = TypeAdapter(_Package | family_diagram.FamilyDiagram)
 def read(raw: Path, train: str, test: str) -> Source:
     """Everything in `raw`; `train` and `test` name folders in it, empty for its top and for no second folder.
 
+    A raw folder may hold 10,000 files and folders.
     Memory: about 25 times the size of the text or table, of at most 256 MiB for each part of a folder or zip and 4 GiB for a table.
     Raises UserError, with file and line, at what is no triple and where something is missing.
     """
@@ -141,7 +144,7 @@ def _unpacked(raw: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> b
 
 @contextmanager
 def _unzipped(raw: Path) -> Iterator[Members]:
-    found = sorted(path for path in raw.rglob("*") if path.name.lower().endswith(text.ENDINGS) and not path.is_dir())
+    found = sorted(path for path in below(raw, _ENTRIES) if path.name.lower().endswith(text.ENDINGS) and not path.is_dir())
     yield {path.relative_to(raw).as_posix(): partial(content, path, raw) for path in found}
 
 
