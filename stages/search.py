@@ -15,7 +15,8 @@ from stillhouse.contracts.parts import Search, Workload
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture
 from stillhouse.training import checkpoint, machine
-from stillhouse.training.problem import Budget, Networks, pose, solve
+from stillhouse.training.budget import Budgets
+from stillhouse.training.problem import Networks, pose, solve
 
 
 class SearchSettings(Settings):
@@ -23,7 +24,11 @@ class SearchSettings(Settings):
 
     method: str
     settings: Any
-    budget: Budget
+    budget: Budgets
+    keep: tuple[str, ...] = ()
+    """Patterns of names of groups that stay as large as they are."""
+    only: tuple[str, ...] = ()
+    """Patterns of names of the groups that may become smaller; without any, all may."""
     model: Any = None
     """The network that the student is cut out of; None means the teacher's own."""
     weights: Literal["teacher", "scratch"] = "teacher"
@@ -53,12 +58,14 @@ def search(
 ) -> Metrics:
     """Runs the method's trials and keeps the one that is best on the validation split among those inside the budget."""
     data = workload.load(settings.data, prepared)
-    problem = pose(workload, data, _networks(settings, workload, teacher), settings.budget, log=log, scratch=scratch)
+    networks = _networks(settings, workload, teacher)
+    problem = pose(workload, data, networks, settings.budget, only=settings.only, keep=settings.keep, log=log, scratch=scratch)
     best, facts = solve(problem, method, settings.settings, rng)
     weights = best.weights if best.weights is not None else problem.static(best.architecture).state_dict()
     record = _record(settings, teacher) | {"architecture": best.architecture.kept, "inherited": best.weights is not None}
     checkpoint.write_model(found, weights, record)
-    write_json(found / "search.json", {"method": settings.method, **settings.budget.model_dump(), **facts})
+    first = problem.limits[0]
+    write_json(found / "search.json", {"method": settings.method, "unit": first.unit, "share": first.most / first.teacher, **facts})
     return {f"found_{name}": value for name, value in best.metrics.items()} | facts
 
 

@@ -20,8 +20,9 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.space.blueprint import Architecture, Blueprint
 from stillhouse.training import machine
+from stillhouse.training.budget import Budget
 from stillhouse.training.fit import FitSettings
-from stillhouse.training.problem import Budget, Networks, pose, solve
+from stillhouse.training.problem import Networks, pose, solve
 from stillhouse.training.teaching import TeachingSettings, WeightedLoss, train
 
 
@@ -86,7 +87,7 @@ def search(
     chosen = _valid(part.settings, {} if settings is None else settings, f"search {method}")
     budget = _valid(Budget, {"unit": unit, "share": share}, "search")
     with _seeded(seed) as rng:
-        problem = pose(_Task(teacher), _data(teacher), _networks(teacher, weights), budget, log=log or _silent)
+        problem = pose(_Task(teacher), _data(teacher), _networks(teacher, weights), [budget], log=log or _silent)
         best, facts = solve(problem, part, chosen, rng)
         model = problem.static(best.architecture)
         if best.weights is not None:

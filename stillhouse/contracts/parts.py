@@ -123,8 +123,18 @@ class Workload(Generic[Batch]):
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A budget in numbers: the `price` of a network by its counts, what the `teacher` costs, and how much is allowed (`most`)."""
+
+    unit: str
+    price: Callable[[Mapping[str, Tensor]], Tensor]
+    teacher: float
+    most: float
+
+
+@dataclass(frozen=True)
 class Trial:
-    """One architecture that a search proposes, with its `cost` in the budget's unit (MACs or parameters) and validation `metrics`.
+    """One architecture that a search proposes, with its `cost` in the first budget's unit and validation `metrics`.
 
     `weights` are a state of its static network, which the student may inherit; None leaves it fresh. Of the metrics the first
     decides, and higher is better.
@@ -138,7 +148,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Problem(Generic[Batch]):
-    """The task that a search is given: networks, data and a budget. Costs are in the budget's unit (MACs or parameters)."""
+    """The task that a search is given: networks, data and a budget. Costs are in the first budget's unit (MACs, parameters or bytes)."""
 
     groups: tuple[Group, ...]
     supernet: Callable[[], nn.Module]
@@ -155,6 +165,8 @@ class Problem(Generic[Batch]):
     """Scores a model on the validation split; the first key is the one to beat, higher is better."""
     log: Log
     scratch: Path | None = None
+    limits: tuple[Limit, ...] = ()
+    """The budgets one by one, of which `cost` and `budget` are all at once."""
 
 
 @dataclass(frozen=True)

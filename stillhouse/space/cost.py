@@ -33,6 +33,8 @@ class Term:
     coefficient: float
     axes: tuple[Axis, ...]
     blocks: tuple[tuple[str, int], ...] = ()
+    module: str = ""
+    """Which module it is the cost of, where that is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,11 @@ class Cost:
 
 def evaluate(cost: Cost, counts: Counts) -> Float[Tensor, ""]:
     """The sum of all terms, a scalar in double precision, on the device of the counts."""
+    return values(cost, counts).sum()
+
+
+def values(cost: Cost, counts: Counts) -> Float[Tensor, " terms"]:
+    """(terms,) each of the terms, in double precision, on the device of the counts."""
     device = next((count.device for count in counts.values()), torch.device("cpu"))
     tables = _tables(cost, device)
     one = torch.ones(1, dtype=torch.float64, device=device)
@@ -54,7 +61,7 @@ def evaluate(cost: Cost, counts: Counts) -> Float[Tensor, ""]:
         value = value * (axis @ widths)
     for index in tables.blocks:
         value = value * blocks[index]
-    return value.sum()
+    return value
 
 
 def counts_of(groups: tuple[Group, ...], architecture: Architecture) -> dict[str, Tensor]:
@@ -86,7 +93,7 @@ def macs(model: nn.Module, run: Callable[[], object]) -> Cost:
             handle.remove()
     blocks = blocks_by_module(model)
     modules = dict(model.named_modules())
-    return Cost(tuple(Term(count, modules[name].cost_axes, blocks[name]) for name, count in rows.items()))
+    return Cost(tuple(Term(count, modules[name].cost_axes, blocks[name], name) for name, count in rows.items()))
 
 
 def parameters(model: nn.Module) -> Cost:
@@ -102,7 +109,12 @@ def parameters(model: nn.Module) -> Cost:
 
 def total(cost: Cost) -> float:
     """The cost of the network it was taken from, as that network stands (a full one or a static one)."""
-    return sum(term.coefficient * math.prod(axis.count for axis in term.axes) for term in cost.terms)
+    return sum(size(term) for term in cost.terms)
+
+
+def size(term: Term) -> float:
+    """One term of the network it was taken from, as that network stands."""
+    return term.coefficient * math.prod(axis.count for axis in term.axes)
 
 
 def summary(model: nn.Module, run: Callable[[], object]) -> dict[str, float]:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import nn
 
 from stillhouse.contracts.data import Data, Log, Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.parts import Problem, Search, Task, Trial
-from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
 from stillhouse.space.blueprint import Architecture, groups_of
+from stillhouse.space.declared import require_declared
+from stillhouse.training.budget import Budget, chosen, limit, together
 from stillhouse.training.score import first_batch, score
-
-
-class Budget(Settings):
-    """What the student may cost, as a share of the teacher's MACs (of one validation batch) or parameters."""
-
-    unit: Literal["macs", "parameters"]
-    share: float = Field(gt=0, le=1)
 
 
 @dataclass(frozen=True)
@@ -42,26 +35,41 @@ class Networks:
     """A new network of an architecture, freshly initialised."""
 
 
-def pose(task: Task[Any], data: Data[Any], networks: Networks, budget: Budget, *, log: Log, scratch: Path | None = None) -> Problem[Any]:
-    """The problem of finding a student of these networks inside the budget."""
+def pose(
+    task: Task[Any],
+    data: Data[Any],
+    networks: Networks,
+    budgets: Sequence[Budget],
+    *,
+    only: Iterable[str] = (),
+    keep: Iterable[str] = (),
+    log: Log,
+    scratch: Path | None = None,
+) -> Problem[Any]:
+    """The problem of finding a student of these networks inside all budgets; `only` and `keep` are patterns of names of groups.
+
+    Raises UserError if the network costs what its layers do not declare, or a pattern matches no group.
+    """
     example = first_batch(data.valid, next(networks.full.parameters()).device)
 
-    def priced(model: nn.Module) -> cost.Cost:
-        return cost.macs(model, lambda: task.apply(model, example)) if budget.unit == "macs" else cost.parameters(model)
+    def run(model: nn.Module) -> object:
+        return task.apply(model, example)
 
-    terms = priced(networks.full)
+    require_declared(networks.full, lambda: run(networks.full), cost.macs(networks.full, lambda: run(networks.full)))
+    limits = tuple(limit(budget, networks.full, networks.teacher, run) for budget in budgets)
     return Problem(
-        groups=groups_of(networks.full),
+        groups=chosen(groups_of(networks.full), only, keep),
         supernet=networks.supernet,
         static=networks.static,
-        cost=lambda counts: cost.evaluate(terms, counts),
-        budget=budget.share * cost.total(terms if networks.full is networks.teacher else priced(networks.teacher)),
+        cost=together(limits),
+        budget=limits[0].most,
         data=data,
         apply=task.apply,
         loss=task.loss,
         validate=lambda model: _upward(score(task, model, data.valid), task.higher_is_better),
         log=log,
         scratch=scratch,
+        limits=limits,
     )
 
 
@@ -72,7 +80,16 @@ def solve(problem: Problem[Any], method: Search, settings: Any, rng: torch.Gener
     """
     trials = list(_logged(method.run(problem, settings, rng), problem.log))
     best = _best(trials, problem.budget)
-    return best, {"cost": best.cost, "budget": problem.budget, "trials": len(trials)}
+    return best, {"cost": best.cost, "budget": problem.budget, "trials": len(trials)} | _each(problem, best)
+
+
+def _each(problem: Problem[Any], best: Trial) -> Metrics:
+    """Where there are several budgets: the cost in each unit, and what was allowed."""
+    if len(problem.limits) < 2:
+        return {}
+    counts = cost.counts_of(problem.groups, best.architecture)
+    costs = {f"cost_{limit.unit}": float(limit.price(counts)) for limit in problem.limits}
+    return costs | {f"budget_{limit.unit}": limit.most for limit in problem.limits}
 
 
 def _upward(metrics: Metrics, higher_is_better: bool) -> Metrics:

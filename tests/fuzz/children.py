@@ -20,7 +20,7 @@ MEMORY = 3 * 2**30
 """Bytes that a process may map beyond what it had when it began."""
 SECONDS = 10.0
 """Of processor time for one call: seconds on a clock would tell how busy the machine is."""
-_WAITS = 0.05
+_WAITS = 0.002
 """A process that uses less than this share of a processor for `SECONDS` waits for something."""
 BATCH = 200
 """Calls made in one process."""

@@ -25,8 +25,8 @@ from stillhouse.stages.prepare import prepare
 from stillhouse.stages.search import SearchSettings, search
 from stillhouse.stages.teach import TeachSettings, teach
 from stillhouse.training import checkpoint
+from stillhouse.training.budget import Budget
 from stillhouse.training.fit import FitSettings
-from stillhouse.training.problem import Budget
 from stillhouse.training.teaching import WeightedLoss
 from tests.tiny.parts.workloads.toy import WORKLOAD
 

@@ -10,7 +10,7 @@ import torch
 from stillhouse.searches.uniform import SEARCH
 from stillhouse.stages.search import SearchSettings, search
 from stillhouse.training import checkpoint
-from stillhouse.training.problem import Budget
+from stillhouse.training.budget import Budget
 from tests.workloads.untrained import WORKLOADS, teacher
 
 

@@ -75,7 +75,7 @@ class TracedBlueprint(Blueprint):
         for product in tracer.products:
             axes = tuple(Placed.at(ids, self.numbering) for ids in product.axes)
             key = (product.module, tuple(axis.parts for axis in axes))
-            terms.setdefault(key, [0.0, axes, blocks[product.module]])[0] += product.constant
+            terms.setdefault(key, [0.0, axes, blocks[product.module], product.module])[0] += product.constant
         return Cost(tuple(Term(*term) for term in terms.values()))
 
 

@@ -129,6 +129,8 @@ class Tracer(TorchDispatchMode):
     def _keep(self, result: Any, found: Any) -> None:
         if isinstance(result, Tensor):
             result, found = [result], [found]
+        elif not isinstance(result, list | tuple):  # a plain number, such as whether two tensors are equal
+            return
         for tensor, labels in zip(result, found or (), strict=False):
             if isinstance(tensor, Tensor) and labels is not None:
                 assert labels.shape == tuple(tensor.shape), (self.ties.where, labels.shape, tensor.shape)

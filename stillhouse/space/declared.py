@@ -1,0 +1,67 @@
+"""Whether a network declares all that it costs: its MACs beside those that PyTorch counts on the same batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.space import cost
+from stillhouse.space.cost import Cost
+
+Macs = Mapping[str, float]
+"""Those of each module alone, by its name."""
+APART = 0.01
+"""The share by which the two may differ."""
+NAMED = 5
+DEPTH = 1000
+"""Of modules within modules: all."""
+
+
+def require_declared(model: nn.Module, run: Callable[[], object], declared: Cost) -> None:
+    """Compares the declared MACs of a full network with `torch.utils.flop_counter`; `run` calls the network once.
+
+    The counter knows no sparse aggregation, and no recurrent layer on some devices. So where the two differ, a module in which it counts
+    nothing is taken at its word. Raises UserError, naming the modules that differ most, if they are more than 1 % apart even then.
+    """
+    counted = _counted(model, run)
+    own = dict.fromkeys(counted, 0.0)
+    for term in declared.terms:
+        own[term.module] += cost.size(term)
+    if _agree(own, counted):
+        return
+    known = {name: value if counted[name] else 0.0 for name, value in own.items()}
+    if not _agree(known, counted):
+        raise UserError(f"{type(model).__name__} - wanted a network whose layers declare what they cost - {_told(known, counted)}")
+
+
+def _agree(declared: Macs, counted: Macs) -> bool:
+    one, other = sum(declared.values()), sum(counted.values())
+    return abs(one - other) <= APART * max(one, other)
+
+
+def _told(declared: Macs, counted: Macs) -> str:
+    names = sorted(counted, key=lambda name: -abs(declared[name] - counted[name]))[:NAMED]
+    differing = [name for name in names if declared[name] != counted[name]]
+    told = ", ".join(f"{name or 'the network'} ({declared[name]:.4g} of {counted[name]:.4g})" for name in differing)
+    return (
+        f"{sum(declared.values()):.4g} MACs are declared of {sum(counted.values()):.4g} that PyTorch counts - "
+        f"most are apart at {told}: "
+        "build these through a Blueprint, or say their cost with `declare`"
+    )
+
+
+def _counted(model: nn.Module, run: Callable[[], object]) -> Macs:
+    """MACs by the innermost module that they are in."""
+    with torch.no_grad(), FlopCounterMode(display=False, depth=DEPTH) as counter:
+        run()
+    root = type(model).__name__
+    within = {name: sum(flops.values()) / 2 for name, flops in counter.get_flop_counts().items()}
+    found = {name: within.get(f"{root}.{name}" if name else "Global", 0.0) for name, _ in model.named_modules()}
+    for name, value in list(found.items()):
+        if name:
+            found[name.rpartition(".")[0]] -= value
+    return found

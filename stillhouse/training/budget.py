@@ -1,0 +1,105 @@
+"""What a student may cost, and what a search may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
+from torch import Tensor, nn
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.parts import Limit
+from stillhouse.contracts.settings import Settings
+from stillhouse.space import cost
+from stillhouse.space.blueprint import Group
+from stillhouse.space.memory import memory
+
+Price = Callable[[Mapping[str, Tensor]], Tensor]
+"""Counts -> what they cost."""
+
+
+class Budget(Settings):
+    """What the student may cost: a `share` of the teacher's MACs (of one validation batch), parameters or bytes of memory, or a `value`."""
+
+    unit: Literal["macs", "parameters", "memory"]
+    share: float | None = Field(default=None, gt=0, le=1)
+    value: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Budget:
+        if (self.share is None) == (self.value is None):
+            raise ValueError("a budget should have either share or value")
+        return self
+
+
+def _several(value: Any) -> Any:
+    if isinstance(value, Budget):
+        return (value,)
+    return (Budget.model_validate(value),) if isinstance(value, Mapping) else value
+
+
+def _plain(budgets: tuple[Budget, ...]) -> Any:
+    plain = [budget.model_dump(exclude_none=True) for budget in budgets]
+    return plain[0] if len(plain) == 1 else plain
+
+
+def _once(budgets: tuple[Budget, ...]) -> tuple[Budget, ...]:
+    if len({budget.unit for budget in budgets}) < len(budgets):
+        raise ValueError("a unit should have one budget")
+    return budgets
+
+
+Budgets = Annotated[tuple[Budget, ...], Field(min_length=1), BeforeValidator(_several), AfterValidator(_once), PlainSerializer(_plain)]
+"""One, or a list of several that must all be kept."""
+
+
+def limit(budget: Budget, full: nn.Module, teacher: nn.Module, run: Callable[[nn.Module], object]) -> Limit:
+    """The budget for the students of a full network; `run` calls a network once on the batch on which costs are counted."""
+    price, own = _priced(budget.unit, full, run)
+    if full is not teacher:
+        own = _priced(budget.unit, teacher, run)[1]
+    return Limit(budget.unit, price, own, budget.value if budget.value is not None else (budget.share or 0) * own)
+
+
+def _priced(unit: str, model: nn.Module, run: Callable[[nn.Module], object]) -> tuple[Price, float]:
+    if unit == "memory":
+        held = memory(model, lambda: run(model))
+        return held.evaluate, held.total()
+    terms = cost.macs(model, lambda: run(model)) if unit == "macs" else cost.parameters(model)
+    return lambda counts: cost.evaluate(terms, counts), cost.total(terms)
+
+
+def together(limits: tuple[Limit, ...]) -> Price:
+    """One cost for all, in the unit of the first: at its budget when the tightest of them is; the gradient is that of the tightest."""
+    first = limits[0]
+    if len(limits) == 1:
+        return first.price
+    return lambda counts: first.most * torch.stack([limit.price(counts) / limit.most for limit in limits]).amax()
+
+
+def chosen(groups: tuple[Group, ...], only: Iterable[str], keep: Iterable[str]) -> tuple[Group, ...]:
+    """The groups, of which those that match no pattern of `only` (if there is one) or one of `keep` cannot become smaller.
+
+    Raises UserError if a pattern matches none.
+    """
+    wanted, kept = tuple(only), tuple(keep)
+    for pattern in (*wanted, *kept):
+        if not any(fnmatchcase(group.name, pattern) for group in groups):
+            raise UserError(
+                f"search.only and keep - wanted patterns of groups - {pattern!r} matches none of {[group.name for group in groups]}"
+            )
+
+    def free(group: Group) -> bool:
+        return (not wanted or _matches(group, wanted)) and not _matches(group, kept)
+
+    if not any(free(group) for group in groups):
+        raise UserError("search.only and keep - wanted a group that may be searched - they leave none")
+    return tuple(group if free(group) else replace(group, minimum=group.size) for group in groups)
+
+
+def _matches(group: Group, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(group.name, pattern) for pattern in patterns)
