@@ -27,13 +27,14 @@ def require_declared(model: nn.Module, run: Callable[[], object], declared: Cost
     The counter knows no sparse aggregation, and no recurrent layer on some devices. So where the two differ, a module in which it counts
     nothing is taken at its word. Raises UserError, naming the modules that differ most, if they are more than 1 % apart even then.
     """
-    counted = _counted(model, run)
+    within = _within(model, run)
+    counted = _alone(within)
     own = dict.fromkeys(counted, 0.0)
     for term in declared.terms:
         own[term.module] += cost.size(term)
     if _agree(own, counted):
         return
-    known = {name: value if counted[name] else 0.0 for name, value in own.items()}
+    known = {name: value if within[name] else 0.0 for name, value in own.items()}
     if not _agree(known, counted):
         raise UserError(f"{type(model).__name__} - wanted a network whose layers declare what they cost - {_told(known, counted)}")
 
@@ -54,14 +55,22 @@ def _told(declared: Macs, counted: Macs) -> str:
     )
 
 
-def _counted(model: nn.Module, run: Callable[[], object]) -> Macs:
-    """MACs by the innermost module that they are in."""
+def _within(model: nn.Module, run: Callable[[], object]) -> Macs:
+    """MACs of each module with all that it holds."""
     with torch.no_grad(), FlopCounterMode(display=False, depth=DEPTH) as counter:
         run()
     root = type(model).__name__
-    within = {name: sum(flops.values()) / 2 for name, flops in counter.get_flop_counts().items()}
-    found = {name: within.get(f"{root}.{name}" if name else "Global", 0.0) for name, _ in model.named_modules()}
-    for name, value in list(found.items()):
+    found = {name: sum(flops.values()) / 2 for name, flops in counter.get_flop_counts().items()}
+    return {name: found.get(f"{root}.{name}" if name else "Global", 0.0) for name, _ in model.named_modules()}
+
+
+def _alone(within: Macs) -> Macs:
+    """Less what is counted in the modules that each holds; a list of modules is itself never called, and hands on to what holds it."""
+    found = dict(within)
+    for name, value in within.items():
+        holder = name.rpartition(".")[0]
+        while holder and not within[holder]:
+            holder = holder.rpartition(".")[0]
         if name:
-            found[name.rpartition(".")[0]] -= value
+            found[holder] -= value
     return found

@@ -16,7 +16,7 @@ from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Problem
 from stillhouse.searches.random import SEARCH as RANDOM
 from stillhouse.searches.uniform import SEARCH
-from stillhouse.space.blueprint import Architecture, Blueprint, fixed, full, groups_of
+from stillhouse.space.blueprint import Architecture, Blueprint, declare, fixed, full, groups_of
 from stillhouse.space.cost import counts_of
 from stillhouse.space.trace import cut, traced
 from stillhouse.training.budget import Budget
@@ -130,3 +130,39 @@ def test_undeclared_cost_is_refused_with_the_modules() -> None:
     model, split = Hidden().eval(), Batches(lambda generator: iter([ROWS]), 1)
     with pytest.raises(UserError, match=r"6528 MACs are declared of 6672 that PyTorch counts - most are apart at plain \(0 of 144\)"):
         pose(TASK, Data(split, split), Networks(model, model, Hidden, network), [HALF], log=lambda _: None)
+
+
+class Wrapped(nn.Module):
+    """Declares at itself what the layer within it costs, and holds a list of networks, beside something that PyTorch does not count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known, self.inner, self.sums = nn.ModuleList([network()]), Wrap(), Sum()
+        self.blueprint = self.known[0].blueprint
+
+    def forward(self, value: Tensor) -> Tensor:
+        return self.sums(self.inner(self.known[0](value)))
+
+
+class Wrap(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+        declare(self, {}, (fixed(3), fixed(3)))
+
+    def forward(self, value: Tensor) -> Tensor:
+        return self.layer(value)
+
+
+class Sum(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        declare(self, {}, (fixed(3), fixed(30)))
+
+    def forward(self, value: Tensor) -> Tensor:
+        return value.cumsum(0)
+
+
+def test_a_module_is_taken_at_its_word_where_nothing_in_it_is_counted() -> None:
+    model, split = Wrapped().eval(), Batches(lambda generator: iter([ROWS]), 1)
+    assert pose(TASK, Data(split, split), Networks(model, model, Wrapped, network), [HALF], log=lambda _: None).groups
