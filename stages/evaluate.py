@@ -15,6 +15,7 @@ from stillhouse.contracts.files import write_json
 from stillhouse.contracts.parts import Evaluation, Pair, Workload
 from stillhouse.contracts.settings import Settings
 from stillhouse.training import checkpoint, machine
+from stillhouse.training.budget import measured
 from stillhouse.training.score import first_batch
 
 USUAL = ("quality", "cost", "latency", "agreement")
@@ -88,12 +89,23 @@ def evaluate(
     found: Metrics = {}
     for item, evaluation in sorted(zip(settings.evaluations, evaluations, strict=True), key=_place):
         found = _joined(found, evaluation.run(pair, item.settings, rng), item.evaluation)
+    found |= _in_unit(str(checkpoint.read_record(student)["search"]["unit"]), pair, found)
     report.mkdir(parents=True, exist_ok=True)
     rows = _rows(found)
     others = {name: value for name, value in found.items() if not name.startswith(("teacher_", "student_"))}
     write_json(report / "report.json", {**others, **rows, **_description(workload, rows, student)})
     log(others | rows["student"])
     return found
+
+
+def _in_unit(unit: str, pair: Pair[Any], found: Metrics) -> Metrics:
+    """Both models in the unit of the budget, which the gate compares, unless that is measured already."""
+    if f"student_{unit}" in found:
+        return {}
+    return {
+        f"{who}_{unit}": measured(unit, model, lambda network: pair.workload.apply(network, pair.example))
+        for who, model in pair.models.items()
+    }
 
 
 def _place(chosen: tuple[Chosen, Evaluation]) -> int:

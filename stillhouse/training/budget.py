@@ -65,6 +65,11 @@ def limit(budget: Budget, full: nn.Module, teacher: nn.Module, run: Callable[[nn
     return Limit(budget.unit, price, own, budget.value if budget.value is not None else (budget.share or 0) * own)
 
 
+def measured(unit: str, model: nn.Module, run: Callable[[nn.Module], object]) -> float:
+    """What a network costs in a unit, as it stands; `run` as in `limit`."""
+    return _priced(unit, model, run)[1]
+
+
 def _priced(unit: str, model: nn.Module, run: Callable[[nn.Module], object]) -> tuple[Price, float]:
     if unit == "memory":
         held = memory(model, lambda: run(model))

@@ -83,8 +83,10 @@ def taught(tmp_path_factory) -> Path:
     return root
 
 
-def find(root: Path, found: Path, weights: str = "teacher", workload=WORKLOAD, method: SearchPart = HALVED) -> dict[str, float]:
-    settings = SearchSettings(method="halved", settings=Settings(), budget=Budget(unit="macs", share=0.7), weights=weights, data=DATA)
+def find(
+    root: Path, found: Path, weights: str = "teacher", workload=WORKLOAD, method: SearchPart = HALVED, unit: str = "macs"
+) -> dict[str, float]:
+    settings = SearchSettings(method="halved", settings=Settings(), budget=Budget(unit=unit, share=0.7), weights=weights, data=DATA)
     paths = {"prepared": root / "prepared", "teacher": root / "teacher", "found": found}
     return search(settings, workload, method, **paths, rng=rng(), log=lambda _: None)
 
@@ -122,6 +124,16 @@ def test_a_search_with_nothing_inside_the_budget_says_so(taught, tmp_path):
     paths = {"prepared": taught / "prepared", "teacher": taught / "teacher", "found": tmp_path / "found"}
     with pytest.raises(ValueError, match=r"no trial is inside the budget of .*; the closest costs"):
         search(settings, WORKLOAD, over, **paths, rng=rng(), log=lambda _: None)
+
+
+def test_a_budget_of_memory_is_measured_of_both_models(taught, tmp_path):
+    find(taught, tmp_path / "found", unit="memory")
+    shrink(taught, tmp_path)
+    paths = {"prepared": taught / "prepared", "teacher": taught / "teacher", "student": tmp_path / "student"}
+    report = judge(WORKLOAD, tmp_path / "reports" / "small", paths)
+    found = json.loads((tmp_path / "found" / "search.json").read_text())
+    assert found["unit"] == "memory"
+    assert report["student_memory"] == found["cost"] <= 0.7 * report["teacher_memory"]
 
 
 def test_a_student_is_distilled_evaluated_and_compared(taught, tmp_path):
