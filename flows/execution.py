@@ -150,7 +150,7 @@ class _Recording:
         following.join(_GRACE)  # it may be about to say why there is no server
         if following.is_alive() or self._failure:
             self.gone = True
-            print(f"warning: {self._left_open()}", file=sys.stderr)
+            _say(f"warning: {self._left_open()}\n")
 
     def _left_open(self) -> str:
         work = self._work
@@ -163,5 +163,12 @@ class _Recording:
         verdict = self._work.verdict
         if verdict.kind == "COMPLETED":
             return "FINISHED"
-        print(hide(verdict.message), file=sys.stderr, end="\n" if verdict.message else "")
+        _say(hide(verdict.message) + "\n" * bool(verdict.message))
         return "KILLED" if verdict.kind == "CANCELLED" else "FAILED"
+
+
+def _say(text: str) -> None:
+    """Also where nobody can read it any more."""
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()

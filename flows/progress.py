@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -75,7 +76,8 @@ class Board:
 
     def __enter__(self) -> Board:
         if self._live:
-            self._live.start()
+            with suppress(Exception, SystemExit):  # nor does the work end with its display
+                self._live.start()
         else:
             self._say_left()
             self._ticker.start()
@@ -84,7 +86,8 @@ class Board:
     def __exit__(self, *_: object) -> None:
         self._closed.set()
         if self._live:
-            self._live.stop()
+            with suppress(Exception, SystemExit):
+                self._live.stop()
         else:
             self._ticker.join()
 
@@ -150,7 +153,9 @@ class Board:
         self._print(f"{name}: {text}")
 
     def _print(self, text: str) -> None:
-        self._console.print(Text(text), soft_wrap=True)
+        """The work goes on when nobody can read it any more; Rich would end the thread, as if it were a program, at a closed pipe."""
+        with suppress(OSError, SystemExit):
+            self._console.print(Text(text), soft_wrap=True)
 
 
 def newest_record(folder: Path, since: float) -> Mapping[str, Any]:

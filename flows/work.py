@@ -45,7 +45,7 @@ class Work:
         self.begun: SimpleQueue[Node | None] = SimpleQueue()
         """The stages in the order in which they begin, and None after the last one."""
         self.jobs = jobs
-        self._tries: dict[str, SimpleQueue[Ending]] = {}
+        self._tries: dict[str, SimpleQueue[Ending | None]] = {}
         self._folder, self._wishes, self._stop = folder, wishes, stop
 
     def run(self) -> None:
@@ -57,10 +57,16 @@ class Work:
         finally:
             self.ended.set()
             self.begun.put(None)
+            for tries in self._tries.values():
+                tries.put(None)
 
     def next_try(self, node: Node) -> Ending:
-        """How the next try of a stage that has begun ends; waits for it."""
-        return self._tries[node.name].get()
+        """How the next try of a stage that has begun ends; waits for it. After the end of the work, and of what was told, its verdict."""
+        tries = self._tries[node.name]
+        if ending := tries.get():
+            return ending
+        tries.put(None)
+        return self.verdict
 
     def states(self) -> dict[str, str]:
         """Stage -> the last word on it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -47,6 +48,30 @@ def test_plain_lines_tell_every_change_and_failures_come_with_their_log(tmp_path
     assert "line 25\n" in text
     assert "line 24\n" not in text
     assert "By hand: dvc repro --single-item teach@rings" in text
+
+
+class Gone(io.StringIO):
+    """Where nobody reads any more."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.EIO, "Input/output error"), OSError(errno.ENOSPC, "No space left")])
+def test_the_work_goes_on_when_nobody_reads_any_more(tmp_path, monkeypatch, terminal, error):
+    with (tmp_path / "out").open("w") as out:
+        monkeypatch.setattr("sys.stdout", out)  # Rich closes it
+        shown = Board([Node("a", "", (), "due", ())], tmp_path, Console(file=Gone(error), force_terminal=terminal))
+        with shown as lines:
+            lines.set("a", "running")
+            lines.set("a", "done")
+        monkeypatch.undo()
+    assert shown.lines["a"].state == "done"
 
 
 def test_a_running_stage_is_told_of_now_and_then(tmp_path, monkeypatch):
