@@ -27,7 +27,7 @@ mutants: $(READY)
 	$(PYTHON) -m tests.mutants $(NAME)
 
 kills: $(READY)
-	STILLHOUSE_TEST_KILL_EVERY=1 $(PYTHON) -m pytest tests/runner/test_killed.py
+	STILLHOUSE_TEST_KILL_EVERY=1 $(PYTHON) -m pytest --timeout 0 tests/runner/test_killed.py
 
 fuzz: $(READY)
 	$(PYTHON) -W ignore -m tests.fuzz $(or $(N),10000) $(or $(SEED),0) $(READER)
