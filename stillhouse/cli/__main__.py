@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from stillhouse.cli import sources
+from stillhouse.cli.export import export
 from stillhouse.cli.init import init
 from stillhouse.cli.inspect import inspect
 from stillhouse.cli.lineage import lineage
@@ -153,6 +154,7 @@ commands.command()(upgrade)
 commands.command()(lineage)
 commands.command()(reproduce)
 commands.command()(predict)
+commands.command()(export)
 commands.command()(report)
 commands.command()(verify)
 commands.command()(inspect)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -157,3 +158,25 @@ def test_a_runtime_that_is_not_installed_is_told(digits: SimpleNamespace, monkey
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(UserError, match=r"onnxscript is not installed, and this runtime needs it: pip install 'stillhouse\[export\]'"):
         onnx.save(None, tmp_path / "file", ())  # type: ignore[arg-type]
+
+
+def test_the_command_hands_on_what_it_is_given(project: Path):
+    """From a folder below the project's."""
+    command = [
+        sys.executable,
+        "-m",
+        "stillhouse",
+        "export",
+        "half",
+        "--to",
+        "onnx",
+        "--quantise",
+        "int8",
+        "--tolerance",
+        "0.1",
+        "--out",
+        "x",
+    ]
+    done = subprocess.run(command, cwd=project / "data", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "data/half/student/model.json - wanted a trained student with its data - it is not there: stillhouse run half" in done.stderr
