@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Ids = NDArray[np.int64]
 Block = tuple[tuple[int, ...], Ids]
@@ -76,6 +74,9 @@ class Ties:
 
     def elements(self) -> Elements:
         """Which numbers are one element."""
+        from scipy.sparse import coo_array  # a third of a second that only who traces has to pay
+        from scipy.sparse.csgraph import connected_components
+
         pairs = np.concatenate(self._pairs, axis=1) if self._pairs else np.zeros((2, 0), dtype=np.int64)
         size = self._used + 1
         graph = coo_array((np.ones(pairs.shape[1], dtype=np.int8), (pairs[0], pairs[1])), shape=(size, size))
