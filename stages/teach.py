@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 from torch import nn
 
 from stillhouse.contracts.data import Data, Log, Metrics
@@ -27,13 +27,20 @@ class TeachSettings(Settings):
     model: Any
     data: Any
     given: Given | None = None
-    fit: FitSettings | None = None
+    fit: FitSettings | None
+    """May only be missing where weights are given."""
 
-    @model_validator(mode="after")
-    def _some_weights(self) -> TeachSettings:
-        if self.given is None and self.fit is None:
-            raise ValueError("should have fit, which says how the network is trained, or given, the path of its weights")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _given_alone(cls, values: Any) -> Any:
+        return {"fit": None, **values} if isinstance(values, dict) and values.get("given") is not None else values
+
+    @field_validator("fit")
+    @classmethod
+    def _some_weights(cls, fit: FitSettings | None, info: ValidationInfo) -> FitSettings | None:
+        if fit is None and info.data.get("given") is None:
+            raise ValueError("should say how the network is trained, unless given names its weights")
+        return fit
 
 
 SETTINGS = TeachSettings

@@ -148,7 +148,8 @@ def test_the_sentence_names_the_place_what_was_wanted_and_what_was_got(tmp_path:
         (
             "students.half.evaluate.evaluations.0.evaluation",
             "time",
-            r"students.half.evaluate.evaluations\[0\].evaluation - unknown evaluation 'time'; there are agreement, cost, latency, quality",
+            r"students.half.evaluate.evaluations\[0\].evaluation - unknown evaluation 'time'; "
+            "there are agreement, cost, latency, quality, runtimes",
         ),
         (
             "students.half.evaluate.evaluations.0.settings.rounds",

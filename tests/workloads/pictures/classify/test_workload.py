@@ -190,7 +190,7 @@ def test_a_transformer_names_its_states_even_where_layers_are_missing() -> None:
 
 def test_wrong_settings_are_refused() -> None:
     build = TypeAdapter(WORKLOAD.model_settings).validate_python
-    with pytest.raises(ValidationError, match="'mobilenet', 'resnet', 'transformer'"):
+    with pytest.raises(ValidationError, match="'mobilenet', 'module', 'resnet', 'transformer', 'transformers'"):
         build({"family": "lstm"})
     with pytest.raises(ValidationError, match="width should be a multiple of heads: got 10 and 3"):
         build({"family": "transformer", "width": 10, "heads": 3})
