@@ -74,9 +74,9 @@ class Work:
 
     def _run(self) -> Ending:
         wishes, stop = self._wishes, self._stop
-        if stop.is_set():
-            return Ending("CANCELLED", "Cancelled", "")
         read = graph.select(graph.read(self._folder, allow_missing=wishes["allow_missing"]), wishes["names"])
+        if stop.is_set():  # nothing has begun, and nothing is said of it
+            return Ending("CANCELLED", "Cancelled", "")
         due = [node for node in graph.force(read, wishes["forced"]) if node.state != "unchanged"]
         nodes = [replace(node, same_as=wishes["same"].get(node.name, "")) for node in due]
         board = Board(nodes, self._folder, Console(), wishes["expected"], self.jobs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import importlib
 import inspect
 import json
@@ -20,12 +19,12 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture
-from stillhouse.space.trace import cut, traced
+from stillhouse.space.trace import builder
 
 Meaning = Literal["classes", "candidates", "values"]
 Make = Callable[[], nn.Module]
-_TEMPLATES = 4
-"""Traced networks that are remembered: a search builds hundreds of smaller ones."""
+_REMEMBERED = 4
+"""Builders, each with its traced network: a search builds hundreds of smaller ones."""
 
 
 class ModuleSettings(Settings):
@@ -80,12 +79,12 @@ def network(key: str, make: Make, hook: AsOutput, example: Tensor, architecture:
 
     `key` says what is made. Raises UserError if it cannot be run on the example, predicts another shape, or nothing of it may be searched.
     """
-    fresh = make()
-    with torch.random.fork_rng(devices=[]):
-        template = _template(_Recipe(key, hook, tuple(example.shape), shape), make)
-    model = copy.deepcopy(template)
-    model.load_state_dict(fresh.state_dict())
-    return model if architecture is None else cut(model, architecture)
+    recipe = _Recipe(key, hook, tuple(example.shape), shape)
+    if recipe not in _BUILDERS:
+        while len(_BUILDERS) >= _REMEMBERED:
+            del _BUILDERS[next(iter(_BUILDERS))]
+        _BUILDERS[recipe] = _builder(recipe, make)
+    return _BUILDERS[recipe](architecture)
 
 
 @dataclass(frozen=True)
@@ -98,21 +97,25 @@ class _Recipe:
     prediction: tuple[int, ...]
 
 
-_KNOWN: dict[_Recipe, nn.Module] = {}
+_BUILDERS: dict[_Recipe, Callable[[Architecture | None], nn.Module]] = {}
 
 
-def _template(recipe: _Recipe, make: Make) -> nn.Module:
-    if recipe not in _KNOWN:
-        while len(_KNOWN) >= _TEMPLATES:
-            del _KNOWN[next(iter(_KNOWN))]
-        _KNOWN[recipe] = _traced(recipe, make())
-    return _KNOWN[recipe]
-
-
-def _traced(recipe: _Recipe, model: nn.Module) -> nn.Module:
-    model.register_forward_hook(recipe.hook)
+def _builder(recipe: _Recipe, make: Make) -> Callable[[Architecture | None], nn.Module]:
     # Zeros would hide much of what the network does from the proof.
-    example, name = torch.rand(recipe.example, generator=torch.Generator().manual_seed(0)), type(model).__name__
+    example = torch.rand(recipe.example, generator=torch.Generator().manual_seed(0))
+
+    def hooked() -> nn.Module:
+        model = make()
+        model.register_forward_hook(recipe.hook)
+        return model
+
+    with torch.random.fork_rng(devices=[]):  # whether it is the first one must not change a network's weights
+        _check(recipe, hooked(), example)
+    return builder(hooked, (example,))
+
+
+def _check(recipe: _Recipe, model: nn.Module, example: Tensor) -> None:
+    name = type(model).__name__
     try:
         with torch.no_grad():
             found = tuple(model.eval()(example).prediction.shape)
@@ -120,7 +123,6 @@ def _traced(recipe: _Recipe, model: nn.Module) -> nn.Module:
         raise UserError(f"{name} - wanted a network that can be asked with {recipe.example} numbers - {error}") from None
     if found != recipe.prediction:
         raise UserError(f"{name} - wanted a prediction of shape {recipe.prediction} for {recipe.example} numbers - got {found}")
-    return traced(model, (example,))
 
 
 def made(settings: ModuleSettings) -> nn.Module:

@@ -12,7 +12,7 @@ from pathlib import Path
 from stillhouse.record import text
 from stillhouse.record.text import Import
 
-LIBRARY = "stillhouse"
+PACKAGE = "stillhouse"
 
 
 def reach(roots: Iterable[str]) -> dict[str, Path]:
@@ -22,11 +22,11 @@ def reach(roots: Iterable[str]) -> dict[str, Path]:
     checker are not followed. A module that cannot be found is left out: it is somebody else's, or a name inside a module.
     """
     waiting = list(roots)
-    own = {LIBRARY, *(name.partition(".")[0] for name in waiting)}
+    own = {PACKAGE, *(name.partition(".")[0] for name in waiting)}
     found: dict[str, Path] = {}
     while waiting:
         name = waiting.pop()
-        if name in found or name == LIBRARY or name.partition(".")[0] not in own:
+        if name in found or name == PACKAGE or name.partition(".")[0] not in own:
             continue
         if file := source(name):
             found[name] = file

@@ -136,14 +136,14 @@ def _code(parts: Iterable[Found]) -> Iterator[list[Path]]:
     What is installed is not packed but required, with its version.
     """
     reached = code.reach([LOADER, *(part.module for part in parts)])
-    files = {name: file for name, file in reached.items() if name.partition(".")[0] in (code.LIBRARY, PARTS)}
+    files = {name: file for name, file in reached.items() if name.partition(".")[0] in (code.PACKAGE, PARTS)}
     with tempfile.TemporaryDirectory() as place:
         for name, file in files.items():
             steps = name.split(".")
             target = Path(place, *steps, file.name) if file.name == "__init__.py" else Path(place, *steps[:-1], file.name)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, target)
-        (Path(place) / code.LIBRARY / "__init__.py").touch()  # the library's own holds names of what is not packed
+        (Path(place) / code.PACKAGE / "__init__.py").touch()  # the library's own holds names of what is not packed
         yield sorted(Path(place).iterdir())
 
 

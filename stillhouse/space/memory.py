@@ -10,16 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from stillhouse.space import cost
-from stillhouse.space.blueprint import Axis, Blueprint, axes_of
+from stillhouse.space.blueprint import Axis, Blueprint
 from stillhouse.space.cost import Cost, Counts, Term, blocks_by_module
 from stillhouse.space.trace.labels import Ids, Labels, Ties
-from stillhouse.space.trace.placed import Numbering, Placed
+from stillhouse.space.trace.placed import Numbering, Placed, leaves
 from stillhouse.space.trace.tracer import Tracer
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def memory(model: nn.Module, run: Callable[[], object]) -> Memory:
     blueprint = getattr(model, "blueprint", None)
     groups = tuple(blueprint.groups.values()) if isinstance(blueprint, Blueprint) and blueprint.architecture is None else ()
     numbering = Numbering(groups)
-    watch = _Watch(_leaves(model, numbering), Ties())
+    watch = _Watch(leaves(model, numbering), Ties())
     with torch.no_grad(), watch.watching(model), watch:
         run()
     blocks = blocks_by_module(model)
@@ -96,27 +95,6 @@ def _storage(tensor: Tensor) -> int:
 
 def _bytes(tensor: Tensor) -> int:
     return BYTES if tensor.is_floating_point() else tensor.element_size()
-
-
-def _leaves(model: nn.Module, numbering: Numbering) -> dict[Tensor, list[Ids]]:
-    """Weights and buffers with the numbers of their axes, whoever said them; all others are never cut."""
-    found: dict[Tensor, list[Ids]] = {}
-    for module in model.modules():
-        for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
-            if tensor is not None:
-                axes = axes_of(module).get(name) if numbering.groups else None
-                found[tensor] = (
-                    [_ids(axis, numbering) for axis in axes] if axes else [np.zeros(size, dtype=np.int64) for size in tensor.shape]
-                )
-    return found
-
-
-def _ids(axis: Axis, numbering: Numbering) -> Ids:
-    if isinstance(axis, Placed):
-        return axis.ids
-    first = {group.name: number for group, number in zip(numbering.groups, numbering.first, strict=True)}
-    parts = [np.zeros(size, dtype=np.int64) if name is None else np.arange(first[name], first[name] + size) for name, size in axis.parts]
-    return np.concatenate(parts)
 
 
 def _term(labels: Labels, size: int, module: str, numbering: Numbering, blocks: Mapping[str, tuple[tuple[str, int], ...]]) -> Term:

@@ -289,7 +289,7 @@ def test_ctrl_c_during_the_start_ends_in_order_also_where_a_script_ignores_it(fr
     until((fresh.folder / ".work/open.json").exists)
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=60)
-    assert (process.returncode, fresh.ran(), "Traceback" in text) == (130, [], False)
+    assert (process.returncode, text, fresh.ran()) == (130, "", [])
     assert not (fresh.folder / ".work/open.json").exists()
     until(lambda: left_over(fresh.folder) == [os.getpid()], 30)
 

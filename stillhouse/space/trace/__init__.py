@@ -2,7 +2,6 @@
 
 from stillhouse.space.trace.builder import builder
 from stillhouse.space.trace.found import traced
-from stillhouse.space.trace.proof import Proved, proved
 from stillhouse.space.trace.smaller import cut
 
-__all__ = ["Proved", "builder", "cut", "proved", "traced"]
+__all__ = ["builder", "cut", "traced"]

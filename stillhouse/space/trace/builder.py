@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 from torch import nn
 
 from stillhouse.space.blueprint import Architecture
 from stillhouse.space.trace.found import Inputs, traced
-from stillhouse.space.trace.proof import Proved, proved
 from stillhouse.space.trace.smaller import cut
 
 
@@ -16,13 +16,16 @@ def builder(factory: Callable[[], nn.Module], inputs: Inputs) -> Callable[[Archi
     """A function that gives, for None, a new network of the factory, and else a smaller one of its class for an architecture.
 
     `inputs` is an example of what the network is called with: positional arguments in a tuple, or arguments by name in a dictionary. What
-    may be dropped is found and proved on it the first time (see `traced`), and known afterwards. Raises UserError if nothing may be.
+    may be dropped is found and proved on it the first time (see `traced`); a search builds hundreds. Raises UserError if nothing may be.
     """
-    known: list[Proved] = []
+    found: list[nn.Module] = []
 
     def build(architecture: Architecture | None = None) -> nn.Module:
-        model = traced(factory(), inputs, known[0] if known else None)
-        known[:] = [proved(model)]
+        fresh = factory()
+        if not found:
+            found.append(traced(copy.deepcopy(fresh), inputs))
+        model = copy.deepcopy(found[0])
+        model.load_state_dict(fresh.state_dict())
         return (model if architecture is None else cut(model, architecture)).train()
 
     return build

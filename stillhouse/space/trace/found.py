@@ -18,7 +18,7 @@ from stillhouse.space.trace.blocks import mark
 from stillhouse.space.trace.labels import Elements, Ids, Ties, pinned
 from stillhouse.space.trace.placed import Numbering, Placed
 from stillhouse.space.trace.plan import TracedBlueprint
-from stillhouse.space.trace.proof import Proved, believe, prove
+from stillhouse.space.trace.proof import prove
 from stillhouse.space.trace.tracer import Tracer
 
 Inputs = tuple[Any, ...] | Mapping[str, Any]
@@ -36,11 +36,11 @@ class _Leaf:
     read: bool
 
 
-def traced(model: nn.Module, inputs: Inputs, known: Proved | None = None) -> nn.Module:
+def traced(model: nn.Module, inputs: Inputs) -> nn.Module:
     """The module itself, in evaluation mode, with all that a search must know of it: groups, masks, costs and smaller copies.
 
     What cannot be searched is left whole, and `blueprint.left_whole` says what stopped it. Every group that is found is proved on the
-    example: the network under its masks and the smaller one must agree. `known` spares the proof, where it was made for the same network.
+    example: the network under its masks and the smaller one must agree.
 
     Raises UserError if the module cannot be run on the example, or nothing in it may be searched.
     """
@@ -62,10 +62,7 @@ def traced(model: nn.Module, inputs: Inputs, known: Proved | None = None) -> nn.
     blueprint = _blueprint(model, axes, set(elements.of(np.array(sorted(tracer.heads), dtype=np.int64)).tolist()))
     blueprint.left_whole |= _reasons(model, leaves, tracer, elements)
     mark(model, blueprint, tracer.calls)
-    if known:
-        believe(model, blueprint, known)
-    else:
-        prove(model, blueprint, lambda network: call(network, inputs))
+    prove(model, blueprint, lambda network: call(network, inputs))
     if not blueprint.groups:
         first = next((f": {name}, by {reason}" for name, reason in blueprint.left_whole.items()), "")
         raise UserError(f"{type(model).__name__} - wanted a network in which something may be searched - all of it is left whole{first}")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from stillhouse.space.blueprint import Architecture, Axis, Group
+from stillhouse.space.blueprint import Architecture, Axis, Group, axes_of
 from stillhouse.space.trace.labels import Ids
 
 if TYPE_CHECKING:
@@ -78,3 +78,24 @@ class Placed(Axis):
     def cut(self, architecture: Architecture) -> Placed:
         """The axis of the static network of an architecture."""
         return Placed.at(self.ids[self.kept(architecture)], self.numbering)
+
+
+def leaves(model: nn.Module, numbering: Numbering) -> dict[Tensor, list[Ids]]:
+    """Weights and buffers with the numbers of their axes, whoever said them; all others are never cut."""
+    found: dict[Tensor, list[Ids]] = {}
+    for module in model.modules():
+        for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
+            if tensor is not None:
+                axes = axes_of(module).get(name) if numbering.groups else None
+                found[tensor] = (
+                    [_ids(axis, numbering) for axis in axes] if axes else [np.zeros(size, dtype=np.int64) for size in tensor.shape]
+                )
+    return found
+
+
+def _ids(axis: Axis, numbering: Numbering) -> Ids:
+    if isinstance(axis, Placed):
+        return axis.ids
+    first = {group.name: number for group, number in zip(numbering.groups, numbering.first, strict=True)}
+    parts = [np.zeros(size, dtype=np.int64) if name is None else np.arange(first[name], first[name] + size) for name, size in axis.parts]
+    return np.concatenate(parts)

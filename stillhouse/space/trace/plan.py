@@ -7,15 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from stillhouse.space.blueprint import Blueprint, axes_of, axis_mask
 from stillhouse.space.cost import Cost, Term, blocks_by_module
-from stillhouse.space.trace.labels import Ids, Ties
-from stillhouse.space.trace.placed import Numbering, Placed
+from stillhouse.space.trace.labels import Ties
+from stillhouse.space.trace.placed import Numbering, Placed, leaves
 from stillhouse.space.trace.tracer import Tracer, first_tensor
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ class TracedBlueprint(Blueprint):
     reads: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     left_whole: dict[str, str] = field(default_factory=dict)
     """What cannot be searched -> the operation that stopped it."""
-    faults: dict[str, str] = field(default_factory=dict)
-    """Groups that were found and did not hold -> what went wrong."""
     told: Told = "children"
     """Of which layers modules keep sizes that must change with them, such as a number of heads: of those just below, of all they
     hold, or also of what these read."""
@@ -67,7 +64,7 @@ class TracedBlueprint(Blueprint):
 
     def macs(self, model: nn.Module, run: Callable[[], object]) -> Cost | None:
         """What one forward pass costs: it is followed once more, with the elements that are known by now."""
-        tracer = Tracer(known_leaves(model), Ties())
+        tracer = Tracer(leaves(model, self.numbering), Ties())
         with torch.no_grad(), tracer.watching(model), tracer:
             run()
         blocks = blocks_by_module(model)
@@ -77,18 +74,6 @@ class TracedBlueprint(Blueprint):
             key = (product.module, tuple(axis.parts for axis in axes))
             terms.setdefault(key, [0.0, axes, blocks[product.module], product.module])[0] += product.constant
         return Cost(tuple(Term(*term) for term in terms.values()))
-
-
-def known_leaves(model: nn.Module) -> dict[Tensor, list[Ids]]:
-    """Weights and buffers with the numbers of their axes, as far as they are known; all others are never cut."""
-    found: dict[Tensor, list[Ids]] = {}
-    for module in model.modules():
-        for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
-            axes = axes_of(module).get(name)
-            if tensor is not None:
-                plain = [np.zeros(size, dtype=np.int64) for size in tensor.shape]
-                found[tensor] = [axis.ids for axis in axes if isinstance(axis, Placed)] if axes else plain
-    return found
 
 
 def _masked(weight: Tensor, axes: list[tuple[int, Any]], masks: Mapping[str, Tensor]) -> Tensor:

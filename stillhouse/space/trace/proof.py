@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from stillhouse.space.blueprint import Architecture, Group, axes_of, block_of, blueprint_of, hard_masks, masked
+from stillhouse.space.blueprint import Architecture, Group, axes_of, block_of, hard_masks, masked
 from stillhouse.space.trace.placed import Placed
 from stillhouse.space.trace.plan import Told, TracedBlueprint
 from stillhouse.space.trace.smaller import cut
@@ -20,28 +19,6 @@ TOLERANCE = 1e-3
 """Largest difference, as a share of the largest output."""
 _TOLD: tuple[Told, ...] = get_args(Told)
 Run = Callable[[nn.Module], Any]
-
-
-@dataclass(frozen=True)
-class Proved:
-    """What a proof has found, for another network of the same kind: groups that do not hold, each with its fault."""
-
-    faults: Mapping[str, str]
-    told: Told
-
-
-def proved(model: nn.Module) -> Proved:
-    """What was found for a traced network."""
-    blueprint = blueprint_of(model)
-    assert isinstance(blueprint, TracedBlueprint)
-    return Proved(dict(blueprint.faults), blueprint.told)
-
-
-def believe(model: nn.Module, blueprint: TracedBlueprint, known: Proved) -> None:
-    """Leaves whole what was found not to hold before."""
-    blueprint.told = known.told
-    for group in [group for group in blueprint.groups.values() if group.name in known.faults]:
-        _leave_whole(model, blueprint, group, known.faults[group.name])
 
 
 def prove(model: nn.Module, blueprint: TracedBlueprint, run: Run) -> None:
@@ -105,7 +82,7 @@ def _agree(wanted: list[Tensor], found: list[Tensor]) -> bool:
 
 def _leave_whole(model: nn.Module, blueprint: TracedBlueprint, group: Group, reason: str) -> None:
     del blueprint.groups[group.name]
-    blueprint.left_whole[group.name] = blueprint.faults[group.name] = reason
+    blueprint.left_whole[group.name] = reason
     for module in model.modules():
         if (block := block_of(module)) and block[0] == group.name:
             del module.__dict__["depth"], module.__dict__["returned"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -59,3 +61,27 @@ def test_a_student_learns_from_the_teacher_with_inherited_or_fresh_weights(teach
     fresh = teacher.build(found.architecture).state_dict()
     again = teacher.build(found.architecture).state_dict()
     assert not all(torch.equal(fresh[name], again[name]) for name in fresh), "each is initialised anew"
+
+
+def test_heads_of_an_attention_are_searched_and_its_cost_is_no_secret():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tests.space.trace.libraries import LIBRARIES
+
+    make, example, *_ = LIBRARIES["ViT"]
+    torch.manual_seed(0)
+    pictures = torch.randn(4, *example["pixel_values"].shape[1:])
+    batches = [(pictures, torch.randint(2, (4,)))]
+    vit = stillhouse.Teacher(
+        make(),
+        stillhouse.builder(make, (pictures,)),
+        batches,
+        batches,
+        lambda output, batch: cross_entropy(output.prediction, batch[1]),
+        lambda outputs: {"entropy": sum(float(cross_entropy(output.prediction, batch[1])) for output, batch in outputs)},
+        higher_is_better=False,
+        apply=lambda model, batch: model(batch[0]).logits,
+    )
+    found = stillhouse.search(vit, share=0.5, settings=SETTINGS["dms"])
+    assert found.metrics["cost"] <= found.metrics["budget"]
+    assert {name: kept for name, kept in found.architecture.counts().items() if "heads" in name}
