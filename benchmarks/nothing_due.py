@@ -6,8 +6,6 @@ then take turns, so that a noisy machine is noisy for all of them.
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,16 +16,17 @@ from typing import Any
 
 from dvc.repo import Repo
 
+from benchmarks import kills
+
 name = "nothing_due"
 expected_seconds = 45
 settings = {"rounds": 12, "warm_up": 2}
 
-ROOT = Path(__file__).parents[1]
 COMMANDS = {
     "dvc status": ["dvc", "status"],
     "dvc repro": ["dvc", "repro"],
-    "stillhouse plan": ["stillhouse.cli", "plan"],
-    "stillhouse run": ["stillhouse.cli", "run"],
+    "stillhouse plan": ["stillhouse", "plan"],
+    "stillhouse run": ["stillhouse", "run"],
 }
 WORDS = {
     "dvc status": "up to date",
@@ -56,13 +55,7 @@ def run(data: Path | None = None) -> list[dict[str, Any]]:
 
 def set_up(place: Path) -> int:
     """Makes a repository in which every stage of the default pipeline counts as done; returns their number."""
-    shutil.copytree(ROOT / "stages", place / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "data/raw", place / "data/raw")
-    for path in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", ".dvc/config"):
-        (place / path).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / path, place / path)
-    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-qm", "x"]):
-        subprocess.run(["git", *command], cwd=place, check=True)
+    kills.make(place)
     with Repo(str(place)) as repo:
         stages = list(repo.index.stages)
         for out in (Path(out.fs_path) for stage in stages for out in stage.outs):
@@ -83,9 +76,7 @@ def seconds(method: str, place: Path) -> float:
         RuntimeError: it found something to do, so that its time would say nothing.
     """
     began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", *COMMANDS[method]], cwd=place, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", *COMMANDS[method]], cwd=place, capture_output=True, text=True)
     taken = time.perf_counter() - began
     if done.returncode or WORDS[method] not in done.stdout:
         raise RuntimeError(f"{method} should have found nothing to do, and said: {done.stdout}{done.stderr}")

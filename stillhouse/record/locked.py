@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,16 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stillhouse.contracts.errors import UserError, shortened
+from stillhouse.contracts.files import read_json, write_json
 from stillhouse.contracts.raw import content
 from stillhouse.contracts.yamls import require_plain
 from stillhouse.record.hashes import LOCK_REMEDY
 
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+_CHECKED = Path(".work/lock.json")
+"""The hash of the dvc.lock that was whole."""
 _MOST = 100_000
-"""Values and keys."""
+"""Values and keys, with what DVC repeats by its name (it does where two stages have one value in memory) written out."""
 
 
 def check(folder: Path) -> None:
@@ -24,10 +29,21 @@ def check(folder: Path) -> None:
     path = folder / "dvc.lock"
     try:
         if path.exists() or path.is_symlink():
-            _check_hashes(parse(content(path).decode()))
+            _once(folder / _CHECKED, content(path))
     except (UserError, UnicodeDecodeError) as error:
         words = shortened(" ".join(str(error).split()), 300)
         raise UserError(f"dvc.lock is damaged, or holds the marks of an unfinished merge ({words}): {LOCK_REMEDY}") from None
+
+
+def _once(known: Path, written: bytes) -> None:
+    """To look at every value takes as long as DVC's own reading, so what was found whole the last time is not looked at again."""
+    digest = hashlib.sha256(written).hexdigest()
+    with suppress(OSError, UserError):
+        if read_json(known) == digest:
+            return
+    _check_hashes(parse(written.decode()))
+    with suppress(OSError):
+        write_json(known, digest)
 
 
 def _check_hashes(value: Any) -> None:
@@ -42,7 +58,7 @@ def _check_hashes(value: Any) -> None:
 def parse(text: str) -> Any:
     """The value of a text in YAML. Raises UserError where it is none, nested deeply or endless."""
     try:
-        require_plain(text, "dvc.lock", _MOST, repeats=False)
+        require_plain(text, "dvc.lock", _MOST, expanded=True)
         return YAML(typ="safe").load(text)
     except UserError:
         raise

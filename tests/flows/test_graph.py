@@ -211,6 +211,16 @@ def test_a_broken_pipeline_is_told_in_one_line(fresh, tmp_path):
         graph.root(tmp_path)
 
 
+def test_a_lock_in_which_dvc_repeats_a_part_by_its_name_is_whole(done):
+    path, known = done.folder / "dvc.lock", {}
+    lock = yaml.safe_load(path.read_text())
+    for stage in lock["stages"].values():  # as `dvc commit` has it, for which several stages have one dependency in memory
+        stage["deps"] = [known.setdefault(dep["path"], dep) for dep in stage.get("deps", [])]
+    path.write_text(yaml.safe_dump(lock, sort_keys=False))
+    assert "*id001" in path.read_text()
+    assert {node.state for node in graph.read(done.folder)} == {"unchanged"}
+
+
 @pytest.mark.parametrize(
     "damage", ["", "[1]", "<<<<<<< HEAD\nschema: '2.0'\n=======\n>>>>>>> other\n", "schema: '2.0'\nstages:\n  a: {cmd", "\0"]
 )
