@@ -11,12 +11,12 @@ from stillhouse.flows.work import Ending, Work
 
 
 def test_who_asks_for_a_try_that_is_never_told_hears_how_all_ended(tmp_path: Path):
-    node, stop = Node("teach@rings", "", (), "due", ()), Event()
-    stop.set()
-    work = Work(tmp_path, {}, 1, stop)
+    node = Node("teach@rings", "", (), "due", ())
+    work = Work(tmp_path, {"names": [], "allow_missing": False}, 1, Event())  # a folder without a project
     work._tries[node.name] = SimpleQueue()
     done = Ending("COMPLETED", "Done", "done")
     work.tell(node, done)
     work.run()
     assert [work.next_try(node) for _ in range(3)] == [done, work.verdict, work.verdict]
-    assert work.verdict.kind == "CANCELLED"
+    assert work.verdict.kind == "FAILED"
+    assert "not inside of a DVC repository" in work.verdict.message

@@ -15,14 +15,14 @@ from tests.fuzz.fuzz import verdict, verdicts
 from tests.fuzz.reader import Reader
 from tests.fuzz.readers import READERS
 
-SLOW = {"params-checked": 20, "params-planned": 20, "dvc-graph": 20, "temporal-json-packed": 50, "knowledge-zip": 50, "queue-json": 50}
+SLOW = {"params-checked": 20, "params-planned": 20, "dvc-graph": 20}
 """Inputs of readers that take long for each."""
-MODELS = {"model-knowledge": 3, "predict-knowledge": 3, "model": 15, "predict": 15, "classify": 30, "segment": 20, "detect": 20}
+MODELS = {"model-knowledge": 3, "predict-knowledge": 3, "model": 40, "predict": 40}
 """The same, by how their names begin."""
 
 
 def _number(name: str) -> int:
-    return SLOW.get(name) or next((count for start, count in MODELS.items() if name.startswith(start)), 100)
+    return SLOW.get(name) or next((count for start, count in MODELS.items() if name.startswith(start)), 200)
 
 
 @pytest.mark.filterwarnings("ignore")
