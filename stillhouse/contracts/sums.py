@@ -11,9 +11,11 @@ from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import replace
-from stillhouse.contracts.raw import content
+from stillhouse.contracts.raw import below, content
 
 NAME = "SHA256SUMS"
+MOST = 2**20
+"""The most files and folders of prepared data or of a model."""
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
@@ -51,7 +53,7 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.name != NAME)
+    return sorted(path.relative_to(folder).as_posix() for path in below(folder, MOST) if path.is_file() and path.name != NAME)
 
 
 def _sha256(path: Path) -> str:

@@ -14,7 +14,7 @@ from stillhouse import registry
 from stillhouse.contracts import sums
 from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.contracts.parts import Table, Workload
-from stillhouse.contracts.raw import regular
+from stillhouse.contracts.raw import below, regular
 from stillhouse.training import checkpoint, machine, table
 
 _FILES = ("model.json", "model.safetensors")
@@ -76,7 +76,7 @@ def check(folder: Path) -> None:
     if missing := [name for name in _FILES if not (folder / name).is_file()]:
         got = f"there is no {missing[0]}" if folder.is_dir() else "there is no such folder"
         raise UserError(f"{folder} - wanted a model's folder, with {' and '.join(_FILES)} - {got}")
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(below(folder, sums.MOST)):
         regular(path, folder)
         if path.is_file() and not _is_safe(path.relative_to(folder)):
             wanted = f"wanted only {', '.join(_FILES)} and {table.CONTEXT} of {' and '.join(_SUFFIXES)}"

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from stillhouse.contracts.parts import Workload
 from stillhouse.space.blueprint import Architecture
+from stillhouse.training.bound import LEAST, TIMES, parameters_within
 
 ModelDescription = dict[str, Any]
 """What `model.json` holds: enough to build the network again, and what its maker wants remembered."""
@@ -53,8 +54,12 @@ def build(workload: Workload[Any], record: ModelDescription, architecture: Archi
 
 
 def read_model(workload: Workload[Any], folder: Path) -> nn.Module:
-    """The network of a model folder with its weights, on the CPU, in evaluation mode."""
-    model = read_untrained(workload, folder)
+    """The network of a model folder with its weights, on the CPU, in evaluation mode.
+
+    Raises UserError where it would be far larger than the weights that are there.
+    """
+    with parameters_within(max(LEAST, TIMES * (folder / "model.safetensors").stat().st_size)):
+        model = read_untrained(workload, folder)
     model.load_state_dict(read_state(folder))
     return model.eval()
 

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from stillhouse.contracts import parquets, raw
+from stillhouse.contracts import parquets, raw, sums
 from stillhouse.contracts.errors import LINE, LINES, UserError
 from stillhouse.contracts.parquets import read_parquet
 from stillhouse.contracts.raw import below, content, unpacked
 from stillhouse.contracts.yamls import DEPTH, require_plain
+from stillhouse.workloads.pictures._shared import splits
 
 
 def test_a_message_is_bounded_where_it_is_made() -> None:
@@ -72,3 +73,15 @@ def test_a_folder_is_looked_at_up_to_a_number_of_files(tmp_path: Path) -> None:
     assert len(below(tmp_path, 3)) == 3
     with pytest.raises(UserError, match=re.escape(str(tmp_path)) + " - wanted .* at most 2 files and folders - got more"):
         below(tmp_path, 2)
+
+
+def test_folders_of_pictures_and_of_models_are_looked_at_up_to_a_number_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.png").touch()
+    for module, look in ((splits, splits.picture_files), (sums, sums.write)):
+        monkeypatch.setattr(module, "MOST", 3)
+        look(tmp_path)
+        (tmp_path / "SHA256SUMS").unlink(missing_ok=True)
+        monkeypatch.setattr(module, "MOST", 2)
+        with pytest.raises(UserError, match=r"wanted a folder that holds at most 2 files and folders - got more$"):
+            look(tmp_path)

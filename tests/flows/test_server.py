@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import http.server
+import os
 import subprocess
 import sys
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import server
+from tests.connections import SILENCED
 
 SLOW = """
 import http.server, sys, time
@@ -45,6 +48,37 @@ def _impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_server_that_still_computes_is_waited_for(tmp_path):
     wait(SLOW, tmp_path)
+
+
+class Healthy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+
+def test_a_named_server_is_not_waited_for_once_it_is_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    with http.server.HTTPServer(("127.0.0.1", 0), Healthy) as healthy:
+        os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{healthy.server_port}/api"
+        Thread(target=healthy.serve_forever).start()
+        with server.server(tmp_path) as serving:
+            alive = serving.lives()
+            healthy.shutdown()
+            healthy.server_close()
+            assert (serving.own, alive, serving.lives()) == (False, True, False)
+    with pytest.raises(UserError, match=r"does not answer .*: start that server, or unset PREFECT_API_URL$"), server.server(tmp_path):
+        pass
+
+
+def test_prefect_counts_nobody_where_the_reader_has_not_said_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SILENCED:
+        monkeypatch.delenv(name, raising=False)
+    code = "from prefect._internal.analytics.enabled import is_telemetry_enabled as enabled; print(enabled())"
+    said = [
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, **more}, capture_output=True, text=True, check=True).stdout.strip()
+        for more in ({}, server.settings(tmp_path))
+    ]
+    assert said == ["True", "False"], "the first shows that this machine alone would not silence it"
 
 
 def test_one_that_does_nothing_is_given_up_with_its_last_words(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,16 @@ def test_weights_that_do_not_fit_their_settings_are_refused(teacher: Path):
     (teacher / "model.json").write_text(json.dumps(record))
     with pytest.raises(UserError, match=r"wanted weights as safetensors, and the settings that fit them - .*size mismatch"):
         Model(teacher)
+
+
+def test_the_settings_of_an_enormous_network_are_refused_before_its_memory_is_used(teacher: Path):
+    record = json.loads((teacher / "model.json").read_text())
+    record["model"]["width"] = 30_000
+    (teacher / "model.json").write_text(json.dumps(record))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=r"wanted parameters of at most 2147483648 bytes - got \w+ of \[30000, 30000\] in a Linear$"):
+        Model(teacher)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 2**19, "it counts in KiB"
 
 
 def test_a_model_that_does_not_say_how_it_reads_tables_is_told_so(teacher: Path):

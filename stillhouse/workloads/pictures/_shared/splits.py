@@ -12,6 +12,7 @@ import torch
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every, shortened
+from stillhouse.contracts.raw import below
 from stillhouse.workloads.pictures._shared.table_columns import as_bytes, as_names, read_all
 
 Split = Literal["train", "valid", "test"]
@@ -21,6 +22,8 @@ SUFFIXES = (".jpeg", ".jpg", ".png")
 """The suffixes of files that are pictures, in small letters."""
 _OTHERS = (".bmp", ".gif", ".tif", ".tiff", ".webp")
 """Those of pictures in formats that are not read."""
+MOST = 2**22
+"""The most files and folders in a folder of pictures."""
 
 
 def split_folders(raw: Path) -> dict[Split, Path]:
@@ -40,8 +43,9 @@ def folders_in(folder: Path) -> list[Path]:
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """The pictures in a folder and in those within it. Raises UserError naming all pictures of formats that are not read."""
-    found = [path for path in sorted(folder.rglob("*")) if not any(map(_is_aside, path.relative_to(folder).parts))]
+    """The pictures in a folder and in those within it. Raises UserError naming all pictures of formats that are not read,
+    or where the folder holds more than `MOST` files."""
+    found = [path for path in sorted(below(folder, MOST)) if not any(map(_is_aside, path.relative_to(folder).parts))]
     every(_check_format, found)
     return [path for path in found if path.suffix.lower() in SUFFIXES]
 
