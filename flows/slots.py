@@ -21,7 +21,20 @@ POLL = 0.2
 
 
 def devices() -> tuple[str, ...]:
-    """The CUDA devices that this process may use, none on a machine without them."""
+    """The CUDA devices that stages may use: of those that this process sees, the one that STILLHOUSE_DEVICE names, if it names one.
+
+    Raises UserError if it names one that there is not.
+    """
+    kind, _, number = os.environ.get("STILLHOUSE_DEVICE", "auto").partition(":")
+    seen = _visible() if kind != "cpu" else ()
+    if not number.isdecimal():
+        return seen
+    if int(number) >= len(seen):
+        raise UserError(f"STILLHOUSE_DEVICE - wanted one of {len(seen)} CUDA devices, counted from 0 - got {kind}:{number}")
+    return (seen[int(number)],)
+
+
+def _visible() -> tuple[str, ...]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return tuple(name for name in visible.split(",") if name not in ("", "-1"))
@@ -39,7 +52,13 @@ def hold(wanted: int, available: Sequence[str], stop: Event) -> Iterator[dict[st
         count = min(wanted, len(available))
         while count and not (held := _try(count, available, stack)) and not stop.wait(POLL):
             pass
-        yield {"CUDA_VISIBLE_DEVICES": ",".join(held)} if count and held else {}
+        yield _environment(held) if count and held else {}
+
+
+def _environment(held: Sequence[str]) -> dict[str, str]:
+    """The stage sees its devices alone and counts them from 0, whatever their number was."""
+    named = os.environ.get("STILLHOUSE_DEVICE", "").startswith("cuda:")
+    return {"CUDA_VISIBLE_DEVICES": ",".join(held), **({"STILLHOUSE_DEVICE": "cuda"} if named else {})}
 
 
 def _try(count: int, available: Sequence[str], stack: ExitStack) -> list[str]:

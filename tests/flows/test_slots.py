@@ -52,6 +52,24 @@ def test_more_than_there_are_is_all_there_are():
         assert held == {"CUDA_VISIBLE_DEVICES": "3,5"}
 
 
+def test_a_named_device_is_the_one_that_is_held_and_the_first_that_its_stage_sees(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    monkeypatch.setenv("STILLHOUSE_DEVICE", "cuda:1")
+    assert slots.devices() == ("7",)
+    with slots.hold(1, slots.devices(), Event()) as held:
+        assert held == {"CUDA_VISIBLE_DEVICES": "7", "STILLHOUSE_DEVICE": "cuda"}
+    monkeypatch.setenv("STILLHOUSE_DEVICE", "cuda:2")
+    with pytest.raises(UserError, match=r"^STILLHOUSE_DEVICE - wanted one of 2 CUDA devices, counted from 0 - got cuda:2$"):
+        slots.devices()
+
+
+@pytest.mark.parametrize(("device", "found"), [("cpu", ()), ("cuda", ("4", "7")), ("auto", ("4", "7"))])
+def test_a_kind_of_device_is_all_of_its_kind(monkeypatch, device, found):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    monkeypatch.setenv("STILLHOUSE_DEVICE", device)
+    assert slots.devices() == found
+
+
 @pytest.mark.parametrize(("wanted", "available"), [(0, ("0",)), (1, ())])
 def test_without_a_wish_or_a_device_nothing_is_waited_for_or_changed(wanted, available):
     with slots.hold(wanted, available, Event()) as held:
