@@ -23,6 +23,9 @@ from stillhouse.space.trace import builder
 
 Meaning = Literal["classes", "candidates", "values"]
 Make = Callable[[], nn.Module]
+Example = tuple[Tensor, ...]
+"""Arguments of a network: of those that are no whole numbers only the shape is taken."""
+Before = Callable[[nn.Module, tuple[Any, ...]], Any]
 _REMEMBERED = 4
 """Builders, each with its traced network: a search builds hundreds of smaller ones."""
 
@@ -67,23 +70,39 @@ def _prediction(returned: Any, key: str | int | None) -> Any:
 
 
 def module(
-    settings: ModuleSettings, example: Tensor, architecture: Architecture | None, meaning: Meaning, shape: tuple[int, ...]
+    settings: ModuleSettings,
+    example: Example,
+    architecture: Architecture | None,
+    meaning: Meaning,
+    shape: tuple[int, ...],
+    before: Before | None = None,
 ) -> nn.Module:
-    """The network of the settings for inputs like `example`, of which it must predict the `shape`. Raises UserError as `network` does."""
+    """The network of the settings for inputs like `example`, of which it must predict the `shape`.
+
+    `before` is a forward pre-hook that makes such inputs of a batch; it is given the example too, and leaves it as it is. Raises UserError
+    as `network` does.
+    """
     key = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
-    return network(key, lambda: made(settings), AsOutput(meaning, settings.prediction), example, architecture, shape)
+
+    def make() -> nn.Module:
+        model = made(settings)
+        if before:
+            model.register_forward_pre_hook(before)
+        return model
+
+    return network(key, make, AsOutput(meaning, settings.prediction), example, architecture, shape)
 
 
-def network(key: str, make: Make, hook: AsOutput, example: Tensor, architecture: Architecture | None, shape: tuple[int, ...]) -> nn.Module:
+def network(key: str, make: Make, hook: AsOutput, example: Example, architecture: Architecture | None, shape: tuple[int, ...]) -> nn.Module:
     """A freshly initialised network that `make` makes, traced, or what an architecture keeps of it.
 
     `key` says what is made. Raises UserError if it cannot be run on the example, predicts another shape, or nothing of it may be searched.
     """
-    recipe = _Recipe(key, hook, tuple(example.shape), shape)
+    recipe = _Recipe(key, hook, tuple(tuple(value.shape) for value in example), shape)
     if recipe not in _BUILDERS:
         while len(_BUILDERS) >= _REMEMBERED:
             del _BUILDERS[next(iter(_BUILDERS))]
-        _BUILDERS[recipe] = _builder(recipe, make)
+        _BUILDERS[recipe] = _builder(recipe, make, example)
     return _BUILDERS[recipe](architecture)
 
 
@@ -93,16 +112,17 @@ class _Recipe:
 
     key: str
     hook: AsOutput
-    example: tuple[int, ...]
+    example: tuple[tuple[int, ...], ...]
     prediction: tuple[int, ...]
 
 
 _BUILDERS: dict[_Recipe, Callable[[Architecture | None], nn.Module]] = {}
 
 
-def _builder(recipe: _Recipe, make: Make) -> Callable[[Architecture | None], nn.Module]:
+def _builder(recipe: _Recipe, make: Make, given: Example) -> Callable[[Architecture | None], nn.Module]:
     # Zeros would hide much of what the network does from the proof.
-    example = torch.rand(recipe.example, generator=torch.Generator().manual_seed(0))
+    rng = torch.Generator().manual_seed(0)
+    example = tuple(torch.rand(value.shape, generator=rng) if value.is_floating_point() else value for value in given)
 
     def hooked() -> nn.Module:
         model = make()
@@ -111,18 +131,18 @@ def _builder(recipe: _Recipe, make: Make) -> Callable[[Architecture | None], nn.
 
     with torch.random.fork_rng(devices=[]):  # whether it is the first one must not change a network's weights
         _check(recipe, hooked(), example)
-    return builder(hooked, (example,))
+    return builder(hooked, example)
 
 
-def _check(recipe: _Recipe, model: nn.Module, example: Tensor) -> None:
-    name = type(model).__name__
+def _check(recipe: _Recipe, model: nn.Module, example: Example) -> None:
+    name, asked = type(model).__name__, " and ".join(map(str, recipe.example))
     try:
         with torch.no_grad():
-            found = tuple(model.eval()(example).prediction.shape)
+            found = tuple(model.eval()(*example).prediction.shape)
     except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
-        raise UserError(f"{name} - wanted a network that can be asked with {recipe.example} numbers - {error}") from None
+        raise UserError(f"{name} - wanted a network that can be asked with {asked} numbers - {error}") from None
     if found != recipe.prediction:
-        raise UserError(f"{name} - wanted a prediction of shape {recipe.prediction} for {recipe.example} numbers - got {found}")
+        raise UserError(f"{name} - wanted a prediction of shape {recipe.prediction} for {asked} numbers - got {found}")
 
 
 def made(settings: ModuleSettings) -> nn.Module:

@@ -48,7 +48,7 @@ class TransformersSettings(Settings):
 def transformers(settings: TransformersSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
     """For pictures of the data's height and width, as the data are normalised."""
     config = _completed(settings.config, sizes)
-    example = torch.zeros(2, sizes["channels"], sizes["height"], sizes["width"])
+    example = (torch.zeros(2, sizes["channels"], sizes["height"], sizes["width"]),)
     key = json.dumps(config, sort_keys=True)
     hook = foreign.AsOutput("classes", "logits")
     return foreign.network(key, lambda: _made(config), hook, example, architecture, (2, sizes["classes"]))
