@@ -6,7 +6,7 @@ import importlib
 import inspect
 import json
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -23,6 +23,8 @@ from stillhouse.space.trace import builder
 
 Meaning = Literal["classes", "candidates", "values"]
 Make = Callable[[], nn.Module]
+Example = Tensor | Mapping[str, Tensor]
+"""What a network is called with: a tensor whose shape alone counts, or arguments by name, such as tokens, that stay as they are."""
 _REMEMBERED = 4
 """Builders, each with its traced network: a search builds hundreds of smaller ones."""
 
@@ -74,16 +76,16 @@ def module(
     return network(key, lambda: made(settings), AsOutput(meaning, settings.prediction), example, architecture, shape)
 
 
-def network(key: str, make: Make, hook: AsOutput, example: Tensor, architecture: Architecture | None, shape: tuple[int, ...]) -> nn.Module:
+def network(key: str, make: Make, hook: AsOutput, example: Example, architecture: Architecture | None, shape: tuple[int, ...]) -> nn.Module:
     """A freshly initialised network that `make` makes, traced, or what an architecture keeps of it.
 
     `key` says what is made. Raises UserError if it cannot be run on the example, predicts another shape, or nothing of it may be searched.
     """
-    recipe = _Recipe(key, hook, tuple(example.shape), shape)
+    recipe = _Recipe(key, hook, _shape(example), shape)
     if recipe not in _BUILDERS:
         while len(_BUILDERS) >= _REMEMBERED:
             del _BUILDERS[next(iter(_BUILDERS))]
-        _BUILDERS[recipe] = _builder(recipe, make)
+        _BUILDERS[recipe] = _builder(recipe, make, example)
     return _BUILDERS[recipe](architecture)
 
 
@@ -93,16 +95,22 @@ class _Recipe:
 
     key: str
     hook: AsOutput
-    example: tuple[int, ...]
+    example: tuple[Any, ...]
     prediction: tuple[int, ...]
 
 
 _BUILDERS: dict[_Recipe, Callable[[Architecture | None], nn.Module]] = {}
 
 
-def _builder(recipe: _Recipe, make: Make) -> Callable[[Architecture | None], nn.Module]:
+def _shape(example: Example) -> tuple[Any, ...]:
+    if isinstance(example, Tensor):
+        return tuple(example.shape)
+    return tuple((name, tuple(tensor.shape)) for name, tensor in example.items())
+
+
+def _builder(recipe: _Recipe, make: Make, example: Example) -> Callable[[Architecture | None], nn.Module]:
     # Zeros would hide much of what the network does from the proof.
-    example = torch.rand(recipe.example, generator=torch.Generator().manual_seed(0))
+    inputs = (torch.rand(recipe.example, generator=torch.Generator().manual_seed(0)),) if isinstance(example, Tensor) else dict(example)
 
     def hooked() -> nn.Module:
         model = make()
@@ -110,15 +118,16 @@ def _builder(recipe: _Recipe, make: Make) -> Callable[[Architecture | None], nn.
         return model
 
     with torch.random.fork_rng(devices=[]):  # whether it is the first one must not change a network's weights
-        _check(recipe, hooked(), example)
-    return builder(hooked, (example,))
+        _check(recipe, hooked(), inputs)
+    return builder(hooked, inputs)
 
 
-def _check(recipe: _Recipe, model: nn.Module, example: Tensor) -> None:
+def _check(recipe: _Recipe, model: nn.Module, inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> None:
     name = type(model).__name__
     try:
         with torch.no_grad():
-            found = tuple(model.eval()(example).prediction.shape)
+            output = model.eval()(**inputs) if isinstance(inputs, dict) else model.eval()(*inputs)
+        found = tuple(output.prediction.shape)
     except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise UserError(f"{name} - wanted a network that can be asked with {recipe.example} numbers - {error}") from None
     if found != recipe.prediction:

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from stillhouse.runtimes.leaves import Leaf
 from stillhouse.runtimes.program import Program
 from stillhouse.runtimes.runtime import Ask, Runtime
+from stillhouse.training import tensors
 
 
 def save(program: Program, file: Path, calibration: Iterable[Sequence[Leaf]]) -> None:
     """The weights."""
-    save_file({name: value.contiguous() for name, value in program.body.network.state_dict().items()}, file)
+    tensors.write(file, program.body.network.state_dict())
 
 
 def load(file: Path, program: Program) -> Ask:

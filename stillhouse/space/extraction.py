@@ -26,13 +26,13 @@ def extract(model: nn.Module, architecture: Architecture) -> dict[str, Tensor]:
 
 
 def _axes_by_tensor(model: nn.Module) -> Iterator[tuple[str, tuple[Axis, ...]]]:
-    for prefix, module in model.named_modules():
+    for prefix, module in model.named_modules(remove_duplicate=False):
         for name, axes in axes_of(module).items():
             yield (f"{prefix}.{name}" if prefix else name), axes
 
 
 def _dropped_blocks(model: nn.Module, architecture: Architecture) -> Iterator[str]:
-    for prefix, module in model.named_modules():
+    for prefix, module in model.named_modules(remove_duplicate=False):
         if (block := block_of(module)) and block[1] not in architecture.kept[block[0]]:
             yield f"{prefix}."
 

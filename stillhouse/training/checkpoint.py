@@ -14,23 +14,26 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from stillhouse.contracts.parts import Workload
 from stillhouse.space.blueprint import Architecture
+<<<<<<< HEAD
 from stillhouse.training.bound import LEAST, TIMES, parameters_within
+=======
+from stillhouse.training import tensors
+>>>>>>> p4
 
 ModelDescription = dict[str, Any]
 """What `model.json` holds: enough to build the network again, and what its maker wants remembered."""
 
 
 def write_model(folder: Path, state: Mapping[str, Tensor], record: ModelDescription) -> None:
-    """Writes a model folder; a reader sees the whole of it or nothing."""
+    """Writes a model folder; a reader sees the whole of it or nothing. Weights that layers share are written once."""
     fresh = folder.with_name(folder.name + ".partial")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, fresh / "model.safetensors")
+    tensors.write(fresh / "model.safetensors", state)
     (fresh / "model.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(fresh, folder)
@@ -44,7 +47,7 @@ def read_record(folder: Path) -> ModelDescription:
 
 def read_state(folder: Path) -> dict[str, Tensor]:
     """The tensors of a model folder, on the CPU."""
-    return load_file(folder / "model.safetensors")
+    return tensors.read(folder / "model.safetensors")
 
 
 def build(workload: Workload[Any], record: ModelDescription, architecture: Architecture | None) -> nn.Module:

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from pydantic import model_validator
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
+from stillhouse.training import tensors
 
 _PICKLED = (".pt", ".pth", ".bin")
 _NESTED = ("state_dict", "model", "model_state_dict")
@@ -72,7 +72,7 @@ def read(file: Path) -> Mapping[str, Tensor]:
     """The tensors of a file by name. Raises UserError if it is of no known form."""
     if file.suffix == ".safetensors":
         try:
-            return load_file(file)
+            return tensors.read(file)
         except (SafetensorError, OSError) as error:
             raise UserError(f"{file} - wanted weights as safetensors - {error}") from None
     if file.suffix not in _PICKLED:

@@ -44,7 +44,7 @@ def cut(model: nn.Module, architecture: Architecture) -> nn.Module:
     if not isinstance(full, TracedBlueprint):
         raise TypeError(f"{type(model).__name__} was not traced")
     smaller = copy.deepcopy(model)
-    for name, module in list(smaller.named_modules()):
+    for name, module in list(smaller.named_modules(remove_duplicate=False)):
         if (block := block_of(module)) and block[1] not in architecture.kept[block[0]]:
             smaller.set_submodule(name, Skipped(module))
     made: dict[int, nn.Parameter] = {}
