@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.watched import Watched, watch
 from stillhouse.space.blueprint import Architecture
 from stillhouse.space.trace import builder
 
@@ -39,6 +40,8 @@ class ModuleSettings(Settings):
     """What the factory is called with, by name."""
     prediction: str | int | None = None
     """The key, attribute or place of the prediction in what is returned; by default a tensor itself, `logits`, or the first entry."""
+    features: dict[str, Watched] = Field(default_factory=dict)
+    """What losses may compare: a name of one's own -> the name of a module, whose first returned tensor it is."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ def module(
 ) -> nn.Module:
     """The network of the settings for inputs like `example`, of which it must predict the `shape`. Raises UserError as `network` does."""
     key = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
-    return network(key, lambda: made(settings), AsOutput(meaning, settings.prediction), example, architecture, shape)
+    model = network(key, lambda: made(settings), AsOutput(meaning, settings.prediction), example, architecture, shape)
+    return watch(model, settings.features, architecture)
 
 
 def network(key: str, make: Make, hook: AsOutput, example: Example, architecture: Architecture | None, shape: tuple[int, ...]) -> nn.Module:

@@ -15,6 +15,7 @@ from stillhouse.contracts import foreign
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.watched import Watched
 from stillhouse.space.blueprint import Architecture
 
 
@@ -28,6 +29,8 @@ class TransformersSettings(Settings):
     path: None = None
     """Read when the settings are; a model's own folder then needs no other one."""
     config: dict[str, Any] = Field(min_length=1)
+    features: dict[str, Watched] = Field(default_factory=dict)
+    """What losses may compare: a name of one's own -> the name of a module, whose first returned tensor it is."""
 
     @model_validator(mode="before")
     @classmethod

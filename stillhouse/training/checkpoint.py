@@ -18,11 +18,8 @@ from torch import Tensor, nn
 
 from stillhouse.contracts.parts import Workload
 from stillhouse.space.blueprint import Architecture
-<<<<<<< HEAD
-from stillhouse.training.bound import LEAST, TIMES, parameters_within
-=======
 from stillhouse.training import tensors
->>>>>>> p4
+from stillhouse.training.bound import LEAST, TIMES, parameters_within
 
 ModelDescription = dict[str, Any]
 """What `model.json` holds: enough to build the network again, and what its maker wants remembered."""

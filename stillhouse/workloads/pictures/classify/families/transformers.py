@@ -11,6 +11,7 @@ from torch import nn
 from stillhouse.contracts import hugging_face
 from stillhouse.contracts.families import Family
 from stillhouse.contracts.hugging_face import TransformersSettings
+from stillhouse.contracts.watched import watch
 from stillhouse.space.blueprint import Architecture
 
 
@@ -19,7 +20,8 @@ def transformers(settings: TransformersSettings, sizes: Mapping[str, int], archi
     config = _completed(settings.config, sizes)
     example = torch.zeros(2, sizes["channels"], sizes["height"], sizes["width"])
     shape = (2, sizes["classes"])
-    return hugging_face.network("AutoModelForImageClassification", "a picture classifier", config, example, architecture, shape)
+    model = hugging_face.network("AutoModelForImageClassification", "a picture classifier", config, example, architecture, shape)
+    return watch(model, settings.features, architecture)
 
 
 def _completed(config: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:

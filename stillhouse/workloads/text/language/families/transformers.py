@@ -12,6 +12,7 @@ from stillhouse.contracts import hugging_face
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.families import Family
 from stillhouse.contracts.hugging_face import TransformersSettings
+from stillhouse.contracts.watched import watch
 from stillhouse.space.blueprint import Architecture
 
 _TOKENS = 13
@@ -29,7 +30,8 @@ def transformers(settings: TransformersSettings, sizes: Mapping[str, int], archi
         raise UserError(f"family transformers - {wanted} - got {config['vocab_size']!r:.100}")
     token = torch.randint(sizes["vocabulary"], shape, generator=torch.Generator().manual_seed(0))
     predicted = (*shape, config["vocab_size"])
-    return hugging_face.network("AutoModelForCausalLM", "a causal language model", config, {"input_ids": token}, architecture, predicted)
+    model = hugging_face.network("AutoModelForCausalLM", "a causal language model", config, {"input_ids": token}, architecture, predicted)
+    return watch(model, settings.features, architecture)
 
 
 def completed(config: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from stillhouse.contracts import hugging_face
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.families import Family
 from stillhouse.contracts.hugging_face import TransformersSettings
+from stillhouse.contracts.watched import watch
 from stillhouse.space.blueprint import Architecture
 
 _TOKENS = 13
@@ -32,7 +33,8 @@ def transformers(settings: TransformersSettings, sizes: Mapping[str, int], archi
     token = torch.randint(sizes["vocabulary"], shape, generator=torch.Generator().manual_seed(0)).where(mask == 1, sizes["pad"])
     example = {"input_ids": token, "attention_mask": mask}
     kind, wanted = "AutoModelForSequenceClassification", "a classifier of texts"
-    return hugging_face.network(kind, wanted, config, example, architecture, (2, sizes["classes"]))
+    model = hugging_face.network(kind, wanted, config, example, architecture, (2, sizes["classes"]))
+    return watch(model, settings.features, architecture)
 
 
 def completed(config: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:
