@@ -64,7 +64,8 @@ class _Note:
         self.name, self.values = name, values
 
     def __call__(self, module: nn.Module, args: Any, returned: Any) -> None:
-        self.values[self.name] = first_tensor(returned)
+        if (value := first_tensor(returned)) is not None:
+            self.values[self.name] = value
 
 
 class _Gather:
