@@ -20,7 +20,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.space.blueprint import Architecture, Blueprint
 from stillhouse.training import machine
-from stillhouse.training.budget import Budget
+from stillhouse.training.budget import Budgets
 from stillhouse.training.fit import FitSettings
 from stillhouse.training.problem import Networks, pose, solve
 from stillhouse.training.teaching import TeachingSettings, WeightedLoss, train
@@ -69,25 +69,32 @@ class Student:
 def search(
     teacher: Teacher[Any],
     *,
-    share: float,
-    unit: Literal["macs", "parameters"] = "macs",
+    share: float | None = None,
+    unit: Literal["macs", "parameters", "memory"] = "macs",
+    budget: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    only: Sequence[str] = (),
+    keep: Sequence[str] = (),
     method: str = "dms",
     settings: Any = None,
     weights: Literal["teacher", "scratch"] = "teacher",
     seed: int = 0,
     log: Log | None = None,
 ) -> Student:
-    """Finds the architecture of a student that costs at most `share` (in (0, 1]) of its teacher's MACs or parameters.
+    """Finds the architecture of a student that costs at most `share` (in (0, 1]) of what its teacher costs in `unit`.
 
-    `method` is a search by its name, `settings` its settings or a dictionary of them; `weights` is what the search begins with. The same
-    seed gives the same student; the process's own random generators stand afterwards as before. `log` takes a dictionary of progress.
-    Raises UserError at a setting, network, loader or budget that cannot be.
+    Or give a `budget` in place of both, as in `params.yaml`: {"unit": "parameters", "value": 1e5}, or a list of such that must all be kept.
+    `only` and `keep` are patterns of names of groups that alone, or never, become smaller. `method` is a search by its name, `settings` its
+    settings or a dictionary of them; `weights` is what the search begins with. The same seed gives the same student; the process's own
+    random generators stand afterwards as before. `log` takes a dictionary of progress. Raises UserError at a setting, network, loader or
+    budget that cannot be.
     """
     part = registry.search(method)
     chosen = _valid(part.settings, {} if settings is None else settings, f"search {method}")
-    budget = _valid(Budget, {"unit": unit, "share": share}, "search")
+    if (share is None) == (budget is None):
+        raise UserError(f"search - wanted either share or budget - got share={share!r} and budget={budget!r}")
+    limits = _valid(Budgets, {"unit": unit, "share": share} if budget is None else budget, "search")
     with _seeded(seed) as rng:
-        problem = pose(_Task(teacher), _data(teacher), _networks(teacher, weights), [budget], log=log or _silent)
+        problem = pose(_Task(teacher), _data(teacher), _networks(teacher, weights), limits, only=only, keep=keep, log=log or _silent)
         best, facts = solve(problem, part, chosen, rng)
         model = problem.static(best.architecture)
         if best.weights is not None:

@@ -85,6 +85,18 @@ def test_the_budget_is_a_share_of_the_teachers_cost(teacher, unit, whole):
     assert found.metrics["cost"] <= 0.5 * whole
 
 
+def test_several_budgets_are_all_kept_and_groups_are_chosen_by_name(teacher):
+    budgets = [{"unit": "macs", "share": 0.5}, {"unit": "parameters", "value": 24}]
+    found = search(teacher, share=None, budget=budgets)
+    assert (found.metrics["budget_macs"], found.metrics["budget_parameters"]) == (0.5 * 20 * 8 * 5, 24)
+    assert len(found.architecture.kept["hidden"]) == (24 - 3) // 6
+    with pytest.raises(stillhouse.UserError, match="wanted a group that may be searched"):
+        search(teacher, keep=["hid*"])
+    for both in ({"share": 0.5, "budget": budgets}, {"share": None, "budget": None}):
+        with pytest.raises(stillhouse.UserError, match=r"^search - wanted either share or budget - got share="):
+            search(teacher, **both)
+
+
 def test_the_same_seed_gives_the_same_student(teacher):
     def made(seed):
         found = search(teacher, settings={"fit": FIT}, seed=seed)

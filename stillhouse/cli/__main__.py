@@ -76,6 +76,14 @@ KeepGoing = Annotated[
         help="After a failure, run all that does not depend on it, or begin nothing more. Example: stillhouse run --no-keep-going.",
     ),
 ]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Run each combination of these values as an experiment, in a copy. Example: --set students.half.search.budget.share=0.5,0.25.",
+    ),
+]
+AtOnce = Annotated[int, typer.Option("--at-once", min=1, help="Combinations that run side by side.")]
 AllowMissing = Annotated[
     bool,
     typer.Option(
@@ -95,6 +103,8 @@ def run(
     keep_going: KeepGoing = True,
     dry: Dry = False,
     allow_missing: AllowMissing = False,
+    given: Given = None,
+    at_once: AtOnce = 1,
 ) -> None:
     """Run what is due."""
     # A polite request to end and Ctrl-C are one thing, in every phase of the execution, and also where a shell has Ctrl-C ignored.
@@ -102,6 +112,10 @@ def run(
         signal.signal(number, signal.default_int_handler)
     folder = _enter()
     version.check(folder)
+    if given:
+        from stillhouse.cli import sweep
+
+        raise typer.Exit(sweep.run(folder, names or [], given, at_once, dry))
     nodes = _planned(folder, names or [], force=force, allow_missing=allow_missing)
     if dry:
         _show(nodes, folder)

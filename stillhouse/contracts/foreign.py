@@ -6,7 +6,7 @@ import importlib
 import inspect
 import json
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.watched import Watched, watch
 from stillhouse.space.blueprint import Architecture
 from stillhouse.space.trace import builder
 
 Meaning = Literal["classes", "candidates", "values"]
 Make = Callable[[], nn.Module]
-Example = tuple[Tensor, ...]
-"""Arguments of a network: of those that are no whole numbers only the shape is taken."""
+Example = tuple[Tensor, ...] | Mapping[str, Tensor]
+"""Arguments of a network, by place or by name: of those that are no whole numbers only the shape is taken."""
 Before = Callable[[nn.Module, tuple[Any, ...]], Any]
 _REMEMBERED = 4
 """Builders, each with its traced network: a search builds hundreds of smaller ones."""
@@ -40,6 +41,8 @@ class ModuleSettings(Settings):
     """What the factory is called with, by name."""
     prediction: str | int | None = None
     """The key, attribute or place of the prediction in what is returned; by default a tensor itself, `logits`, or the first entry."""
+    features: dict[str, Watched] = Field(default_factory=dict)
+    """What losses may compare: a name of one's own -> the name of a module, whose first returned tensor it is."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ def module(
             model.register_forward_pre_hook(before)
         return model
 
-    return network(key, make, AsOutput(meaning, settings.prediction), example, architecture, shape)
+    model = network(key, make, AsOutput(meaning, settings.prediction), example, architecture, shape)
+    return watch(model, settings.features, architecture)
 
 
 def network(key: str, make: Make, hook: AsOutput, example: Example, architecture: Architecture | None, shape: tuple[int, ...]) -> nn.Module:
@@ -98,7 +102,8 @@ def network(key: str, make: Make, hook: AsOutput, example: Example, architecture
 
     `key` says what is made. Raises UserError if it cannot be run on the example, predicts another shape, or nothing of it may be searched.
     """
-    recipe = _Recipe(key, hook, tuple(tuple(value.shape) for value in example), shape)
+    shapes = tuple((name, tuple(value.shape)) for name, value in _named(example))
+    recipe = _Recipe(key, hook, shapes, shape)
     if recipe not in _BUILDERS:
         while len(_BUILDERS) >= _REMEMBERED:
             del _BUILDERS[next(iter(_BUILDERS))]
@@ -112,17 +117,22 @@ class _Recipe:
 
     key: str
     hook: AsOutput
-    example: tuple[tuple[int, ...], ...]
+    example: tuple[tuple[str, tuple[int, ...]], ...]
     prediction: tuple[int, ...]
 
 
 _BUILDERS: dict[_Recipe, Callable[[Architecture | None], nn.Module]] = {}
 
 
+def _named(example: Example) -> Iterable[tuple[str, Tensor]]:
+    return example.items() if isinstance(example, Mapping) else [("", value) for value in example]
+
+
 def _builder(recipe: _Recipe, make: Make, given: Example) -> Callable[[Architecture | None], nn.Module]:
     # Zeros would hide much of what the network does from the proof.
     rng = torch.Generator().manual_seed(0)
-    example = tuple(torch.rand(value.shape, generator=rng) if value.is_floating_point() else value for value in given)
+    values = [torch.rand(value.shape, generator=rng) if value.is_floating_point() else value for _, value in _named(given)]
+    inputs: Example = dict(zip(given, values, strict=True)) if isinstance(given, Mapping) else tuple(values)
 
     def hooked() -> nn.Module:
         model = make()
@@ -130,15 +140,16 @@ def _builder(recipe: _Recipe, make: Make, given: Example) -> Callable[[Architect
         return model
 
     with torch.random.fork_rng(devices=[]):  # whether it is the first one must not change a network's weights
-        _check(recipe, hooked(), example)
-    return builder(hooked, example)
+        _check(recipe, hooked(), inputs)
+    return builder(hooked, inputs)
 
 
-def _check(recipe: _Recipe, model: nn.Module, example: Example) -> None:
-    name, asked = type(model).__name__, " and ".join(map(str, recipe.example))
+def _check(recipe: _Recipe, model: nn.Module, inputs: Example) -> None:
+    name, asked = type(model).__name__, " and ".join(f"{name} {shape}".strip() for name, shape in recipe.example)
     try:
         with torch.no_grad():
-            found = tuple(model.eval()(*example).prediction.shape)
+            output = model.eval()(**inputs) if isinstance(inputs, Mapping) else model.eval()(*inputs)
+        found = tuple(output.prediction.shape)
     except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise UserError(f"{name} - wanted a network that can be asked with {asked} numbers - {error}") from None
     if found != recipe.prediction:

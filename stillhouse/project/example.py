@@ -26,6 +26,8 @@ EXAMPLES = {
     "temporal": Example("us-income"),
     "segment": Example("scenes", "scenes.yaml"),
     "detect": Example("boxes", "scenes.yaml"),
+    "language": Example("tales", "text.yaml"),
+    "text_classes": Example("questions", "text.yaml"),
 }
 DEFAULT = "queue"
 """It is generated, so it needs no further package, and it runs in the shortest time."""

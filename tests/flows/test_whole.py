@@ -198,3 +198,22 @@ def test_of_two_equal_searches_the_second_begins_when_its_result_is_known(whole)
     assert done.returncode == 0, done.stdout + done.stderr
     said = [line.partition(" after ")[0] for line in done.stdout.splitlines() if line.startswith("search@")]
     assert said == ["search@half: running", "search@half: done", "search@again: running", "search@again: kept"]
+
+
+def test_a_sweep_keeps_each_combination_as_an_experiment_and_the_workspace_as_it_is(whole):
+    """The second combination makes again what its weight can change; the rest is known since the first one."""
+    commit(whole.folder)
+    before = ((whole.folder / "params.yaml").read_text(), locked(whole))
+    path = "students.half.distill.losses.0.weight"
+    refused = whole.call("stillhouse", "run", "half", "--set", f"{path}=1.5,-2.0")
+    assert refused.returncode == 2
+    assert f"weight--2.0: params.yaml: {path} - " in " ".join(refused.stderr.split())
+    done = whole.call("stillhouse", "run", "half", "--set", f"{path}=1.5,2.5", "--at-once", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ((whole.folder / "params.yaml").read_text(), locked(whole)) == before
+    shown = list(csv.DictReader(whole.call("dvc", "exp", "show", "--csv").stdout.splitlines()))
+    assert {row["Experiment"]: row[path] for row in shown if row["typ"].startswith("branch")} == {"weight-1.5": "1.5", "weight-2.5": "2.5"}
+    assert (whole.folder / "sweep.html").read_text().count("<circle") == 2
+    assert "teach@rings: running" not in (whole.folder / ".work/sweep/weight-2.5.log").read_text()
+    worktrees = subprocess.run(["git", "worktree", "list"], cwd=whole.folder, capture_output=True, text=True, check=True).stdout
+    assert len(worktrees.splitlines()) == 1

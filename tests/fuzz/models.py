@@ -88,7 +88,7 @@ def _csv(rows: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-_MADE = apart(lambda: {name: _made(name) for name in ("queue", "knowledge", "classify")})
+_MADE = apart(lambda: {name: _made(name) for name in ("queue", "knowledge", "classify", "language", "text_classes")})
 _SUMS = b"".join(f"{hashlib.sha256(content).hexdigest()}  {name[2:]}\n".encode() for name, content in _MADE["queue"].files.items())
 
 READERS: dict[str, Reader] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import graphs, models, pictures, project, queues
+from tests.fuzz import graphs, models, pictures, project, queues, texts
 from tests.fuzz.reader import Reader
 
-READERS: dict[str, Reader] = {**queues.READERS, **graphs.READERS, **project.READERS, **pictures.READERS, **models.READERS}
+READERS: dict[str, Reader] = {**queues.READERS, **graphs.READERS, **project.READERS, **pictures.READERS, **texts.READERS, **models.READERS}

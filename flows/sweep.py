@@ -1,0 +1,188 @@
+"""Several executions with different settings, each in a copy of the project and kept as an experiment of DVC.
+
+What two combinations have in common is made once, and the workspace stays as it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from ruamel.yaml import YAML, YAMLError
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import read_json
+from stillhouse.flows import copies
+from stillhouse.record.group import end_group
+from stillhouse.record.leash import leashed
+
+PLACE = Path(".work/sweep")
+_POLL = 0.2
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One value for each of the paths in `params.yaml`; `name` is that of its experiment."""
+
+    name: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a combination ended: `wrong` is empty or says why it has no `reports`, which are those of the students by name."""
+
+    combination: Combination
+    wrong: str
+    reports: Mapping[str, Any]
+
+
+def combinations(given: Sequence[str]) -> list[Combination]:
+    """Each value of each `PATH=VALUE,VALUE` with each of the others, in the order given. Raises UserError at what is none."""
+    axes = dict(map(_axis, given))
+    if len(axes) < len(given):
+        raise UserError("--set - wanted each path once - got one twice")
+    named, chosen = short(list(axes)), [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    found = [Combination("_".join(f"{named[path]}-{_word(value)}" for path, value in each.items()), each) for each in chosen]
+    if len({each.name for each in found}) < len(found):
+        raise UserError("--set - wanted each value of a path once - got one twice")
+    return found
+
+
+def _axis(text: str) -> tuple[str, list[Any]]:
+    path, sign, values = text.partition("=")
+    try:
+        found = YAML(typ="safe").load(f"[{values}]")
+    except YAMLError:
+        found = None
+    if not (sign and path and found):
+        raise UserError(f"--set - wanted PATH=VALUE,VALUE such as students.half.search.budget.share=0.5,0.25 - got {text!r}")
+    return path, found
+
+
+def short(paths: Sequence[str]) -> dict[str, str]:
+    """For each path as few of its last words as tell it from the others."""
+    found = {}
+    for path in paths:
+        words = path.split(".")
+        ends = [".".join(words[-count:]) for count in range(1, len(words) + 1)]
+        found[path] = next(end for end in ends if sum(f".{other}".endswith(f".{end}") for other in paths) == 1 or end == path)
+    return found
+
+
+def _word(value: Any) -> str:
+    """A value as part of a name that git takes for a reference."""
+    return "".join(sign if sign.isalnum() or sign == "." else "-" for sign in str(value)).strip("-.") or "empty"
+
+
+def changed(text: str, values: Mapping[str, Any]) -> str:
+    """The text of a `params.yaml` with other values; a last key may be new, which the check of the settings decides on.
+
+    Raises UserError naming the path that is not there.
+    """
+    yaml = YAML()
+    params = yaml.load(text)
+    for path, value in values.items():
+        *parents, last = path.split(".")
+        place = params
+        for number, step in enumerate(parents):
+            place = _child(place, step, ".".join(parents[: number + 1]))
+        _child(place, last, path, absent=True)
+        place[int(last) if isinstance(place, list) else last] = value
+    stream = StringIO()
+    yaml.dump(params, stream)
+    return stream.getvalue()
+
+
+def _child(place: Any, step: str, path: str, absent: bool = False) -> Any:
+    if isinstance(place, Mapping) and (step in place or absent):
+        return place.get(step)
+    if isinstance(place, list) and step.isdecimal() and int(step) < len(place):
+        return place[int(step)]
+    there = ", ".join(map(str, place)) if isinstance(place, Mapping) else f"{len(place)} items" if isinstance(place, list) else repr(place)
+    raise UserError(f"--set {path} - wanted a path in params.yaml - there is no {step!r}, there are {there}")
+
+
+class Sweep:
+    """The combinations of one sweep of a project, from their check to their experiments."""
+
+    def __init__(self, folder: Path, names: Sequence[str], log: Log) -> None:
+        self.stop = Event()
+        self._folder, self._names, self._log = folder, names, log
+
+    def run(self, wanted: Sequence[Combination], at_once: int) -> Iterator[Result]:
+        """Checks all before any begins; then the first, which makes what all have in common, and the others side by side.
+
+        Raises UserError, naming the combinations, at settings that cannot be; nothing has run then.
+        """
+        text = (self._folder / "params.yaml").read_text()
+        texts = [changed(text, each.values) for each in wanted]
+        with copies.made(self._folder, self._folder / PLACE, [each.name for each in wanted]) as places:
+            for place, content in zip(places, texts, strict=True):
+                (place / "params.yaml").write_text(content)
+            self._check(wanted, places)
+            self._command(self._folder, "stillhouse.tracking", "sync")  # MLflow's database is the project's, not a copy's
+            with ThreadPoolExecutor(at_once) as pool:
+                try:
+                    yield self._one(wanted[0], places[0])
+                    yield from pool.map(self._one, wanted[1:], places[1:])
+                finally:
+                    self.stop.set()
+
+    def _check(self, wanted: Sequence[Combination], places: Sequence[Path]) -> None:
+        wrong = []
+        for each, place in zip(wanted, places, strict=True):
+            code, said = self._command(place, "stillhouse.stages", "check")
+            wrong += [f"{each.name}: {line}" for line in said.splitlines()] if code else []
+        if wrong:
+            raise UserError("\n".join(wrong))
+
+    def _one(self, combination: Combination, place: Path) -> Result:
+        if self.stop.is_set():
+            return Result(combination, "not begun", {})
+        self._log(f"{combination.name}: running")
+        began = time.monotonic()
+        code, said = self._command(place, "stillhouse", "run", *self._names, name=combination.name)
+        if code == 0:
+            # An experiment wants all outputs that the lock names, also of stages that were not among the names.
+            self._command(place, "dvc", "checkout", "--quiet", "--allow-missing", name=combination.name)
+            code, said = self._command(place, "dvc", "exp", "save", "--force", "--name", combination.name)
+        lines = said.strip().splitlines() or ["it said nothing"]
+        wrong = lines[-1] if code else ""
+        self._log(f"{combination.name}: {f'failed: {wrong}' if code else 'done'} after {time.monotonic() - began:.0f} s")
+        return Result(combination, wrong, {} if code else _reports(place))
+
+    def _command(self, place: Path, module: str, *words: str, name: str = "") -> tuple[int, str]:
+        """Exit status and all that a module said, which also stays in a file beside the copies."""
+        said = self._folder / PLACE / f"{name or 'check'}.log"
+        with said.open("wb") as log:
+            command = leashed([sys.executable, "-W", "ignore", "-m", module, *words])
+            process = subprocess.Popen(
+                command, cwd=place, env=self._environment(name), stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
+            )
+            try:
+                while process.poll() is None and not self.stop.wait(_POLL):
+                    pass
+            finally:
+                end_group(process)
+        return process.wait(), said.read_text(errors="replace")
+
+    def _environment(self, name: str) -> dict[str, str]:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        tracker = {"MLFLOW_TRACKING_URI": f"sqlite:///{self._folder.resolve() / 'mlflow.db'}"}
+        return {**tracker, **os.environ, "PATH": path, **({"DVC_EXP_NAME": name} if name else {})}
+
+
+def _reports(project: Path) -> dict[str, Any]:
+    return {path.stem: read_json(path) for path in sorted((project / "data/reports").glob("*.json"))}

@@ -1,0 +1,1 @@
+"""Workloads of texts: language models and classes of texts."""

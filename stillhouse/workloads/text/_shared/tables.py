@@ -1,0 +1,42 @@
+"""The rows of a Parquet table, of the columns that are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from stillhouse.contracts.errors import UserError, shortened
+from stillhouse.contracts.parquets import read_parquet
+from stillhouse.contracts.raw import regular
+from stillhouse.workloads.text._shared.lines import Row
+from stillhouse.workloads.text._shared.rows import Columns
+
+_ROWS = 4096
+"""Made Python's own at a time."""
+
+
+def table_rows(path: Path, raw: Path, columns: Columns) -> Iterator[Row]:
+    """The place and the values of each row. Raises UserError, naming the file, at a column of another kind, and as `read_parquet`."""
+    if raw.is_dir():
+        regular(path, raw)
+    table = read_parquet(path)
+    wanted = dict.fromkeys((*columns.needed, columns.label, columns.split))
+    chosen = {name: _simple(path, name, table.column(name)) for name in wanted if name in table.column_names}
+    if missing := next((name for name in columns.needed if name not in chosen), None):
+        raise UserError(f"{path} - wanted the column {missing!r} - there are {shortened(str(table.column_names), 300)}")
+    rows = pa.table(chosen)
+    for first in range(0, rows.num_rows, _ROWS):
+        for place, row in enumerate(rows.slice(first, _ROWS).to_pylist(), start=first):
+            yield f"{path}, row {place}", row
+
+
+def _simple(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text or whole numbers, whatever way they are kept in."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return column.cast(pa.large_string())
+    if not pa.types.is_integer(kind):
+        raise UserError(f"{path} - wanted a column {name!r} of text or whole numbers - got {shortened(str(column.type), 200)}")
+    return column.cast(kind)

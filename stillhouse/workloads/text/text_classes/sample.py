@@ -1,0 +1,86 @@
+"""Prepared texts as batches, as long as the longest text of each; the rest is padded, and a mask says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from stillhouse.contracts.data import Batches, Data
+from stillhouse.contracts.files import read_json
+from stillhouse.contracts.settings import Settings
+from stillhouse.training.files import read_parquet
+from stillhouse.training.rows import in_order, shuffled
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
+
+
+class DataSettings(Settings):
+    """Batches of training differ in size by at most one text."""
+
+    batch_size: int = Field(32, gt=0)
+    evaluation_batch_size: int = Field(64, gt=0)
+    train_limit: int | None = Field(None, gt=0)
+    """Train on so many texts, spread evenly over the table; None takes all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some texts and their classes."""
+
+    token: Int[Tensor, "batch tokens"]
+    mask: Int[Tensor, "batch tokens"]
+    """1 for tokens of a text, 0 for those that fill it up."""
+    label: Int[Tensor, " batch"]
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
+        """On a device."""
+        moved = (part.to(device, non_blocking=non_blocking) for part in (self.token, self.mask, self.label))
+        return Batch(*moved)
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """A split: all tokens (tokens,), and of each text its first one, their number and its class (texts,)."""
+
+    token: Tensor
+    first: Tensor
+    count: Tensor
+    label: Tensor
+    pad: int
+
+    def batch(self, rows: Tensor) -> Batch:
+        """Some of the texts."""
+        steps = torch.arange(int(self.count[rows].max()))
+        mask = steps < self.count[rows][:, None]
+        places = (self.first[rows][:, None] + steps).clamp(max=len(self.token) - 1)
+        return Batch(torch.where(mask, self.token[places], self.pad), mask.long(), self.label[rows])
+
+
+def texts(prepared: Path, name: str, pad: int) -> Texts:
+    """A split of prepared data."""
+    rows, tokens = read_parquet(prepared / f"{name}.parquet"), read_parquet(prepared / f"{name}_tokens.parquet")
+    count, label = (torch.as_tensor(rows[column]).long() for column in ("tokens", "label"))
+    return Texts(torch.as_tensor(tokens["token"]).long(), count.cumsum(0) - count, count, label, pad)
+
+
+def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
+    """Train is shuffled by the generator that it is drawn with; valid and test keep the order of the table."""
+    facts = read_json(prepared / "facts.json")
+    train = texts(prepared, "train", facts["pad"])
+
+    def fixed(name: str) -> Batches[Batch]:
+        split = texts(prepared, name, facts["pad"])
+        return in_order(len(split.label), settings.evaluation_batch_size, split.batch)
+
+    return Data(
+        train=shuffled(len(train.label), settings.batch_size, lambda rows, rng: train.batch(rows), settings.train_limit),
+        valid=fixed("valid"),
+        test=fixed("test") if test else None,
+        sizes={name: facts[name] for name in ("vocabulary", "pad", "length")} | {"classes": len(facts["names"])},
+    )

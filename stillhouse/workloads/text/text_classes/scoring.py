@@ -1,0 +1,41 @@
+"""What is trained on and what is reported: cross-entropy, accuracy, and F1 with all classes alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stillhouse.contracts.data import Metrics
+from stillhouse.contracts.output import Output
+from stillhouse.workloads.text.text_classes.sample import Batch
+
+
+def loss(output: Output, batch: Batch) -> Tensor:
+    """The mean cross-entropy of the batch."""
+    return functional.cross_entropy(output.prediction, batch.label)
+
+
+def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
+    """Over all texts: `accuracy`, `macro_f1` over the classes that occur or are predicted, and `cross_entropy` in nats."""
+    chosen, label, entropy = [], [], []
+    for output, batch in outputs:
+        chosen.append(output.prediction.argmax(-1))
+        label.append(batch.label)
+        entropy.append(functional.cross_entropy(output.prediction.double(), batch.label, reduction="none"))
+    found, wanted = torch.cat(chosen), torch.cat(label)
+    return {
+        "accuracy": float((found == wanted).double().mean()),
+        "macro_f1": macro_f1(found, wanted),
+        "cross_entropy": float(torch.cat(entropy).mean()),
+    }
+
+
+def macro_f1(found: Tensor, wanted: Tensor) -> float:
+    """The mean over classes of 2 hits / (predicted + true)."""
+    classes = int(torch.maximum(found.max(), wanted.max())) + 1
+    hits = torch.bincount(wanted[found == wanted], minlength=classes).double()
+    both = torch.bincount(found, minlength=classes) + torch.bincount(wanted, minlength=classes)
+    return float((2 * hits[both > 0] / both[both > 0]).mean())

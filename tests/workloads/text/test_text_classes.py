@@ -1,0 +1,78 @@
+"""Texts with classes: prepared, batched and scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import read_json
+from stillhouse.contracts.output import Output
+from stillhouse.training.files import read_parquet
+from stillhouse.workloads.text import text_classes
+from stillhouse.workloads.text._shared import tokenizer
+from stillhouse.workloads.text.text_classes.scoring import macro_f1
+from tests.workloads.text.raws import QUESTIONS, folder, jsonl, prepared, questions
+
+WORKLOAD = text_classes.WORKLOAD
+
+
+def test_every_text_is_in_one_batch_with_its_class_and_its_mask(tmp_path: Path) -> None:
+    place = questions(tmp_path)
+    facts, known = read_json(place / "facts.json"), tokenizer.opened(place / "tokenizer.json")
+    assert facts["names"] == ["When", "Where", "Who"]
+    data = WORKLOAD.load(WORKLOAD.data_settings(batch_size=5), place, test=True)
+    assert data.test is not None
+    seen = []
+    for batches in (data.train, data.valid, data.test):
+        for batch in batches.draw(torch.Generator().manual_seed(0)):
+            assert (batch.token[batch.mask == 0] == facts["pad"]).all()
+            for token, mask, label in zip(batch.token, batch.mask, batch.label, strict=True):
+                ids = token[: int(mask.sum())].tolist()
+                assert ids[0] == known.token_to_id("<|endoftext|>")
+                seen.append({"text": known.decode(ids), "kind": facts["names"][int(label)]})
+    assert sorted(map(str, seen)) == sorted(map(str, QUESTIONS))
+
+
+def test_long_texts_lose_their_end_and_are_counted(tmp_path: Path) -> None:
+    raw = folder(tmp_path / "raw", {"q.jsonl": jsonl([row | {"text": row["text"] * 9} for row in QUESTIONS])})
+    (tmp_path / "p").mkdir()
+    settings = WORKLOAD.prepare_settings.model_validate({"length": 7, "read": {"label": "kind"}, "tokenizer": {"vocabulary": 300}})
+    facts = WORKLOAD.prepare(settings, raw, tmp_path / "p", torch.Generator().manual_seed(0))
+    assert facts["shortened_texts"] == len(QUESTIONS)
+    assert set(torch.as_tensor(read_parquet(tmp_path / "p/train.parquet")["tokens"]).tolist()) == {7}
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([{"text": "a"}], "q.jsonl:1 - wanted the class of each text"),
+        ([{"text": "a", "kind": "x", "split": name} for name in ("train", "valid", "test")], "wanted two classes at least"),
+        (
+            [{"text": "a", "kind": kind, "split": name} for kind, name in ((1, "train"), ("x", "valid"), (1, "test"))],
+            "all names or all whole numbers",
+        ),
+        (
+            [{"text": "a", "kind": kind, "split": name} for kind, name in (("x", "train"), ("y", "train"), ("x", "valid"), ("z", "test"))],
+            "wanted training texts of each class - there is none of {'z'}",
+        ),
+    ],
+)
+def test_classes_that_cannot_be_learned_are_told(tmp_path: Path, rows: list[dict[str, object]], told: str) -> None:
+    with pytest.raises(UserError) as error:
+        prepared(folder(tmp_path / "raw", {"q.jsonl": jsonl(rows)}), tmp_path / "p", text_classes, read={"label": "kind"})
+    assert told in str(error.value)
+
+
+def test_scores_of_known_predictions() -> None:
+    """F1 of the classes is 2/3, 1 and 0 (predicted once, never true); class 3 does not occur."""
+    wanted, found = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 2, 1, 1])
+    assert macro_f1(found, wanted) == pytest.approx((2 / 3 + 1 + 0) / 3)
+    logits = torch.nn.functional.one_hot(found, 4).double()
+    batch = text_classes.Batch(torch.zeros(4, 1, dtype=torch.int64), torch.ones(4, 1, dtype=torch.int64), wanted)
+    scores = WORKLOAD.score([(Output(logits, "classes"), batch)])
+    assert list(scores) == ["accuracy", "macro_f1", "cross_entropy"]
+    assert scores["accuracy"] == 0.75
+    assert WORKLOAD.higher_is_better
