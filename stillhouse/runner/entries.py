@@ -128,6 +128,8 @@ class Entries:
         yield registry.module("workloads", str(entry.get("workload")))
         if verb != "prepare":
             yield from self._families(entry)
+        if verb in ("search", "evaluate") and has_latency(entry.get("search")):
+            yield registry.CLOCK
         if verb == "search":
             yield registry.module("searches", str(block.get("method")))
         if verb == "distill":
@@ -145,6 +147,12 @@ class Entries:
             yield from [known[name]] if name in known else known.values()
             if factory := registry.factory(block):
                 yield factory
+
+
+def has_latency(search: Any) -> bool:
+    """Whether a student's block `search` has a latency among its budgets."""
+    budgets = _mapping(search).get("budget")
+    return any(_mapping(item).get("unit") == "latency" for item in (budgets if isinstance(budgets, list) else [budgets]))
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
-from stillhouse.contracts.parts import Workload
+from stillhouse.contracts.parts import Task
 from stillhouse.runtimes import leaves
 from stillhouse.runtimes.leaves import Leaf
 from stillhouse.runtimes.portable import portable
@@ -41,7 +41,7 @@ class Program:
     """What is exported: the body, an example of its inputs by name, and which of their axes may have any length."""
 
     body: Body
-    workload: Workload[Any]
+    workload: Task[Any]
     inputs: Mapping[str, Leaf]
     outputs: Mapping[str, Tensor]
     free: Mapping[str, tuple[int, ...]]
@@ -84,7 +84,7 @@ class Program:
         return found
 
 
-def capture(workload: Workload[Any], network: nn.Module, batches: Sequence[Any]) -> Program:
+def capture(workload: Task[Any], network: nn.Module, batches: Sequence[Any]) -> Program:
     """The program of a network on the CPU, captured on the largest of some batches; axes in which the batches differ are left free.
 
     Raises UserError, saying why, if what the network does depends on the values of a batch.
@@ -125,7 +125,7 @@ class _Reading(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _read(workload: Workload[Any], network: nn.Module, batch: Any) -> dict[str, Leaf]:
+def _read(workload: Task[Any], network: nn.Module, batch: Any) -> dict[str, Leaf]:
     tensors = {name: value for name, value in leaves.of(batch) if isinstance(value, Tensor)}
     with torch.no_grad(), _Reading() as reading:
         workload.apply(network, batch)

@@ -42,6 +42,19 @@ def interleaved(
             return found
 
 
+def least(call: Callable[[], object], *, rounds: int, seconds: float) -> float:
+    """Milliseconds of the fastest of `rounds` calls on the CPU, or of those that `seconds` were enough for, three at the least.
+
+    What else a machine does can only add to a time. Two calls before the first are not counted.
+    """
+    for _ in range(2):
+        call()
+    times = [_timed(call, torch.device("cpu"))]
+    while len(times) < rounds and (len(times) < 3 or sum(times) < seconds):
+        times.append(_timed(call, torch.device("cpu")))
+    return 1000 * min(times)
+
+
 def _round(calls: Mapping[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
     return {name: _timed(call, device) for name, call in calls.items()}
 
