@@ -91,4 +91,4 @@ def _errors(values: numpy.ndarray, times: numpy.ndarray) -> Iterator[float]:
     folds = numpy.arange(len(times)) % FOLDS
     for fold in range(min(FOLDS, len(times))):
         weights = _weights(values[folds != fold], times[folds != fold])
-        yield from abs(values[folds == fold] @ weights / times[folds == fold] - 1)
+        yield from abs(values[folds == fold] @ weights / times[folds == fold] - 1).tolist()

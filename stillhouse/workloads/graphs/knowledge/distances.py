@@ -12,6 +12,8 @@ from stillhouse.workloads.graphs.knowledge.graph import Graph
 
 _CELLS = 2**23
 """Nodes times pairs that one search holds at a time: 48 MB."""
+_ALL = 2
+"""A batch that asks at least one pair in so many has all pairs of its graph searched, once for all batches of that graph."""
 
 
 def distances(graph: Graph, pairs: Tensor, hops: int, *, directed: bool) -> Tensor:
@@ -20,13 +22,26 @@ def distances(graph: Graph, pairs: Tensor, hops: int, *, directed: bool) -> Tens
     `pairs` is (pairs, 2); the answer (pairs,) holds 0 for i = j, and hops + 1 where more than `hops` would be needed.
     Undirected distances may use every edge both ways; they are symmetric (arXiv 2302.01313, section 5).
     """
+    codes = pairs[:, 0] * graph.nodes + pairs[:, 1]
+    if graph.nodes**2 <= _ALL * len(codes):
+        return _table(graph, hops, directed, str(pairs.device))[codes]
     if not directed:
-        pairs = torch.sort(pairs, dim=1).values
-    distinct, place = torch.unique(pairs[:, 0] * graph.nodes + pairs[:, 1], return_inverse=True)
-    links = _links(graph, directed)
-    parts = distinct.split(max(1, _CELLS // graph.nodes))
-    found = [_search(links, part // graph.nodes, part % graph.nodes, graph.nodes, hops) for part in parts]
+        codes = pairs.amin(1) * graph.nodes + pairs.amax(1)
+    distinct, place = torch.unique(codes, return_inverse=True)
+    found = _found(graph, distinct, hops, directed)
     return torch.cat(found)[place] if found else place
+
+
+@lru_cache(maxsize=8)
+def _table(graph: Graph, hops: int, directed: bool, device: str) -> Tensor:
+    """Of all pairs (nodes * nodes,)."""
+    return torch.cat(_found(graph, torch.arange(graph.nodes**2, device=device), hops, directed))
+
+
+def _found(graph: Graph, codes: Tensor, hops: int, directed: bool) -> list[Tensor]:
+    links = _links(graph, directed)
+    parts = codes.split(max(1, _CELLS // graph.nodes))
+    return [_search(links, part // graph.nodes, part % graph.nodes, graph.nodes, hops) for part in parts]
 
 
 @lru_cache(maxsize=8)
