@@ -33,14 +33,15 @@ def clock(task: Task[Any], example: Any, *, runtime: Name, threads: int) -> Cloc
     batch = move(example, _CPU)
 
     def milliseconds(model: nn.Module) -> float:
-        with _threads(threads), _call(task, copy.deepcopy(model).to(_CPU).eval(), batch, runtime) as call:
+        with with_threads(threads), opened(task, copy.deepcopy(model).to(_CPU).eval(), batch, runtime) as call:
             return least(call, rounds=ROUNDS, seconds=SECONDS)
 
     return Clock(milliseconds, {"runtime": runtime, "threads": threads, **_surroundings()})
 
 
 @contextmanager
-def _call(task: Task[Any], model: nn.Module, batch: Any, runtime: Name) -> Iterator[Callable[[], object]]:
+def opened(task: Task[Any], model: nn.Module, batch: Any, runtime: Name) -> Iterator[Callable[[], object]]:
+    """What asks a network on a runtime for the batch, for the time of a block. Raises UserError if the runtime cannot run it."""
     if runtime == "torch":  # which runs what cannot be captured, too
         yield lambda: _asked(task, model, batch)
         return
@@ -59,7 +60,8 @@ def _asked(task: Task[Any], model: nn.Module, batch: Any) -> object:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def with_threads(count: int) -> Iterator[None]:
+    """PyTorch, and a runtime that is opened meanwhile, compute with so many threads for the time of a block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
