@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.parts import Problem
 from stillhouse.contracts.runtime import Clock
+from stillhouse.contracts.settings import Settings
 from stillhouse.runtimes.clock import clock as real_clock
 from stillhouse.searches.dms import SEARCH as DMS
 from stillhouse.searches.random import SEARCH as RANDOM
@@ -178,11 +180,21 @@ def test_without_anything_to_measure_with_it_is_refused() -> None:
 
 
 def test_a_batch_has_the_wanted_size_or_is_refused(tmp_path: Path) -> None:
-    class Unsized(WORKLOAD.data_settings):  # type: ignore[name-defined,misc]
-        pass
+    class Unsized(Settings):
+        batch_size: int = 4
 
     with pytest.raises(UserError, match="leave `batch` out"):
-        sized_batch(WORKLOAD, Unsized(batch_size=4), tmp_path, 8)
+        sized_batch(WORKLOAD, Unsized(), tmp_path, 8)
+
+    class Sized(Settings):
+        evaluation_batch_size: int = 4
+
+    def load(data: Sized, prepared: Path) -> Data[Any]:
+        split = Batches(lambda generator: iter([torch.zeros(data.evaluation_batch_size)]), 1)
+        return Data(split, split)
+
+    workload = replace(WORKLOAD, load=load)
+    assert [len(sized_batch(workload, Sized(), tmp_path, size)) for size in (8, None)] == [8, 4]
 
 
 @pytest.mark.parametrize("runtime", ["torch", "pt2"])
