@@ -31,6 +31,7 @@ settings: dict[str, Any] = {
     "seeds": 2,
     "threads": 1,
     "turns": 10,
+    "rounds": 4,
     "runtimes": ["onnx", "torch", "onnx-int8", "torch-compile"],
     "multiple": 16,
     "networks": 30,
@@ -48,7 +49,11 @@ def _cells() -> Iterator[Cell]:
     """The slowest at the end, so that the rest is there when the measuring is interrupted."""
     fixed = {"threads": settings["threads"], "multiple": settings["multiple"]}
     order = [(runtime, seed) for runtime in settings["runtimes"] for seed in range(int(settings["seeds"]))]
-    shares = [Cell(title, runtime, seed, fixed | {"turns": settings["turns"]}) for runtime, seed in order for title in SUBJECTS]
+    shares = [
+        Cell(title, runtime, seed, fixed | {"turns": settings["turns"], "rounds": settings["rounds"]})
+        for runtime, seed in order
+        for title in SUBJECTS
+    ]
     yield from (cell for cell in shares if cell.method not in SLOWEST)
     for title, runtimes in settings["predicted"].items():
         for runtime in runtimes:
@@ -68,18 +73,19 @@ def _shares(cell: Cell) -> Metrics:
     cut = _cut(subject, whole, int(cell.settings["multiple"]))
     models = {"teacher": whole} | {title: subject.build(architecture).eval() for title, architecture in cut.items()}
     try:
-        times = _times(subject, models, cell.method, int(cell.settings["turns"]))
+        times = _times(subject, models, cell.method, cell.settings)
     except UserError:
         return {"runs": 0.0}
     shares = {f"share at {title}": times[title] / times["teacher"] for title in cut}
     return {"runs": 1.0, "teacher ms": times["teacher"]} | shares
 
 
-def _times(subject: Subject, models: dict[str, nn.Module], runtime: Any, turns: int) -> Metrics:
+def _times(subject: Subject, models: dict[str, nn.Module], runtime: Any, how: dict[str, Any]) -> Metrics:
     """Milliseconds of the fastest call of each; all take turns."""
+    given: dict[str, Any] = {"rounds": how["rounds"], "seconds": 1, "threads": how["threads"]}
     with ExitStack() as stack:
         calls = {title: stack.enter_context(opened(subject.task, model, subject.example, runtime)) for title, model in models.items()}
-        found = [{title: least(call, rounds=5, seconds=1) for title, call in calls.items()} for _ in range(turns)]
+        found = [{title: least(call, **given) for title, call in calls.items()} for _ in range(how["turns"])]
     return {title: min(turn[title] for turn in found) for title in models}
 
 

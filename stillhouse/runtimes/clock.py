@@ -34,7 +34,7 @@ def clock(task: Task[Any], example: Any, *, runtime: Name, threads: int) -> Cloc
 
     def milliseconds(model: nn.Module) -> float:
         with with_threads(threads), opened(task, copy.deepcopy(model).to(_CPU).eval(), batch, runtime) as call:
-            return least(call, rounds=ROUNDS, seconds=SECONDS)
+            return least(call, rounds=ROUNDS, seconds=SECONDS, threads=threads)
 
     return Clock(milliseconds, {"runtime": runtime, "threads": threads, **_surroundings()})
 
