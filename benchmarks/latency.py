@@ -34,6 +34,7 @@ settings: dict[str, Any] = {
     "rounds": 4,
     "runtimes": ["onnx", "torch", "onnx-int8", "torch-compile"],
     "multiple": 16,
+    "shallow": ["digits, 256 pictures", "us-income, 16 windows", "umls, 20 queries", "calls, one split"],
     "networks": 30,
     "predicted": {"digits, 256 pictures": ["torch", "onnx"], "us-income, 16 windows": ["torch", "onnx"], "umls, 20 queries": ["torch"]},
 }
@@ -70,7 +71,7 @@ def _shares(cell: Cell) -> Metrics:
     subject = _subject(cell.set)
     torch.manual_seed(cell.seed)
     whole = subject.build(None).eval()
-    cut = _cut(subject, whole, int(cell.settings["multiple"]))
+    cut = _cut(subject, whole, int(cell.settings["multiple"]), shallow=cell.set in settings["shallow"])
     models = {"teacher": whole} | {title: subject.build(architecture).eval() for title, architecture in cut.items()}
     try:
         times = _times(subject, models, cell.method, cell.settings)
@@ -89,18 +90,21 @@ def _times(subject: Subject, models: dict[str, nn.Module], runtime: Any, how: di
     return {title: min(turn[title] for turn in found) for title in models}
 
 
-def _cut(subject: Subject, whole: nn.Module, multiple: int) -> dict[str, Architecture]:
+def _cut(subject: Subject, whole: nn.Module, multiple: int, *, shallow: bool) -> dict[str, Architecture]:
+    """By what they are: uniform ones, and of those in multiples a `shallow` one, which loses its blocks and then widths."""
     groups, macs = groups_of(whole), cost.macs(whole, _asked(subject, whole))
     shares = {group.name: 1.0 for group in groups if group.kind == "width"}
-    blocks = {group.name: tuple(range(group.size)) for group in groups if group.kind == "depth"}
+    whole_depth = {group.name: tuple(range(group.size)) for group in groups if group.kind == "depth"}
+    least_depth = {group.name: tuple(range(group.minimum)) for group in groups if group.kind == "depth"}
     scores = {group.name: torch.zeros(group.size) for group in groups}
 
-    def fitted(share: float, multiple: int) -> Architecture:
+    def fitted(share: float, multiple: int, blocks: dict[str, tuple[int, ...]] = whole_depth) -> Architecture:
         rounding = Rounding(groups, lambda counts: cost.evaluate(macs, counts), share * cost.total(macs), multiple)
         return rounding.fit(shares, blocks, scores)
 
     grids = {"": 1, f" in {multiple}s": multiple}
-    return {f"{title}{grid}": fitted(share, of) for grid, of in grids.items() for title, share in SHARES.items()}
+    found = {f"{title}{grid}": fitted(share, of) for grid, of in grids.items() for title, share in SHARES.items()}
+    return found | ({"1/2 with the fewest blocks": fitted(SHARES["1/2"], multiple, least_depth)} if shallow else {})
 
 
 def _asked(subject: Subject, model: nn.Module) -> Callable[[], object]:
