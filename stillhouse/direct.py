@@ -18,12 +18,15 @@ from stillhouse import registry
 from stillhouse.contracts.data import Batch, Batches, Data, Log, Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
+from stillhouse.contracts.runtime import Name
 from stillhouse.space.blueprint import Architecture, Blueprint
 from stillhouse.training import machine
 from stillhouse.training.budget import Budget
 from stillhouse.training.fit import FitSettings
 from stillhouse.training.problem import Networks, pose, solve
+from stillhouse.training.score import first_batch
 from stillhouse.training.teaching import TeachingSettings, WeightedLoss, train
+from stillhouse.training.timing import Bench
 
 
 def first_element(model: nn.Module, batch: Any) -> Any:
@@ -70,24 +73,28 @@ def search(
     teacher: Teacher[Any],
     *,
     share: float,
-    unit: Literal["macs", "parameters"] = "macs",
+    unit: Literal["macs", "parameters", "memory", "latency"] = "macs",
+    runtime: Name = "torch",
     method: str = "dms",
     settings: Any = None,
     weights: Literal["teacher", "scratch"] = "teacher",
     seed: int = 0,
     log: Log | None = None,
 ) -> Student:
-    """Finds the architecture of a student that costs at most `share` (in (0, 1]) of its teacher's MACs or parameters.
+    """Finds the architecture of a student that costs at most `share` (in (0, 1]) of its teacher's MACs, parameters, bytes or milliseconds.
 
-    `method` is a search by its name, `settings` its settings or a dictionary of them; `weights` is what the search begins with. The same
+    Milliseconds are measured on `runtime`, with the first validation batch and one thread, for some forty networks. `method` is a search by
+    its name, `settings` its settings or a dictionary of them; `weights` is what the search begins with. The same
     seed gives the same student; the process's own random generators stand afterwards as before. `log` takes a dictionary of progress.
     Raises UserError at a setting, network, loader or budget that cannot be.
     """
     part = registry.search(method)
     chosen = _valid(part.settings, {} if settings is None else settings, f"search {method}")
-    budget = _valid(Budget, {"unit": unit, "share": share}, "search")
+    budget = _valid(Budget, {"unit": unit, "share": share} | ({"runtime": runtime} if unit == "latency" else {}), "search")
     with _seeded(seed) as rng:
-        problem = pose(_Task(teacher), _data(teacher), _networks(teacher, weights), [budget], log=log or _silent)
+        data = _data(teacher)
+        bench = Bench(registry.clock(), lambda size: first_batch(data.valid, torch.device("cpu"))) if unit == "latency" else None
+        problem = pose(_Task(teacher), data, _networks(teacher, weights), [budget], log=log or _silent, bench=bench)
         best, facts = solve(problem, part, chosen, rng)
         model = problem.static(best.architecture)
         if best.weights is not None:

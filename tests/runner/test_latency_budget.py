@@ -13,7 +13,7 @@ from stillhouse.stages.__main__ import main
 def test_a_student_with_a_budget_in_milliseconds(project: Path) -> None:
     file = project / "params.yaml"
     values = YAML(typ="safe").load(file)
-    budget = {"unit": "latency", "share": 0.9, "threads": 1}
+    budget = {"unit": "latency", "value": 1000, "threads": 1}
     values["students"]["half"]["search"] |= {"method": "uniform", "budget": budget, "settings": {}}
     YAML().dump(values, file)
     for verb, name in (("prepare", "rings"), ("teach", "rings"), ("search", "half"), ("distill", "half"), ("evaluate", "half")):
