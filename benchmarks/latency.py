@@ -36,7 +36,7 @@ settings: dict[str, Any] = {
     "multiple": 16,
     "shallow": ["digits, 256 pictures", "us-income, 16 windows", "umls, 20 queries", "calls, one split"],
     "networks": 30,
-    "predicted": {"digits, 256 pictures": ["torch", "onnx"], "us-income, 16 windows": ["torch", "onnx"], "umls, 20 queries": ["torch"]},
+    "predicted": {"digits, 256 pictures": ["torch", "onnx"], "us-income, 16 windows": ["torch"], "umls, 20 queries": ["torch"]},
 }
 
 
