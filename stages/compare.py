@@ -51,8 +51,10 @@ def _rows(reports: dict[str, Row], names: dict[str, str]) -> list[Row]:
 
 
 def _student_row(name: str, teacher: str, report: Row) -> Row:
-    origin = {"search": report["search"]["method"], "losses": "+".join(report["losses"]) or "none"}
+    origin: Row = {"search": report["search"]["method"], "losses": "+".join(report["losses"]) or "none"}
     origin["budget"] = {key: report["search"][key] for key in ("unit", "share")}
+    if "latency" in report["search"]:
+        origin["latency_budget"] = {**report["search"]["latency"], "predicted_ms": report["search"]["latency_predicted_ms"]}
     facts = _facts(report, report["student"]) | {"agreement": report["agreement"]}
     return {"name": name, "kind": "student", "teacher": teacher} | origin | facts
 

@@ -13,10 +13,12 @@ from stillhouse.contracts.data import Log, Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.parts import Evaluation, Pair, Workload
+from stillhouse.contracts.runtime import MakeClock
 from stillhouse.contracts.settings import Settings
 from stillhouse.training import checkpoint, machine
 from stillhouse.training.budget import measured
 from stillhouse.training.score import first_batch
+from stillhouse.training.timing import sized_batch
 
 USUAL = ("quality", "cost", "latency", "agreement")
 """The evaluations that every report has, since the comparison and the gate read them; the first gives the metric to beat."""
@@ -70,6 +72,7 @@ def evaluate(
     settings: EvaluateSettings,
     workload: Workload[Any],
     evaluations: list[Evaluation],
+    clock: MakeClock | None = None,
     *,
     prepared: Path,
     teacher: Path,
@@ -80,7 +83,8 @@ def evaluate(
 ) -> Metrics:
     """Runs each evaluation on the same two models and the same data; writes report.json.
 
-    Raises UserError if two evaluations give a metric of the same name.
+    `clock` is for a student whose budget is a latency, which is measured again as the search did. Raises UserError if two evaluations give
+    a metric of the same name.
     """
     device = machine.device()
     data = workload.load(settings.data, prepared, test=True)
@@ -90,7 +94,11 @@ def evaluate(
     found: Metrics = {}
     for item, evaluation in sorted(zip(settings.evaluations, evaluations, strict=True), key=_place):
         found = _joined(found, evaluation.run(pair, item.settings, rng), item.evaluation)
-    found |= _in_unit(str(checkpoint.read_record(student)["search"]["unit"]), pair, found)
+    search = checkpoint.read_record(student)["search"]
+    if clock and "latency" in search:
+        example = sized_batch(workload, settings.data, prepared, search["latency"]["batch"])
+        found |= _latencies(clock, pair, example, search["latency"])
+    found |= _in_unit(str(search["unit"]), pair, found)
     report.mkdir(parents=True, exist_ok=True)
     rows = _rows(found)
     others = {name: value for name, value in found.items() if not name.startswith(("teacher_", "student_"))}
@@ -98,6 +106,11 @@ def evaluate(
     write_json(report / "report.json", {**others, **rows, **_description(workload, rows, student), **remarks})
     log(others | rows["student"])
     return found
+
+
+def _latencies(clock: MakeClock, pair: Pair[Any], example: Any, measured_on: Mapping[str, Any]) -> Metrics:
+    made = clock(pair.workload, example, runtime=measured_on["runtime"], threads=measured_on["threads"])
+    return {f"{who}_latency": made.milliseconds(model) for who, model in pair.models.items()}
 
 
 def _in_unit(unit: str, pair: Pair[Any], found: Metrics) -> Metrics:

@@ -11,12 +11,17 @@ from torch import nn
 
 from stillhouse.contracts.data import Log, Metrics
 from stillhouse.contracts.files import write_json
-from stillhouse.contracts.parts import Search, Workload
+from stillhouse.contracts.parts import Problem, Search, Workload
+from stillhouse.contracts.runtime import MakeClock
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture
 from stillhouse.training import checkpoint, machine
 from stillhouse.training.budget import Budgets
 from stillhouse.training.problem import Networks, pose, solve
+from stillhouse.training.timing import Bench, sized_batch
+
+MEASURED = Path(".work/latency")
+"""Where measured latencies are kept, of all searches of a project on this machine."""
 
 
 class SearchSettings(Settings):
@@ -48,6 +53,7 @@ def search(
     settings: SearchSettings,
     workload: Workload[Any],
     method: Search,
+    clock: MakeClock | None = None,
     *,
     prepared: Path,
     teacher: Path,
@@ -56,17 +62,32 @@ def search(
     log: Log,
     scratch: Path | None = None,
 ) -> Metrics:
-    """Runs the method's trials and keeps the one that is best on the validation split among those inside the budget."""
+    """Runs the method's trials and keeps the one that is best on the validation split among those inside the budget.
+
+    `clock` is for a budget that is a latency, whose measurements are kept in `.work/latency`.
+    """
     data = workload.load(settings.data, prepared)
     networks = _networks(settings, workload, teacher)
-    problem = pose(workload, data, networks, settings.budget, only=settings.only, keep=settings.keep, log=log, scratch=scratch)
+    bench = Bench(clock, lambda size: sized_batch(workload, settings.data, prepared, size), MEASURED) if clock else None
+    choice: dict[str, Any] = {"only": settings.only, "keep": settings.keep}
+    problem = pose(workload, data, networks, settings.budget, **choice, log=log, scratch=scratch, bench=bench)
     best, facts = solve(problem, method, settings.settings, rng)
     weights = best.weights if best.weights is not None else problem.static(best.architecture).state_dict()
     record = _record(settings, teacher) | {"architecture": best.architecture.kept, "inherited": best.weights is not None}
     checkpoint.write_model(found, weights, record)
     first = problem.limits[0]
-    write_json(found / "search.json", {"method": settings.method, "unit": first.unit, "share": first.most / first.teacher, **facts})
+    described = {"method": settings.method, "unit": first.unit, "share": first.most / first.teacher, **facts}
+    write_json(found / "search.json", described | _latency(settings, problem))
     return {f"found_{name}": value for name, value in best.metrics.items()} | facts
+
+
+def _latency(settings: SearchSettings, problem: Problem[Any]) -> dict[str, Any]:
+    """How a latency was predicted, for the evaluation and for a reader."""
+    for budget, limit in zip(settings.budget, problem.limits, strict=True):
+        if limit.fitted:
+            facts = {"batch": budget.batch, **limit.fitted.facts, "coefficients_ms": dict(limit.fitted.coefficients)}
+            return {"latency": {"budget_ms": limit.most, "teacher_ms": limit.teacher, **facts}}
+    return {}
 
 
 def _record(settings: SearchSettings, teacher: Path) -> checkpoint.ModelDescription:

@@ -20,10 +20,12 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.space.blueprint import Architecture, Blueprint
 from stillhouse.training import machine
-from stillhouse.training.budget import Budgets
+from stillhouse.training.budget import Budget, Budgets
 from stillhouse.training.fit import FitSettings
 from stillhouse.training.problem import Networks, pose, solve
+from stillhouse.training.score import first_batch
 from stillhouse.training.teaching import TeachingSettings, WeightedLoss, train
+from stillhouse.training.timing import Bench
 
 
 def first_element(model: nn.Module, batch: Any) -> Any:
@@ -70,7 +72,7 @@ def search(
     teacher: Teacher[Any],
     *,
     share: float | None = None,
-    unit: Literal["macs", "parameters", "memory"] = "macs",
+    unit: Literal["macs", "parameters", "memory", "latency"] = "macs",
     budget: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     only: Sequence[str] = (),
     keep: Sequence[str] = (),
@@ -82,11 +84,11 @@ def search(
 ) -> Student:
     """Finds the architecture of a student that costs at most `share` (in (0, 1]) of what its teacher costs in `unit`.
 
-    Or give a `budget` in place of both, as in `params.yaml`: {"unit": "parameters", "value": 1e5}, or a list of such that must all be kept.
-    `only` and `keep` are patterns of names of groups that alone, or never, become smaller. `method` is a search by its name, `settings` its
-    settings or a dictionary of them; `weights` is what the search begins with. The same seed gives the same student; the process's own
-    random generators stand afterwards as before. `log` takes a dictionary of progress. Raises UserError at a setting, network, loader or
-    budget that cannot be.
+    Or give a `budget` in place of both, as in `params.yaml`: {"unit": "latency", "value": 2.5, "runtime": "onnx"}, or a list of such that
+    must all be kept. Milliseconds are measured for some forty networks, with the first validation batch. `only` and `keep` are patterns of
+    names of groups that alone, or never, become smaller. `method` is a search by its name, `settings` its settings or a dictionary of
+    them; `weights` is what the search begins with. The same seed gives the same student; the process's own random generators stand
+    afterwards as before. `log` takes a dictionary of progress. Raises UserError at a setting, network, loader or budget that cannot be.
     """
     part = registry.search(method)
     chosen = _valid(part.settings, {} if settings is None else settings, f"search {method}")
@@ -94,7 +96,10 @@ def search(
         raise UserError(f"search - wanted either share or budget - got share={share!r} and budget={budget!r}")
     limits = _valid(Budgets, {"unit": unit, "share": share} if budget is None else budget, "search")
     with _seeded(seed) as rng:
-        problem = pose(_Task(teacher), _data(teacher), _networks(teacher, weights), limits, only=only, keep=keep, log=log or _silent)
+        data = _data(teacher)
+        bench = Bench(registry.clock(), lambda size: first_batch(data.valid, torch.device("cpu"))) if _timed(limits) else None
+        networks = _networks(teacher, weights)
+        problem = pose(_Task(teacher), data, networks, limits, only=only, keep=keep, log=log or _silent, bench=bench)
         best, facts = solve(problem, part, chosen, rng)
         model = problem.static(best.architecture)
         if best.weights is not None:
@@ -173,6 +178,10 @@ def _weighted(item: Mapping[str, Any], kind: type[Any]) -> WeightedLoss:
     settings = _valid(kind, item.get("settings") or {}, f"distill - loss {item['loss']}")
     weighted: WeightedLoss = _valid(WeightedLoss, {**item, "settings": settings}, "distill - losses")
     return weighted
+
+
+def _timed(limits: Sequence[Budget]) -> bool:
+    return any(budget.unit == "latency" for budget in limits)
 
 
 def _valid(kind: Any, value: Any, where: str) -> Any:

@@ -22,7 +22,10 @@ from stillhouse.record import code
 
 if TYPE_CHECKING:
     from stillhouse.contracts.parts import Evaluation, Loss, Search, Workload
+    from stillhouse.contracts.runtime import MakeClock
 
+CLOCK = "stillhouse.runtimes.clock"
+"""The module of `clock`, which no import of a verb leads to: only a search that has a latency for its budget is made with it."""
 VERBS = ("prepare", "teach", "search", "distill", "evaluate", "compare")
 Kind = Literal["workloads", "searches", "losses", "evaluations"]
 _WORDS: dict[Kind, tuple[str, str]] = {
@@ -58,6 +61,12 @@ def evaluation(name: str) -> Evaluation:
     """The evaluation of that name."""
     part: Evaluation = _part("evaluations", name)
     return part
+
+
+def clock() -> MakeClock:
+    """What measures a budget in milliseconds."""
+    made: MakeClock = importlib.import_module(CLOCK).clock
+    return made
 
 
 def verb(name: str) -> ModuleType:

@@ -13,6 +13,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 import stillhouse
+from stillhouse import registry
+from stillhouse.contracts.runtime import Clock
 from stillhouse.direct import _pass
 
 FIT = {"epochs": 1, "learning_rate": 0.01}
@@ -63,6 +65,16 @@ def test_every_public_name_is_there_and_documented():
     assert all(getattr(stillhouse, name).__doc__ for name in stillhouse.__all__ if name != "__version__")
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         stillhouse.nothing  # noqa: B018
+
+
+def test_a_budget_may_be_milliseconds(teacher, monkeypatch):
+    def clock(task, example, *, runtime, threads):
+        return Clock(lambda model: 1.0 + model[0].out_features, {"runtime": runtime, "threads": threads})
+
+    monkeypatch.setattr(registry, "clock", lambda: clock)
+    found = search(teacher, share=None, budget={"unit": "latency", "share": 0.5, "runtime": "pt2"})
+    assert found.metrics["latency_budget_ms"] == 4.5
+    assert found.metrics["latency_predicted_ms"] == pytest.approx(found.metrics["latency_measured_ms"]) == pytest.approx(4)
 
 
 def test_teacher_and_found_stay_untouched(teacher):

@@ -6,6 +6,7 @@ A part is a frozen record of functions, filled in at the foot of its own file un
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,6 +124,20 @@ class Workload(Generic[Batch]):
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """Where a price in milliseconds comes from: `clock` measures a network as the price was measured, `facts` say on what.
+
+    `coefficients` are milliseconds of the whole network by what takes them, `error` is the median share by which the price is wrong for
+    networks that it was not fitted to.
+    """
+
+    clock: Callable[[nn.Module], float]
+    facts: Mapping[str, Any]
+    coefficients: Mapping[str, float]
+    error: float
+
+
+@dataclass(frozen=True)
 class Limit:
     """A budget in numbers: the `price` of a network by its counts, what the `teacher` costs, and how much is allowed (`most`)."""
 
@@ -130,6 +145,10 @@ class Limit:
     price: Callable[[Mapping[str, Tensor]], Tensor]
     teacher: float
     most: float
+    multiple: int = 1
+    """Widths should be multiples of it."""
+    fitted: Fitted | None = None
+    """For a latency, which cannot be counted."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +167,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Problem(Generic[Batch]):
-    """The task that a search is given: networks, data and a budget. Costs are in the first budget's unit (MACs, parameters or bytes)."""
+    """The task that a search is given: networks, data and a budget. Costs are in the unit of the first (MACs, parameters, bytes, ms)."""
 
     groups: tuple[Group, ...]
     supernet: Callable[[], nn.Module]
@@ -167,6 +186,11 @@ class Problem(Generic[Batch]):
     scratch: Path | None = None
     limits: tuple[Limit, ...] = ()
     """The budgets one by one, of which `cost` and `budget` are all at once."""
+
+    @property
+    def multiple(self) -> int:
+        """What the budgets want widths to be multiples of."""
+        return math.lcm(*(limit.multiple for limit in self.limits))
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def _answer(teacher: Row, students: list[Row], gate: Gate) -> Answer:
     sentences = (
         _kept(best, teacher),
         _gate(verdicts[best["name"]], gate),
+        *(_latency_budget(row) for row in students if "latency_budget" in row and (row is best or _late(row) > 0)),
         _reason(len(passing), len(students)),
         *_sureness(best, [row for row in students if row is not best]),
     )
@@ -77,6 +78,20 @@ def _gate(verdicts: tuple[Verdict, Verdict], gate: Gate) -> str:
     if failed := [verdict.reason for verdict in verdicts if not verdict.passed]:
         return f"The gate refuses it: {'; '.join(failed)}."
     return f"The gate, which wants {percent(gate.kept)} kept, lets it pass; {verdicts[1].reason}."
+
+
+def _late(row: Row) -> float:
+    """Milliseconds above the budget."""
+    return float(row["metrics"]["latency"] - row["latency_budget"]["budget_ms"])
+
+
+def _latency_budget(row: Row) -> str:
+    """What the search predicted, what was measured, and whether that is inside."""
+    budget, measured = row["latency_budget"], row["metrics"]["latency"]
+    side = f"{_late(row):.3g} ms outside" if _late(row) > 0 else "inside"
+    place = f"on {budget['runtime']} with {budget['threads']} {'thread' if budget['threads'] == 1 else 'threads'}"
+    times = f"takes {measured:.3g} ms {place}, for which {budget['predicted_ms']:.3g} ms were predicted"
+    return f"The network of {row['name']} {times}: it is {side} its budget of {budget['budget_ms']:.3g} ms."
 
 
 def _reason(passing: int, students: int) -> str:

@@ -138,6 +138,8 @@ class Entries:
         yield registry.module("workloads", str(entry.get("workload")))
         if verb != "prepare":
             yield from self._families(entry)
+        if verb in ("search", "evaluate") and has_latency(entry.get("search")):
+            yield registry.CLOCK
         if verb == "search":
             yield registry.module("searches", str(block.get("method")))
         if verb == "distill":
@@ -163,6 +165,12 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | Mapping):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from _texts(item)
+
+
+def has_latency(search: Any) -> bool:
+    """Whether a student's block `search` has a latency among its budgets."""
+    budgets = _mapping(search).get("budget")
+    return any(_mapping(item).get("unit") == "latency" for item in (budgets if isinstance(budgets, list) else [budgets]))
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

@@ -14,7 +14,7 @@ from stillhouse import registry
 from stillhouse.comparison.gate import Gate
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import LARGEST, Settings
-from stillhouse.runner.entries import load
+from stillhouse.runner.entries import has_latency, load
 
 if TYPE_CHECKING:
     from stillhouse.contracts.parts import Workload
@@ -139,7 +139,8 @@ class _Reader:
 
     def _settings(self, verb: str, entry: Any, workload: Workload[Any], path: tuple[_Step, ...], teacher: str) -> Block:
         raw: dict[str, Any] = dict(getattr(entry, verb) or {})
-        module, parts = registry.verb(verb), {"workload": workload}
+        module = registry.verb(verb)
+        parts: dict[str, Any] = {"workload": workload}
         if module.SETTINGS is None:
             settings = self._valid(workload.prepare_settings, raw, path)
         else:
@@ -149,6 +150,8 @@ class _Reader:
             if verb == "teach" or (verb == "search" and raw.get("model") is not None):
                 self._fill(raw, "model", workload.model_settings, path)
             parts |= self._parts(verb, raw, path)
+            if verb in ("search", "evaluate") and has_latency(entry.search):
+                parts["clock"] = registry.clock()
             settings = self._valid(module.SETTINGS, raw, path)
         source = Path(entry.raw) if isinstance(entry, _Teacher) else None
         facts = settings.model_dump(mode="json") if isinstance(settings, BaseModel) else {}

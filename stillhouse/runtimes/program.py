@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
-from stillhouse.contracts.parts import Workload
+from stillhouse.contracts.parts import Task
 from stillhouse.runtimes import leaves
 from stillhouse.runtimes.leaves import Leaf
 from stillhouse.runtimes.portable import portable
@@ -41,7 +41,7 @@ class Program:
     """What is exported: the body, an example of its inputs by name, and which of their axes may have any length."""
 
     body: Body
-    workload: Workload[Any]
+    workload: Task[Any]
     inputs: Mapping[str, Leaf]
     outputs: Mapping[str, Tensor]
     free: Mapping[str, tuple[int, ...]]
@@ -92,7 +92,7 @@ class Program:
         return found
 
 
-def capture(workload: Workload[Any], network: nn.Module, batches: Sequence[Any]) -> Program:
+def capture(workload: Task[Any], network: nn.Module, batches: Sequence[Any]) -> Program:
     """The program of a network on the CPU, captured on the largest of some batches; axes in which the batches differ are left free.
 
     Raises UserError if the network reads no tensor of a batch.
@@ -116,7 +116,7 @@ def capture(workload: Workload[Any], network: nn.Module, batches: Sequence[Any])
 
 
 def _exported_of_used(
-    workload: Workload[Any], network: nn.Module, example: Any, inputs: dict[str, Leaf], axes: Mapping[str, tuple[int, ...]]
+    workload: Task[Any], network: nn.Module, example: Any, inputs: dict[str, Leaf], axes: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, Leaf], torch.export.ExportedProgram]:
     """The program with those of the inputs that it really reads."""
     exported = _exported(Body(workload.apply, network, example, list(inputs)), inputs, axes)
@@ -144,7 +144,7 @@ class _Reading(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _read(workload: Workload[Any], network: nn.Module, batch: Any) -> dict[str, Leaf]:
+def _read(workload: Task[Any], network: nn.Module, batch: Any) -> dict[str, Leaf]:
     tensors = {name: value for name, value in leaves.of(batch) if isinstance(value, Tensor)}
     with torch.no_grad(), _Reading() as reading:
         workload.apply(network, batch)

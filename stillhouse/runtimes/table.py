@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
+from stillhouse.contracts.runtime import Name
 from stillhouse.runtimes import onnx, onnx_int8, pt2, torch, torch_compile
 from stillhouse.runtimes.runtime import Runtime
 
-Name = Literal["torch", "torch-compile", "onnx", "onnx-int8", "pt2"]
 RUNTIMES: Mapping[Name, Runtime] = {
     "torch": torch.RUNTIME,
     "torch-compile": torch_compile.RUNTIME,

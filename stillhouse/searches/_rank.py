@@ -87,7 +87,7 @@ def weight_gradients(problem: Problem[Any], model: nn.Module, batch: Any) -> lis
 def _different(
     problem: Problem[Any], settings: RankSettings, scores: dict[str, Float[Tensor, " _"]], rng: torch.Generator
 ) -> list[Architecture]:
-    rounding = Rounding(problem.groups, problem.cost, problem.budget, settings.multiple)
+    rounding = Rounding.of(problem, settings.multiple)
     found: dict[str, Architecture] = {}
     vain = 0
     while len(found) < settings.candidates and vain < ATTEMPTS:

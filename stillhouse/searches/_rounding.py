@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.parts import Problem
 from stillhouse.space.blueprint import Architecture, Group
 from stillhouse.space.cost import counts_of
 
@@ -33,6 +35,11 @@ class Rounding:
     cost: Callable[[Mapping[str, Tensor]], Tensor]
     budget: float
     multiple: int = 1
+
+    @classmethod
+    def of(cls, problem: Problem[Any], multiple: int = 1) -> Rounding:
+        """For a problem; the multiple is one that its budgets want too."""
+        return cls(problem.groups, problem.cost, problem.budget, math.lcm(multiple, problem.multiple))
 
     def fit(self, shares: Mapping[str, float], blocks: Blocks, scores: Mapping[str, Float[Tensor, " _"]]) -> Architecture:
         """Scales the wanted `shares` (width group -> share kept) by one factor until the budget is used up.

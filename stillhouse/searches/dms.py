@@ -114,7 +114,7 @@ def run(problem: Problem[Any], settings: DmsSettings, rng: torch.Generator) -> I
 
 
 def _joint(problem: Problem[Any], settings: DmsSettings) -> _Joint:
-    rounding = Rounding(problem.groups, problem.cost, problem.budget, settings.multiple)
+    rounding = Rounding.of(problem, settings.multiple)
     rounding.require_feasible()
     supernet = problem.supernet()
     steps = max(1, round(settings.decay * settings.fit.epochs * problem.data.train.length))

@@ -38,7 +38,7 @@ class RandomSettings(Settings):
 
 def run(problem: Problem[Any], settings: RandomSettings, rng: torch.Generator) -> Iterator[Trial]:
     """One trial per draw. Raises UserError if none of many draws meets the budget."""
-    rounding = Rounding(problem.groups, problem.cost, problem.budget, settings.multiple)
+    rounding = Rounding.of(problem, settings.multiple)
     supernet = problem.supernet()
     scores = magnitudes(supernet, problem.groups)
     training = settings.fit.model_copy(update={"epochs": settings.fit.epochs // settings.draws})

@@ -32,7 +32,7 @@ def run(problem: Problem[Any], settings: UniformSettings, rng: torch.Generator) 
     supernet = problem.supernet()
     shares = {group.name: 1.0 for group in problem.groups if group.kind == "width"}
     blocks = {group.name: tuple(range(group.size)) for group in problem.groups if group.kind == "depth"}
-    rounding = Rounding(problem.groups, problem.cost, problem.budget, settings.multiple)
+    rounding = Rounding.of(problem, settings.multiple)
     architecture = rounding.fit(shares, blocks, magnitudes(supernet, problem.groups))
     yield candidate(problem, architecture, extract(supernet, architecture), rng, training=settings.fit, scratch=problem.scratch)
 

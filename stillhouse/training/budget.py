@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.parts import Limit
+from stillhouse.contracts.runtime import Name
 from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
 from stillhouse.space.blueprint import Group
@@ -20,19 +21,30 @@ from stillhouse.space.memory import memory
 
 Price = Callable[[Mapping[str, Tensor]], Tensor]
 """Counts -> what they cost."""
+_OF_LATENCY = {"runtime", "threads", "batch", "multiple"}
 
 
 class Budget(Settings):
-    """What the student may cost: a `share` of the teacher's MACs (of one validation batch), parameters or bytes of memory, or a `value`."""
+    """What the student may cost: a `share` of the teacher's MACs (of one validation batch), parameters, bytes of memory or milliseconds, or
+    a `value`."""
 
-    unit: Literal["macs", "parameters", "memory"]
+    unit: Literal["macs", "parameters", "memory", "latency"]
     share: float | None = Field(default=None, gt=0, le=1)
     value: float | None = Field(default=None, gt=0)
+    runtime: Name = "torch"
+    """Where a latency is measured; this and the next three belong to a latency alone."""
+    threads: int = Field(1, gt=0)
+    batch: int | None = Field(None, gt=0)
+    """Examples in the batch; None takes the first validation batch as it is."""
+    multiple: int = Field(1, gt=0)
+    """Of which widths are multiples: a runtime may be faster at those of 8 or 16."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Budget:
         if (self.share is None) == (self.value is None):
             raise ValueError("a budget should have either share or value")
+        if self.unit != "latency" and (foreign := _OF_LATENCY & self.model_fields_set):
+            raise ValueError(f"{', '.join(sorted(foreign))} should stand in a budget whose unit is latency")
         return self
 
 
@@ -43,7 +55,7 @@ def _several(value: Any) -> Any:
 
 
 def _plain(budgets: tuple[Budget, ...]) -> Any:
-    plain = [budget.model_dump(exclude_none=True) for budget in budgets]
+    plain = [budget.model_dump(exclude_none=True, exclude=None if budget.unit == "latency" else _OF_LATENCY) for budget in budgets]
     return plain[0] if len(plain) == 1 else plain
 
 
@@ -58,11 +70,16 @@ Budgets = Annotated[tuple[Budget, ...], Field(min_length=1), BeforeValidator(_se
 
 
 def limit(budget: Budget, full: nn.Module, teacher: nn.Module, run: Callable[[nn.Module], object]) -> Limit:
-    """The budget for the students of a full network; `run` calls a network once on the batch on which costs are counted."""
+    """The budget, in what can be counted, for the students of a full network; `run` calls a network once on the batch to count on."""
     price, own = _priced(budget.unit, full, run)
     if full is not teacher:
         own = _priced(budget.unit, teacher, run)[1]
-    return Limit(budget.unit, price, own, budget.value if budget.value is not None else (budget.share or 0) * own)
+    return Limit(budget.unit, price, own, allowed(budget, own))
+
+
+def allowed(budget: Budget, own: float) -> float:
+    """The amount that a budget means where the teacher costs `own`."""
+    return budget.value if budget.value is not None else (budget.share or 0) * own
 
 
 def measured(unit: str, model: nn.Module, run: Callable[[nn.Module], object]) -> float:

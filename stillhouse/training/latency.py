@@ -42,6 +42,23 @@ def interleaved(
             return found
 
 
+def least(call: Callable[[], object], *, rounds: int, seconds: float, threads: int) -> float:
+    """Milliseconds of the fastest of `rounds` calls on the CPU, or of those that `seconds` were enough for, three at the least.
+
+    What else a machine does can only add to a time. With one thread it is the processor's time, to which a busy machine adds little. Two
+    calls before the first are not counted.
+    """
+    now = time.process_time if threads == 1 else time.perf_counter
+    for _ in range(2):
+        call()
+    times: list[float] = []
+    while len(times) < rounds and (len(times) < 3 or sum(times) < seconds):
+        started = now()
+        call()
+        times.append(now() - started)
+    return 1000 * min(times)
+
+
 def _round(calls: Mapping[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
     return {name: _timed(call, device) for name, call in calls.items()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ from torch import nn
 
 from stillhouse.contracts.data import Data, Log, Metrics
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.parts import Problem, Search, Task, Trial
+from stillhouse.contracts.parts import Limit, Problem, Search, Task, Trial
 from stillhouse.space import cost
-from stillhouse.space.blueprint import Architecture, groups_of
+from stillhouse.space.blueprint import Architecture, Group, groups_of
 from stillhouse.space.declared import require_declared
-from stillhouse.training.budget import Budget, chosen, limit, together
+from stillhouse.training.budget import Budget, allowed, chosen, limit, together
+from stillhouse.training.machine import move
 from stillhouse.training.score import first_batch, score
+from stillhouse.training.timing import Bench, Space, latency_limit
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,12 @@ def pose(
     keep: Iterable[str] = (),
     log: Log,
     scratch: Path | None = None,
+    bench: Bench | None = None,
 ) -> Problem[Any]:
     """The problem of finding a student of these networks inside all budgets; `only` and `keep` are patterns of names of groups.
 
-    Raises UserError if the network costs what its layers do not declare, or a pattern matches no group.
+    A budget in milliseconds needs a `bench`. Raises UserError if the network costs what its layers do not declare, or a pattern matches no
+    group.
     """
     example = first_batch(data.valid, next(networks.full.parameters()).device)
 
@@ -56,9 +60,18 @@ def pose(
         return task.apply(model, example)
 
     require_declared(networks.full, lambda: run(networks.full), cost.macs(networks.full, lambda: run(networks.full)))
-    limits = tuple(limit(budget, networks.full, networks.teacher, run) for budget in budgets)
+    groups = chosen(groups_of(networks.full), only, keep)
+
+    def limited(budget: Budget) -> Limit:
+        if budget.unit != "latency":
+            return limit(budget, networks.full, networks.teacher, run)
+        if bench is None:
+            raise UserError("a budget in milliseconds - wanted something to measure with - there is nothing")
+        return _timed(task, networks, groups, budget, bench, log)
+
+    limits = tuple(limited(budget) for budget in budgets)
     return Problem(
-        groups=chosen(groups_of(networks.full), only, keep),
+        groups=groups,
         supernet=networks.supernet,
         static=networks.static,
         cost=together(limits),
@@ -73,6 +86,20 @@ def pose(
     )
 
 
+def _timed(task: Task[Any], networks: Networks, groups: tuple[Group, ...], budget: Budget, bench: Bench, log: Log) -> Limit:
+    example = bench.batch(budget.batch)
+    on_device = move(example, next(networks.full.parameters()).device)
+    found = latency_limit(
+        Space(networks.full, networks.teacher, networks.static, groups),
+        bench.clock(task, example, runtime=budget.runtime, threads=budget.threads),
+        lambda model: task.apply(model, on_device),
+        budget.multiple,
+        bench.kept,
+        log,
+    )
+    return replace(found, most=allowed(budget, found.teacher))
+
+
 def solve(problem: Problem[Any], method: Search, settings: Any, rng: torch.Generator) -> tuple[Trial, Metrics]:
     """Runs the method's trials and keeps the best on the validation split of those inside the budget.
 
@@ -80,7 +107,8 @@ def solve(problem: Problem[Any], method: Search, settings: Any, rng: torch.Gener
     """
     trials = list(_logged(method.run(problem, settings, rng), problem.log))
     best = _best(trials, problem.budget)
-    return best, {"cost": best.cost, "budget": problem.budget, "trials": len(trials)} | _each(problem, best)
+    facts: Metrics = {"cost": best.cost, "budget": problem.budget, "trials": len(trials)}
+    return best, facts | _each(problem, best) | _checked(problem, best)
 
 
 def _each(problem: Problem[Any], best: Trial) -> Metrics:
@@ -90,6 +118,18 @@ def _each(problem: Problem[Any], best: Trial) -> Metrics:
     counts = cost.counts_of(problem.groups, best.architecture)
     costs = {f"cost_{limit.unit}": float(limit.price(counts)) for limit in problem.limits}
     return costs | {f"budget_{limit.unit}": limit.most for limit in problem.limits}
+
+
+def _checked(problem: Problem[Any], best: Trial) -> Metrics:
+    """Where a budget is a latency: what was predicted for the network, what it takes, and how wrong the prediction usually is."""
+    for timed in problem.limits:
+        if timed.fitted:
+            predicted = float(timed.price(cost.counts_of(problem.groups, best.architecture)))
+            with torch.random.fork_rng():
+                measured = timed.fitted.clock(problem.static(best.architecture))
+            times = {"predicted_ms": predicted, "measured_ms": measured, "budget_ms": timed.most, "error": timed.fitted.error}
+            return {f"latency_{name}": value for name, value in times.items()}
+    return {}
 
 
 def _upward(metrics: Metrics, higher_is_better: bool) -> Metrics:

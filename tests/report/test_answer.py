@@ -40,6 +40,20 @@ def test_one_above_its_budget_is_not_taken():
     assert found.choice.startswith("rings: take half")
 
 
+def timed(name: str, measured: float, **changes: Any) -> dict[str, Any]:
+    budget = {"runtime": "onnx", "threads": 1, "predicted_ms": 2.9, "budget_ms": 3.0}
+    return row(name, latency_budget=budget, metrics={"macs": 5e6, "latency": measured}, **changes)
+
+
+def test_a_latency_outside_its_budget_is_told_of_every_student_and_one_inside_of_the_chosen():
+    sentences = answer(timed("good", 2.875, quality=0.93), timed("late", 3.5), timed("fast", 1.0)).sentences
+    told = [sentence for sentence in sentences if sentence.startswith("The network of")]
+    assert told == [
+        "The network of good takes 2.88 ms on onnx with 1 thread, for which 2.9 ms were predicted: it is inside its budget of 3 ms.",
+        "The network of late takes 3.5 ms on onnx with 1 thread, for which 2.9 ms were predicted: it is 0.5 ms outside its budget of 3 ms.",
+    ]
+
+
 @pytest.mark.parametrize(("higher", "best"), [(True, "high"), (False, "low")])
 def test_at_equal_shares_the_better_quality_decides(higher: bool, best: str):
     changes = {"higher_is_better": higher, "metric": "accuracy" if higher else "mape"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stillhouse import registry
 from stillhouse.runner.entries import Entries
 
 FAMILIES = "stillhouse.workloads.pictures.classify.families."
@@ -37,6 +38,17 @@ def test_a_student_may_be_of_another_family_than_its_teacher():
 def test_where_none_is_named_it_may_be_any():
     assert families("teach", "big", {}) == {"resnet", "mobilenet", "transformer", "module", "transformers"}
     assert families("teach", "big", None) == {"resnet", "mobilenet", "transformer", "module", "transformers"}
+
+
+@pytest.mark.parametrize("latency", [{"unit": "latency", "share": 0.5}, [{"unit": "macs", "share": 0.5}, {"unit": "latency", "value": 2}]])
+def test_the_runtimes_count_where_a_latency_is_measured_and_nowhere_else(latency: Any):
+    def measuring(budget: Any) -> list[str]:
+        student = {"teacher": "big", "workload": "classify", "search": {"method": "uniform", "budget": budget}}
+        entries = Entries({"teachers": {"big": {"workload": "classify"}}, "students": {"small": student}})
+        return [verb for verb in ("search", "distill", "evaluate") if registry.CLOCK in entries.roots(verb, "small")]
+
+    assert measuring(latency) == ["search", "evaluate"]
+    assert measuring({"unit": "macs", "share": 0.5}) == measuring(None) == []
 
 
 @pytest.mark.parametrize("verb", ["teach", "search", "distill", "evaluate"])

@@ -18,6 +18,7 @@ from stillhouse import registry
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
 from stillhouse.runner import params
+from stillhouse.runtimes.clock import clock
 from tests.projects import PARAMS, TINY
 from tests.tiny.parts.workloads.toy import WORKLOAD
 
@@ -52,6 +53,15 @@ def mistakes(values: Any, folder: Path, verb: str = "", name: str | None = None)
     with pytest.raises(UserError) as caught:
         params.read(path, verb, name) if verb else params.check(path)
     return str(caught.value).splitlines()
+
+
+def test_a_latency_comes_with_what_measures_it(tmp_path: Path) -> None:
+    student = next(iter(tree()["students"]))
+    values = put(tree(), f"students.{student}.search.budget", {"unit": "latency", "share": 0.5, "runtime": "pt2"})
+    assert [block(values, tmp_path, verb, student).parts.get("clock") for verb in ("search", "distill", "evaluate")] == [clock, None, clock]
+    assert "clock" not in block(tree(), tmp_path, "search", student).parts
+    wrong = put(values, f"students.{student}.search.budget.runtime", "openvino")
+    assert "runtime - should be 'torch', 'torch-compile', 'onnx', 'onnx-int8' or 'pt2'" in mistakes(wrong, tmp_path)[0]
 
 
 def block(values: Any, folder: Path, verb: str, name: str | None) -> params.Block:
@@ -137,7 +147,7 @@ def test_the_sentence_names_the_place_what_was_wanted_and_what_was_got(tmp_path:
         (
             "students.half.search.budget.unit",
             "macks",
-            "students.half.search.budget.unit - should be 'macs', 'parameters' or .* - got 'macks'",
+            "students.half.search.budget.unit - should be 'macs', 'parameters', .* or .* - got 'macks'",
         ),
         ("students.half.distill.losses.0.loss", "x", r"students.half.distill.losses\[0\].loss - unknown loss 'x'; there are .*logits.*"),
         ("students.half.distill.losses.0.weight", 0, r"students.half.distill.losses\[0\].weight - should be greater than 0 - got 0"),

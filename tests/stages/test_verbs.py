@@ -16,6 +16,7 @@ from stillhouse.contracts.files import write_json
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Evaluation, Loss, Trial
 from stillhouse.contracts.parts import Search as SearchPart
+from stillhouse.contracts.runtime import Clock
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, full
 from stillhouse.stages.compare import compare
@@ -134,6 +135,36 @@ def test_a_budget_of_memory_is_measured_of_both_models(taught, tmp_path):
     found = json.loads((tmp_path / "found" / "search.json").read_text())
     assert found["unit"] == "memory"
     assert 4 * report["student_parameters"] < report["student_memory"] < report["teacher_memory"]
+
+
+def test_a_latency_is_predicted_measured_and_measured_again(taught, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def clock(task, example, *, runtime, threads):
+        return Clock(lambda model: 1.0 + sum(value.numel() for value in model.parameters()) / 100, {"runtime": runtime, "threads": threads})
+
+    uniform = registry.search("uniform")
+    budget = Budget(unit="latency", share=0.5, runtime="onnx")
+    settings = SearchSettings(method="uniform", settings=uniform.settings(), budget=budget, data=DATA)
+    paths = {"prepared": taught / "prepared", "teacher": taught / "teacher"}
+    facts = search(settings, WORKLOAD, uniform, clock, **paths, found=tmp_path / "found", rng=rng(), log=lambda _: None)
+    assert len(list((tmp_path / ".work/latency").iterdir())) == 1
+    found = json.loads((tmp_path / "found" / "search.json").read_text())
+    assert (found["unit"], found["latency"]["runtime"], found["latency"]["batch"]) == ("latency", "onnx", None)
+    assert found["latency"]["budget_ms"] == pytest.approx(found["latency"]["teacher_ms"] / 2)
+    assert found["latency"]["coefficients_ms"]
+    shrink(taught, tmp_path)
+    wanted = EvaluateSettings(
+        evaluations=[Chosen(evaluation=name, settings=registry.evaluation(name).settings()) for name in USUAL], data=DATA
+    )
+    parts = [registry.evaluation(name) for name in USUAL]
+    own = {"student": tmp_path / "student", "report": tmp_path / "reports" / "small"}
+    report = evaluate(wanted, WORKLOAD, parts, clock, **paths, **own, rng=rng(), log=lambda _: None)
+    assert report["student_latency"] == facts["latency_measured_ms"] < report["teacher_latency"] == found["latency"]["teacher_ms"]
+    compare({"small": "rings"}, reports=tmp_path / "reports", comparison=tmp_path / "comparison", log=lambda _: None)
+    row = json.loads((tmp_path / "comparison" / "table.json").read_text())[1]
+    assert row["latency_budget"]["predicted_ms"] == facts["latency_predicted_ms"]
+    assert (row["budget"]["unit"], row["metrics"]["latency"]) == ("latency", report["student_latency"])
 
 
 def test_a_student_is_distilled_evaluated_and_compared(taught, tmp_path):

@@ -70,6 +70,18 @@ def test_the_time_limit_ends_what_never_becomes_steady(clock):
     assert found.relative > 0.05
 
 
+@pytest.mark.parametrize(("threads", "name"), [(1, "process_time"), (2, "perf_counter")])
+def test_the_least_is_of_the_processors_time_where_one_thread_computes(monkeypatch, threads, name):
+    times = iter([9.0, 9.0, 0.05, 0.02, 0.03])
+    now = [0.0]
+    monkeypatch.setattr(latency, "time", type("Time", (), {name: staticmethod(lambda: now[0])}))
+
+    def call() -> None:
+        now[0] += next(times)
+
+    assert latency.least(call, rounds=30, seconds=0.01, threads=threads) == pytest.approx(20)
+
+
 def test_the_spread_is_half_the_interquartile_range():
     assert Latency(20.0, 1.0, 5).relative == 0.05
     assert latency._summary([0.001, 0.002, 0.003, 0.004, 0.005]) == Latency(3.0, 1.0, 5)

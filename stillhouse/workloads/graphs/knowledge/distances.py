@@ -12,6 +12,8 @@ from stillhouse.workloads.graphs.knowledge.graph import Graph
 
 _CELLS = 2**23
 """Nodes times pairs that one search holds at a time: 48 MB."""
+_REMEMBERED = 2048
+"""Nodes of the largest graph of which found distances are kept, in two bytes for each pair of nodes."""
 
 
 def distances(graph: Graph, pairs: Tensor, hops: int, *, directed: bool) -> Tensor:
@@ -21,12 +23,30 @@ def distances(graph: Graph, pairs: Tensor, hops: int, *, directed: bool) -> Tens
     Undirected distances may use every edge both ways; they are symmetric (arXiv 2302.01313, section 5).
     """
     if not directed:
-        pairs = torch.sort(pairs, dim=1).values
-    distinct, place = torch.unique(pairs[:, 0] * graph.nodes + pairs[:, 1], return_inverse=True)
+        pairs = torch.stack((pairs.amin(1), pairs.amax(1)), 1)
+    codes = pairs[:, 0] * graph.nodes + pairs[:, 1]
+    if graph.nodes > _REMEMBERED or torch.compiler.is_compiling():
+        distinct, place = torch.unique(codes, return_inverse=True)
+        return _found(graph, distinct, hops, directed)[place]
+    known = _known(graph, hops, directed, str(codes.device))
+    new = codes[known[codes] < 0]
+    if len(new):
+        new = torch.unique(new)
+        known[new] = _found(graph, new, hops, directed).to(known.dtype)
+    return known[codes].long()
+
+
+@lru_cache(maxsize=8)
+def _known(graph: Graph, hops: int, directed: bool, device: str) -> Tensor:
+    """(nodes * nodes,): what was found already of the pairs of a graph, which batches ask again in every pass; -1 for the rest."""
+    return torch.full((graph.nodes**2,), -1, dtype=torch.int16, device=device)
+
+
+def _found(graph: Graph, codes: Tensor, hops: int, directed: bool) -> Tensor:
     links = _links(graph, directed)
-    parts = distinct.split(max(1, _CELLS // graph.nodes))
+    parts = codes.split(max(1, _CELLS // graph.nodes))
     found = [_search(links, part // graph.nodes, part % graph.nodes, graph.nodes, hops) for part in parts]
-    return torch.cat(found)[place] if found else place
+    return torch.cat(found) if found else codes
 
 
 @lru_cache(maxsize=8)

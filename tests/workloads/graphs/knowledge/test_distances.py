@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
+from stillhouse.workloads.graphs._shared.sums import Sums
 from stillhouse.workloads.graphs.knowledge import distances as module
 from stillhouse.workloads.graphs.knowledge.distances import distances
 from stillhouse.workloads.graphs.knowledge.graph import Graph
@@ -40,6 +43,7 @@ def test_they_equal_a_plain_search_on_200_graphs(directed: bool) -> None:
         for hops in {1, 2, 3, nodes}:
             expected = [searched(graph, start, end, hops, directed) for start, end in pairs.tolist()]
             assert distances(graph, pairs, hops, directed=directed).tolist() == expected
+            assert distances(graph, pairs.flip(0), hops, directed=directed).tolist() == expected[::-1]  # as they were kept
             seen |= set(expected)
     assert seen >= {0, 2, 3, 4, 5, 6}
 
@@ -66,3 +70,25 @@ def test_pairs_may_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CELLS", 40)
     assert torch.equal(distances(graph, pairs, 4, directed=True), whole)
     assert distances(graph, pairs[:0], 4, directed=True).shape == (0,)
+
+
+@pytest.mark.parametrize("remembered", [0, 2048])
+def test_a_pair_is_searched_once_where_distances_are_kept(monkeypatch: pytest.MonkeyPatch, remembered: int) -> None:
+    graph = random_graph(torch.Generator().manual_seed(5), 12, 2, 20)
+    searches: list[int] = []
+    search = module._search
+
+    def counting(links: Sums, source: Tensor, *others: Any) -> Tensor:
+        searches.append(len(source))
+        return search(links, source, *others)
+
+    monkeypatch.setattr(module, "_search", counting)
+    monkeypatch.setattr(module, "_REMEMBERED", remembered)
+    pairs = torch.tensor([[0, 1], [1, 0], [3, 4]])
+    first = distances(graph, pairs, 3, directed=False)
+    assert torch.equal(distances(graph, pairs, 3, directed=False), first)
+    assert first.dtype == torch.int64
+    distances(graph, torch.tensor([[4, 3], [5, 6]]), 3, directed=False)
+    assert searches == ([2, 1] if remembered else [2, 2, 2])
+    distances(graph, pairs, 2, directed=False)
+    assert searches[-1] == 2
