@@ -22,6 +22,7 @@ USUAL = ("quality", "cost", "latency", "agreement")
 """The evaluations that every report has, since the comparison and the gate read them; the first gives the metric to beat."""
 _MODELS = ("teacher", "student")
 _DESCRIBED = ("metric", "higher_is_better", "search", "losses", "device")
+_REMARKS = "remarks"
 
 
 class Chosen(Settings):
@@ -93,7 +94,8 @@ def evaluate(
     report.mkdir(parents=True, exist_ok=True)
     rows = _rows(found)
     others = {name: value for name, value in found.items() if not name.startswith(("teacher_", "student_"))}
-    write_json(report / "report.json", {**others, **rows, **_description(workload, rows, student)})
+    remarks = {_REMARKS: pair.remarks} if pair.remarks else {}
+    write_json(report / "report.json", {**others, **rows, **_description(workload, rows, student), **remarks})
     log(others | rows["student"])
     return found
 
@@ -114,7 +116,7 @@ def _place(chosen: tuple[Chosen, Evaluation]) -> int:
 
 
 def _joined(found: Metrics, new: Metrics, name: str) -> Metrics:
-    taken = {*found, *_MODELS, *_DESCRIBED} & set(new)
+    taken = {*found, *_MODELS, *_DESCRIBED, _REMARKS} & set(new)
     if taken:
         raise UserError(f"the evaluation {name!r} gives {', '.join(sorted(taken))}, a name that is taken: rename the metric in its file")
     return found | new

@@ -1,7 +1,8 @@
-"""JSON files, and how any file is written: whole or not at all, and the same bytes for the same values."""
+"""JSON files, how any file is written (whole or not at all, and the same bytes for the same values), and what its bytes are called."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -53,3 +54,9 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def md5_of(file: Path) -> str:
+    """The MD5 of a file's bytes, as DVC and the record of a run name it. Raises OSError if it cannot be read."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

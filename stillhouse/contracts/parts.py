@@ -7,7 +7,7 @@ A part is a frozen record of functions, filled in at the foot of its own file un
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -205,6 +205,8 @@ class Pair(Generic[Batch]):
     device: torch.device
     train: Batches[Batch]
     valid: Batches[Batch]
+    remarks: dict[str, str] = field(default_factory=dict)
+    """An evaluation adds sentences to it for the reader, such as why something could not be measured: they stand in report.json."""
 
     @property
     def models(self) -> dict[str, nn.Module]:

@@ -11,11 +11,12 @@ import torch
 from pydantic import Field
 
 from stillhouse.contracts.data import Metrics
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.parts import Evaluation, Pair
 from stillhouse.contracts.settings import Settings
 from stillhouse.runtimes import difference
 from stillhouse.runtimes.program import Program, capture, probes
-from stillhouse.runtimes.runtime import Ask
+from stillhouse.runtimes.runtime import Ask, telling
 from stillhouse.runtimes.table import RUNTIMES, Name
 from stillhouse.training.latency import interleaved
 from stillhouse.training.score import EVALUATION_SEED, first_batch
@@ -28,7 +29,7 @@ class RuntimesSettings(Settings):
 
     runtimes: tuple[Name, ...] = Field(("torch", "pt2"), min_length=1)
     tolerance: float | None = Field(None, gt=0)
-    """The largest difference from PyTorch at which a runtime is not marked `refused`; None takes that of each runtime."""
+    """The largest difference from PyTorch at which a runtime is not refused; None takes that of each runtime."""
     rounds: int = Field(20, gt=0)
     spread: float = Field(0.05, gt=0)
     seconds: float = Field(5.0, ge=0)
@@ -37,7 +38,8 @@ class RuntimesSettings(Settings):
 def run(pair: Pair[Any], settings: RuntimesSettings, rng: torch.Generator) -> Metrics:
     """For each runtime the first metric on the test split, latency for the first test batch, bytes and difference from PyTorch.
 
-    Raises UserError, saying why, if a runtime cannot run the student.
+    Of one that cannot run the student, or whose answers differ by more than the tolerance, there is `refused` alone, which is 1 then, and
+    a remark that says why. Raises UserError if the network reads no tensor of a batch.
     """
     student = copy.deepcopy(pair.student).to(_CPU)
     program = capture(pair.workload, student, probes(pair.train, pair.valid, rng))
@@ -45,18 +47,29 @@ def run(pair: Pair[Any], settings: RuntimesSettings, rng: torch.Generator) -> Me
     asks: dict[str, Ask] = {}
     with tempfile.TemporaryDirectory() as place:
         for name in dict.fromkeys(settings.runtimes):
-            runtime, file = RUNTIMES[name], Path(place) / f"{name}-{RUNTIMES[name].file}"
-            runtime.save(program, file, difference.calibration(program, pair.train, rng))
-            asks[name] = runtime.load(file, program)
-            gap = difference.largest(program, asks[name], pair.valid)
-            tolerance = runtime.tolerance if settings.tolerance is None else settings.tolerance
-            facts = {**_quality(pair, program, asks[name]), "bytes": float(file.stat().st_size), "difference": min(gap, _MOST)}
-            found |= _named(name, facts | {"refused": float(gap > tolerance)})
+            file, refused = Path(place) / f"{name}-{RUNTIMES[name].file}", 0.0
+            try:
+                with telling(name):
+                    asks[name], facts = _measured(pair, program, name, file, settings.tolerance, rng)
+                    found |= _named(name, facts)
+            except UserError as error:
+                pair.remarks[name], refused = str(error), 1.0
+                print(f"not measured: {error}")
+            found |= _named(name, {"refused": refused})
         return found | _latencies(pair, program, asks, settings)
 
 
-_MOST = 1e30
-"""Stands for a difference that is no number, since a metric is one."""
+def _measured(
+    pair: Pair[Any], program: Program, name: Name, file: Path, tolerance: float | None, rng: torch.Generator
+) -> tuple[Ask, Metrics]:
+    """How a runtime is asked, and what is known of it but its latency. Raises UserError if it is refused."""
+    runtime = RUNTIMES[name]
+    runtime.save(program, file, difference.calibration(program, pair.train, rng))
+    ask = runtime.load(file, program)
+    gap, limit = difference.largest(program, ask, pair.valid), runtime.tolerance if tolerance is None else tolerance
+    if not gap <= limit:
+        raise UserError(difference.told(name, gap, limit))
+    return ask, {**_quality(pair, program, ask), "bytes": float(file.stat().st_size), "difference": gap}
 
 
 def _quality(pair: Pair[Any], program: Program, ask: Ask) -> Metrics:

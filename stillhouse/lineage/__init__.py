@@ -48,9 +48,10 @@ def forward(folder: Path, what: str) -> Tree:
 def _is_of(run: Link, stage: Link) -> bool:
     """Whether a run made what dvc.lock has for a stage: of the same inputs, or of the same data and with the same metrics beside it.
 
-    A result that was kept after an edit is locked with the code of now. The metrics name the fingerprint of a result.
+    A result that was kept after an edit is locked with the code of now. The metrics name the fingerprint of a result. Files that
+    settings name, such as given weights, are in the record of a run alone.
     """
-    kept = run.stage == stage.stage and run.outputs == stage.outputs and set(run.read()) == set(stage.read())
+    kept = run.stage == stage.stage and run.outputs == stage.outputs and set(stage.read()) <= set(run.read())
     return set(stage.made()) <= set(run.made()) and (kept or run.fingerprint == stage.fingerprint)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import md5_of
 from stillhouse.lineage import Tree, history, locks
 from stillhouse.lineage.links import is_raw
 from stillhouse.record.group import end_group
@@ -121,7 +121,13 @@ def compare(project: Path, tree: Tree) -> list[Pair]:
     stages = {link.stage: link for link in locks.here(project)}
     links = [stages[name] for name in _stages(tree) if name in stages]
     now = {path: md5 for kind in ("inputs", "outputs") for link in links for path, md5 in getattr(link, kind).items()}
-    return [Pair(path, md5, now.get(path, "")) for path, md5 in things(tree).items()]
+    return [Pair(path, md5, now.get(path) or _lent(project, path)) for path, md5 in things(tree).items()]
+
+
+def _lent(project: Path, path: str) -> str:
+    """The hash of a raw file that no dvc.lock has, because the settings of a stage name it; "" for anything else."""
+    file = project / path
+    return md5_of(file) if is_raw(path) and file.is_file() else ""
 
 
 def things(tree: Tree) -> dict[str, str]:
@@ -172,7 +178,7 @@ def _reach(folder: Path, project: Path, path: str, md5: str) -> None:
             raise UserError(f"{path} is neither in the commit nor here: bring the raw data back, with {md5} as their hash")
         there.parent.mkdir(parents=True, exist_ok=True)
         there.symlink_to(here.resolve())
-    found = "" if there.is_dir() else hashlib.md5(there.read_bytes()).hexdigest()
+    found = "" if there.is_dir() else md5_of(there)
     if found and found != md5:
         raise UserError(f"{path} has other bytes ({found}) than those that the model was made of ({md5})")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import md5_of
 from stillhouse.lineage import history
 from stillhouse.lineage.links import Link, Links, Thing, is_raw
 
@@ -58,7 +58,7 @@ def _path(folder: Path, links: Links, what: str) -> Subject | None:
     path = next((each for each in seen if each.exists()), seen[0])
     name = path.relative_to(folder.resolve()).as_posix()
     if is_raw(name) and path.is_file():
-        return (name, hashlib.md5(path.read_bytes()).hexdigest()), links.here
+        return (name, md5_of(path)), links.here
     # An input may be of another time: of a stage that has not run since what it needs was made anew.
     known = [link.inputs for link in links.here] + [link.outputs for link in links.here]
     found = {place: md5 for hashes in known for place, md5 in hashes.items()}

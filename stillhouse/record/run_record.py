@@ -51,8 +51,8 @@ class Item:
 class RunRecord:
     """One run of a stage. Times are milliseconds since 1970; `history` and `usage` have rows (metric, value, time, step).
 
-    `inputs` are all dependencies, code too; `beside` are the metrics and curves that lie beside the `output`; `files` are texts to be
-    kept with the run, by name.
+    `inputs` are all dependencies, code too, and the files under data/raw that the settings name; `beside` are the metrics and curves that
+    lie beside the `output`; `files` are texts to be kept with the run, by name.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT

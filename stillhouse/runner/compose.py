@@ -8,16 +8,18 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stillhouse.contracts.files import md5_of
 from stillhouse.contracts.files import replace as replace_file
 from stillhouse.contracts.hidden import hide
 from stillhouse.record import hashes, process, revision
 from stillhouse.record.run_record import Item, RunRecord, Status, flat, history
+from stillhouse.runner.entries import Entries
 
 if TYPE_CHECKING:
     from stillhouse.record.revision import Revision
@@ -53,7 +55,7 @@ def compose(ready: Run, seen: Seen, status: Status, metrics: Mapping[str, float]
         tags={name: value for name, value in _tags(ready, seen.revision, error).items() if value},
         history=history(ready.scratch / "metrics.jsonl"),
         metrics={name: float(value) for name, value in metrics.items() if math.isfinite(value)},
-        inputs=[Item.at(path, md5) for path, md5 in ready.before.inputs.items()],
+        inputs=list(_inputs(ready)),
         output=Item.at(output, made.pop(output)) if output in made else None,
         beside=[Item.at(path, md5) for path, md5 in made.items()],
         usage=seen.usage,
@@ -70,6 +72,15 @@ def _identifier(ready: Run, status: Status) -> str:
     if os.environ.get(process.AFRESH) or not kept.exists():
         replace_file(kept, lambda temporary: temporary.write_text(uuid.uuid4().hex))
     return kept.read_text()
+
+
+def _inputs(ready: Run) -> Iterator[Item]:
+    """What DVC knows that the stage reads, and the files that its settings name."""
+    known = ready.before.inputs
+    yield from (Item.at(path, md5) for path, md5 in known.items())
+    for path in dict.fromkeys(Entries.read().files(ready.call.verb, ready.call.name)):
+        if path.as_posix() not in known:
+            yield Item(path.as_posix(), md5_of(path), model=False)
 
 
 def _tags(ready: Run, revision: Revision, error: BaseException | None) -> dict[str, str]:

@@ -17,6 +17,7 @@ from stillhouse.contracts.raw import content
 from stillhouse.contracts.yamls import DEPTH, require_plain
 
 PARAMS = Path("params.yaml")
+_RAW = Path("data/raw")
 _BYTES, _VALUES = 1_000_000, 20_000
 """What is read in some seconds; the default params.yaml has some six hundred values and keys."""
 _TEACHERS, _STUDENTS = ("prepare", "teach"), ("search", "distill", "evaluate")
@@ -110,6 +111,15 @@ class Entries:
         """The path of a teacher's raw data."""
         return _mapping(_mapping(self.values.get("teachers")).get(name)).get("raw")
 
+    def files(self, verb: str, name: str | None) -> Iterator[Path]:
+        """The files under data/raw that a stage's block names, such as given weights; of a folder those that lie in it."""
+        owner = "teachers" if verb in _TEACHERS else "students"
+        block = _mapping(_mapping(self.values.get(owner)).get(name)).get(verb)
+        for text in dict.fromkeys(_texts(block)):
+            path = Path(os.path.normpath(text)) if text and "\0" not in text else Path()
+            if path.is_relative_to(_RAW):
+                yield from (file for file in (sorted(path.iterdir()) if path.is_dir() else [path]) if file.is_file())
+
     def pairs(self) -> dict[str, Any]:
         """Student -> teacher, as the comparison is given them."""
         students = _mapping(self.values.get("students"))
@@ -145,6 +155,14 @@ class Entries:
             yield from [known[name]] if name in known else known.values()
             if factory := registry.factory(block):
                 yield factory
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | Mapping):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

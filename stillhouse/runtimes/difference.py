@@ -32,6 +32,12 @@ def largest(program: Program, ask: Ask, batches: Batches[Any]) -> float:
     return max(gap / (size or 1.0) for gap, size in zip(gaps, sizes, strict=True))
 
 
+def told(runtime: str, gap: float, limit: float) -> str:
+    """The sentence for a difference above a tolerance."""
+    wanted = f"wanted answers within {limit:g} of PyTorch's on the validation split, as a share of the largest"
+    return f"{runtime} - {wanted} - got {gap:.3g}"
+
+
 def calibration(program: Program, train: Batches[Any], rng: torch.Generator) -> Iterator[Sequence[Leaf]]:
     """The inputs of some training batches."""
     return (program.values(batch) for batch in itertools.islice(train.draw(rng), CALIBRATION))

@@ -29,6 +29,7 @@ from stillhouse.contracts.parts import Workload
 from stillhouse.runner import params
 from stillhouse.runtimes import difference
 from stillhouse.runtimes.program import capture, probes
+from stillhouse.runtimes.runtime import telling
 from stillhouse.runtimes.table import RUNTIMES, Name
 from stillhouse.training import checkpoint, machine, score
 
@@ -65,17 +66,14 @@ def export(student: Student, kind: str, folder: Path, tolerance: float | None = 
             shutil.copytree(student.folder, fresh, dirs_exist_ok=True)
             return folder / "model.safetensors", _copied(student, fresh)
         name: Name = kind  # type: ignore[assignment]
-        runtime, program = (
-            RUNTIMES[name],
-            capture(student.workload, student.network, probes(student.data.train, student.data.valid, student.rng)),
-        )
-        file = fresh / runtime.file
-        runtime.save(program, file, difference.calibration(program, student.data.train, student.rng))
-        gap = difference.largest(program, runtime.load(file, program), student.data.valid)
+        runtime, file = RUNTIMES[name], fresh / RUNTIMES[name].file
+        with telling(kind):
+            program = capture(student.workload, student.network, probes(student.data.train, student.data.valid, student.rng))
+            runtime.save(program, file, difference.calibration(program, student.data.train, student.rng))
+            gap = difference.largest(program, runtime.load(file, program), student.data.valid)
         limit = runtime.tolerance if tolerance is None else tolerance
         if not gap <= limit:
-            wanted = f"wanted answers within {limit:g} of PyTorch's on the validation split, as a share of the largest"
-            raise UserError(f"{kind} - {wanted} - got {gap:.3g}: nothing is written; --tolerance sets another limit")
+            raise UserError(f"{difference.told(kind, gap, limit)}: nothing is written; --tolerance sets another limit")
         made = {"runtime": kind, "threads": torch.get_num_threads(), "difference": gap, "tolerance": limit, "torch": torch.__version__}
         write_json(fresh / "program.json", {**program.description(), **made, "sha256": _sha256(file)})
         sums.write(fresh)

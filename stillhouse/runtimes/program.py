@@ -47,7 +47,15 @@ class Program:
     free: Mapping[str, tuple[int, ...]]
     constants: Mapping[str, Leaf]
     """What the body reads of a batch and is not asked for, because it is a fact of the data, by name."""
-    exported: torch.export.ExportedProgram
+    captured: torch.export.ExportedProgram | UserError
+    """What PyTorch's exporter made of the body, or why it could not."""
+
+    @property
+    def exported(self) -> torch.export.ExportedProgram:
+        """The captured program. Raises UserError, saying why, if what the network does depends on the values of a batch."""
+        if isinstance(self.captured, UserError):
+            raise self.captured
+        return self.captured
 
     def values(self, batch: Any) -> tuple[Leaf, ...]:
         """The inputs for a batch. Raises UserError if the batch has another value where the program has a constant."""
@@ -87,7 +95,7 @@ class Program:
 def capture(workload: Workload[Any], network: nn.Module, batches: Sequence[Any]) -> Program:
     """The program of a network on the CPU, captured on the largest of some batches; axes in which the batches differ are left free.
 
-    Raises UserError, saying why, if what the network does depends on the values of a batch.
+    Raises UserError if the network reads no tensor of a batch.
     """
     network.eval()
     example = max(batches, key=_size)
@@ -97,14 +105,25 @@ def capture(workload: Workload[Any], network: nn.Module, batches: Sequence[Any])
     with torch.no_grad():
         outputs = answers(workload.apply(network, example))
     axes = {name: _free(name, value, batches, outputs) for name, value in inputs.items()}
-    copied = portable(network)
-    exported = _exported(Body(workload.apply, copied, example, list(inputs)), inputs, axes)
-    used = _used(exported, inputs)
-    if len(used) < len(inputs):
-        inputs = {name: inputs[name] for name in used}
-        exported = _exported(Body(workload.apply, copied, example, used), inputs, axes)
+    captured: torch.export.ExportedProgram | UserError
+    try:
+        inputs, captured = _exported_of_used(workload, portable(network), example, inputs, axes)
+    except UserError as error:
+        captured = error
+    free = {} if isinstance(captured, UserError) else _free_after(captured, inputs)
     body = Body(workload.apply, network, example, list(inputs))
-    return Program(body, workload, inputs, outputs, _free_after(exported, inputs), constants, exported)
+    return Program(body, workload, inputs, outputs, free, constants, captured)
+
+
+def _exported_of_used(
+    workload: Workload[Any], network: nn.Module, example: Any, inputs: dict[str, Leaf], axes: Mapping[str, tuple[int, ...]]
+) -> tuple[dict[str, Leaf], torch.export.ExportedProgram]:
+    """The program with those of the inputs that it really reads."""
+    exported = _exported(Body(workload.apply, network, example, list(inputs)), inputs, axes)
+    used = {name: inputs[name] for name in _used(exported, inputs)}
+    if len(used) < len(inputs):
+        exported = _exported(Body(workload.apply, network, example, list(used)), used, axes)
+    return used, exported
 
 
 def answers(output: Output) -> dict[str, Tensor]:

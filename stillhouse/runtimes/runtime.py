@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.runtimes.leaves import Leaf
 from stillhouse.runtimes.program import Program
 
@@ -28,6 +29,18 @@ class Runtime:
     """load(file, program): opens what was written, with as many threads as PyTorch has now."""
     tolerance: float
     """The largest difference from PyTorch, as a share of the largest number in its answers, at which the file is taken for right."""
+
+
+@contextmanager
+def telling(name: str) -> Iterator[None]:
+    """What a runtime cannot do with a student as a UserError in one sentence: exporters and runtimes have errors of their own."""
+    try:
+        yield
+    except (UserError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        said = shortened(" ".join(str(error).split()), 300)
+        raise UserError(f"{name} - wanted a student that this runtime can run - {type(error).__name__}: {said}") from error
 
 
 def missing(name: str) -> UserError:

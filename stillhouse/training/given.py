@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
-from stillhouse.training import tensors
+from stillhouse.training import shards, tensors
 
 _PICKLED = (".pt", ".pth", ".bin")
 _NESTED = ("state_dict", "model", "model_state_dict")
@@ -23,7 +23,10 @@ _SHOWN = 3
 
 
 class Given(Settings):
-    """A file of weights, or a folder with `model.safetensors`, and the hash of the file: other weights are another teacher."""
+    """A file of weights, or a folder with `model.safetensors`, or with several such files and their index; and the hash of their bytes.
+
+    Other weights are another teacher.
+    """
 
     path: str
     sha256: str = ""
@@ -35,6 +38,8 @@ class Given(Settings):
 
     @model_validator(mode="after")
     def _held(self) -> Given:
+        if Path(self.path).name == shards.INDEX:
+            raise ValueError(f"should be the folder, {Path(self.path).parent}, and not the index in it")
         found = digest(self.file)
         if found != self.sha256:
             said = f"it has {self.sha256}" if self.sha256 else "it has none"
@@ -43,15 +48,26 @@ class Given(Settings):
 
     @property
     def file(self) -> Path:
-        """The file with the weights."""
+        """The file with the weights, or the index of several."""
         path = Path(self.path)
-        return path / "model.safetensors" if path.is_dir() else path
+        whole, index = path / "model.safetensors", path / shards.INDEX
+        return path if not path.is_dir() else index if index.is_file() and not whole.is_file() else whole
 
 
 def digest(file: Path) -> str:
-    """The SHA-256 of a file. Raises ValueError if there is none."""
+    """The SHA-256 of a file; of an index that of what `sha256sum` prints for it and its files, in the order of their names.
+
+    Raises ValueError if there is no such file.
+    """
     if not file.is_file():
         raise ValueError(f"should be a file of weights, or a folder with model.safetensors: there is no {file}")
+    if file.name != shards.INDEX:
+        return _sha256(file)
+    lines = [f"{_sha256(file.with_name(name))}  {name}\n" for name in sorted([file.name, *shards.files(file)])]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
@@ -70,9 +86,9 @@ def load(model: nn.Module, file: Path) -> None:
 
 def read(file: Path) -> Mapping[str, Tensor]:
     """The tensors of a file by name. Raises UserError if it is of no known form."""
-    if file.suffix == ".safetensors":
+    if file.suffix == ".safetensors" or file.name == shards.INDEX:
         try:
-            return tensors.read(file)
+            return shards.read(file) if file.name == shards.INDEX else tensors.read(file)
         except (SafetensorError, OSError) as error:
             raise UserError(f"{file} - wanted weights as safetensors - {error}") from None
     if file.suffix not in _PICKLED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
+from torch import Tensor, nn
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
@@ -139,19 +141,61 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return SimpleNamespace(workload=found.workload, data=data, network=checkpoint.read_model(found.workload, found.teacher))
 
 
-def test_each_runtime_is_measured(digits: SimpleNamespace):
-    """All that need no compiler, on a network of convolutions."""
+def measured(digits: SimpleNamespace, *names: str, **settings: Any) -> tuple[dict[str, float], dict[str, str]]:
+    """The metrics and the remarks of the evaluation."""
     data = digits.data
     pair = Pair(digits.workload, digits.network, digits.network, data.test, first_batch(data.valid, CPU), CPU, data.train, data.valid)
     part = registry.evaluation("runtimes")
+    chosen = part.settings(runtimes=names, rounds=2, seconds=0, **settings)
+    return part.run(pair, chosen, torch.Generator().manual_seed(0)), pair.remarks
+
+
+def test_each_runtime_is_measured(digits: SimpleNamespace):
+    """All that need no compiler, on a network of convolutions."""
     names = ["torch", "onnx", "onnx-int8", "pt2"]
-    found = part.run(pair, part.settings(runtimes=names, rounds=2, seconds=0), torch.Generator().manual_seed(0))
+    found, remarks = measured(digits, *names)
+    assert remarks == {}
     assert {name: found[f"student_{name}_refused"] for name in ("torch", "onnx", "pt2")} == {"torch": 0, "onnx": 0, "pt2": 0}
     assert found["student_torch_difference"] == 0
     assert 0 < found["student_onnx_difference"] < 1e-5 < found["student_onnx_int8_difference"]
     assert found["student_onnx_accuracy"] == found["student_torch_accuracy"]
     assert found["student_onnx_int8_bytes"] < 0.6 * found["student_onnx_bytes"]
     assert all(found[f"student_{name.replace('-', '_')}_latency_ms"] > 0 for name in names)
+
+
+class Looking(nn.Module):
+    """What it does depends on the values of a batch, which no exporter can follow."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Any:
+        return self.network(image if image.sum() > 0 else image + 1)
+
+
+def test_a_runtime_that_is_refused_leaves_the_others_measured(digits: SimpleNamespace, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    found, remarks = measured(digits, "onnx", "torch", "pt2")
+    assert remarks == {"onnx": "onnxscript is not installed, and this runtime needs it: pip install 'stillhouse[export]'"}
+    assert {name for name in found if name.startswith("student_onnx_")} == {"student_onnx_refused"}
+    assert [found[f"student_{name}_refused"] for name in ("onnx", "torch", "pt2")] == [1, 0, 0]
+    assert found["student_pt2_latency_ms"] > 0
+
+
+def test_a_difference_above_the_tolerance_is_a_sentence(digits: SimpleNamespace):
+    found, remarks = measured(digits, "onnx-int8", "torch", tolerance=1e-6)
+    assert re.fullmatch(
+        r"onnx-int8 - wanted answers within 1e-06 of PyTorch's on the validation split.* - got [\d.e-]+", remarks["onnx-int8"]
+    )
+    assert [name for name in found if "int8" in name] == ["student_onnx_int8_refused"]
+
+
+def test_what_no_exporter_can_follow_is_measured_in_pytorch(digits: SimpleNamespace):
+    looking = SimpleNamespace(workload=digits.workload, data=digits.data, network=Looking(digits.network))
+    found, remarks = measured(looking, "torch", "pt2")
+    assert found["student_torch_accuracy"] >= 0
+    assert "wanted a network whose steps do not depend on the values of a batch" in remarks["pt2"]
 
 
 def test_a_runtime_that_is_not_installed_is_told(digits: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

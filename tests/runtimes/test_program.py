@@ -88,7 +88,7 @@ def test_a_network_that_looks_at_values_is_refused_in_a_sentence():
             return super().forward(asked) if asked.rows.sum() > 0 else Output(asked.rows, "values")
 
     with pytest.raises(UserError, match="steps do not depend on the values of a batch"):
-        captured(Looking(), [batch(5), batch(7)])
+        _ = captured(Looking(), [batch(5), batch(7)]).exported
 
 
 def test_a_batch_keeps_its_own_parts_where_nothing_changes():

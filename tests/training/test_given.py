@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -78,3 +81,78 @@ def test_weights_are_held_to_their_hash(tmp_path: Path) -> None:
     for value, told in ((str(tmp_path), f"sha256: {found}"), ({"path": str(tmp_path), "sha256": "0"}, found), ("gone.pt", "there is no")):
         with pytest.raises(ValidationError, match=told):
             Given.model_validate(value)
+
+
+def sharded(folder: Path, state: dict[str, torch.Tensor], **places: str) -> Path:
+    """Two files and their index, in which some tensors may be said to lie elsewhere."""
+    names = sorted(state)
+    for part in (0, 1):
+        save_file({name: state[name] for name in names[part::2]}, folder / f"model-{part}.safetensors")
+    where = {name: f"model-{index % 2}.safetensors" for index, name in enumerate(names)} | places
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    return folder / "model.safetensors.index.json"
+
+
+def test_weights_may_lie_in_several_files(tmp_path: Path) -> None:
+    state, ours = network(1).state_dict(), network(2)
+    index = sharded(tmp_path, state)
+    listed = "".join(f"{hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()}  {name}\n" for name in sorted(os.listdir(tmp_path)))
+    told = Given(path=str(tmp_path), sha256=hashlib.sha256(listed.encode()).hexdigest())
+    assert told.file == index
+    given.load(ours, told.file)
+    assert all(torch.equal(tensor, state[key]) for key, tensor in ours.state_dict().items())
+    save_file({name: tensor + 1 for name, tensor in given.read(tmp_path / "model-1.safetensors").items()}, tmp_path / "model-1.safetensors")
+    with pytest.raises(ValidationError, match=r"should name the hash of the weights"):
+        Given.model_validate({"path": str(tmp_path), "sha256": told.sha256})
+    with pytest.raises(ValidationError, match="should be the folder"):
+        Given(path=str(index))
+
+
+@pytest.mark.parametrize("place", ["../x.safetensors", "/etc/x.safetensors", "sub/x.safetensors", "..", "", "a\0.safetensors", "model.pt"])
+def test_an_index_that_leads_elsewhere_is_refused(place: str, tmp_path: Path) -> None:
+    save_file(network().state_dict(), tmp_path / "x.safetensors")
+    (tmp_path / "in").mkdir()
+    index = sharded(tmp_path / "in", network().state_dict(), **{"0.bias": place})
+    with pytest.raises(UserError, match="wanted names of safetensors files that lie beside it"):
+        given.read(index)
+
+
+def test_a_part_that_is_a_link_out_of_its_folder_is_refused(tmp_path: Path) -> None:
+    save_file(network().state_dict(), tmp_path / "x.safetensors")
+    (tmp_path / "in").mkdir()
+    index = sharded(tmp_path / "in", network().state_dict())
+    (tmp_path / "in/model-0.safetensors").unlink()
+    (tmp_path / "in/model-0.safetensors").symlink_to(tmp_path / "x.safetensors")
+    with pytest.raises(UserError, match="got a link that leads out of it"):
+        given.read(index)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[]", "wanted weight_map"),
+        ('{"weight_map": {"a": 1}}', "wanted weight_map"),
+        ("{", "wanted JSON"),
+        ('{"weight_map": {"0.bias": "gone.safetensors"}}', "wanted a file that can be read"),
+        ('{"weight_map": {"other": "model-0.safetensors"}}', "wanted the tensor 'other'"),
+    ],
+)
+def test_an_index_that_is_none_is_refused(text: str, told: str, tmp_path: Path) -> None:
+    index = sharded(tmp_path, network().state_dict())
+    index.write_text(text)
+    with pytest.raises(UserError, match=told):
+        given.read(index)
+
+
+def test_several_files_take_no_more_memory_than_the_network(tmp_path: Path) -> None:
+    """Sixteen tensors of four megabytes are read and nothing of them is copied."""
+    index = sharded(tmp_path, {f"w{number:02}": torch.zeros(2**20) for number in range(16)})
+    before = _own_memory()
+    state = given.read(index)
+    assert sum(float(tensor[0]) for tensor in state.values()) == 0
+    assert _own_memory() - before < 2**23
+
+
+def _own_memory() -> int:
+    """Bytes of this process that are no file's."""
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1])  # type: ignore[index]
