@@ -13,6 +13,7 @@ from stillhouse.contracts.output import Output
 from stillhouse.losses import logits
 from stillhouse.space import cost
 from stillhouse.space.blueprint import Architecture, groups_of, hard_masks, masked
+from stillhouse.space.cache import cache_bytes
 from stillhouse.space.extraction import extract
 from stillhouse.workloads.text import language, text_classes
 from stillhouse.workloads.text.language.sample import UNSCORED
@@ -61,6 +62,9 @@ def test_a_head_of_grouped_attention_goes_with_its_queries() -> None:
     static = build(LANGUAGE["llama"], Architecture(kept))
     first: Any = static.get_submodule("model.layers.0.self_attn")
     assert (first.q_proj.out_features, first.k_proj.out_features, first.o_proj.in_features) == (16, 8, 16)
+    assert (cache_bytes(model), cache_bytes(static)) == (3 * 2 * 16 * 4, (2 * 16 + 8) * 2 * 4)
+    shallow = Architecture(kept | {"model.layers.blocks": (1, 2)})
+    assert cache_bytes(build(LANGUAGE["llama"], shallow)) == 2 * 2 * 16 * 4
     weights = extract(model, Architecture(kept))["model.layers.0.self_attn.q_proj.weight"]
     assert torch.equal(weights, model.state_dict()["model.layers.0.self_attn.q_proj.weight"][16:])
 
@@ -116,4 +120,5 @@ def test_a_configuration_that_does_not_fit_the_data_is_told() -> None:
         build(LANGUAGE["gpt2"] | {"vocab_size": 59})
     with pytest.raises(UserError, match="wanted a configuration of a causal language model"):
         build({"model_type": "vit"})
+    assert (cache_bytes(build(LANGUAGE["gpt2"])), cache_bytes(build(BERT))) == (3 * 2 * 32 * 4, None)
     assert build(LANGUAGE["gpt2"] | {"vocab_size": 64}).get_submodule("lm_head").out_features == 64
