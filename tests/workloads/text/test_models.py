@@ -101,7 +101,7 @@ def test_losses_take_predictions_token_by_token() -> None:
 
     def found(temperature: float) -> Tensor:
         pair = Output(student, "classes"), Output(teacher, "classes")
-        return logits.LOSS.make(logits.LogitsSettings(temperature=temperature), *pair)(*pair)
+        return logits.LOSS.make(logits.LOSS.settings(temperature=temperature), *pair)(*pair)
 
     assert float(found(1)) == pytest.approx(0.1370819620, abs=1e-7)
     assert float(found(2)) == pytest.approx(0.1738663093, abs=1e-7)
