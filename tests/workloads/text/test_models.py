@@ -120,5 +120,8 @@ def test_a_configuration_that_does_not_fit_the_data_is_told() -> None:
         build(LANGUAGE["gpt2"] | {"vocab_size": 59})
     with pytest.raises(UserError, match="wanted a configuration of a causal language model"):
         build({"model_type": "vit"})
+    for wrong in ({"hidden_size": "wide"}, {"num_attention_heads": 5}, {"num_key_value_heads": [1]}):
+        with pytest.raises(UserError, match=r"wanted a configuration of a causal language model - StrictDataclass"):
+            build(LANGUAGE["llama"] | wrong)
     assert (cache_bytes(build(LANGUAGE["gpt2"])), cache_bytes(build(BERT))) == (3 * 2 * 32 * 4, None)
     assert build(LANGUAGE["gpt2"] | {"vocab_size": 64}).get_submodule("lm_head").out_features == 64
