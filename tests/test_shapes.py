@@ -35,7 +35,7 @@ def unreduced() -> None:
 
 WRONG: dict[str, Callable[[], object]] = {
     "a loss that is no scalar": unreduced,
-    "a teacher that is no output": lambda: logits.Logits(logits.LogitsSettings(), output(1), output(2))(output(1), torch.ones(3, 5)),
+    "a teacher that is no output": lambda: logits.Logits(logits.LOSS.settings(), output(1), output(2))(output(1), torch.ones(3, 5)),
     "a channel without positions": lambda: pearson.Pearson._standard(None, torch.ones(2, 3)),
     "scores without queries": lambda: margin._in_batch(torch.ones(3)),
     "grids of two batches": lambda: _pairing._resized(torch.ones(2, 3, 4), torch.ones(1, 3, 5)),

@@ -47,6 +47,8 @@ REQUIREMENTS = (
     "torch",
 )
 """What the code in a package imports; given to MLflow, which would otherwise load the model in another process to find out."""
+_OF_SOME = ("tokenizers",)
+"""What the code of some workloads alone imports."""
 _DATA = ("data/teacher", "data/student")
 _TYPES = {
     pa.int64(): "long",
@@ -126,7 +128,11 @@ def _version(package: str) -> str:
 
 
 def _requirements(parts: Iterable[Found]) -> list[str]:
-    return [*map(_version, REQUIREMENTS), *sorted({part.requirement for part in parts if part.requirement})]
+    parts = list(parts)
+    reached = code.reach([part.module for part in parts])
+    imported = {name.partition(".")[0] for module, file in reached.items() for name in code.imports(file, module)}
+    own = (_version(name) for name in _OF_SOME if name in imported)
+    return [*map(_version, REQUIREMENTS), *own, *sorted({part.requirement for part in parts if part.requirement})]
 
 
 @contextmanager

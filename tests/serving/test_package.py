@@ -94,7 +94,11 @@ def test_the_requirements_name_every_package_that_the_code_imports():
     found = {name.partition(".")[0] for module, file in files.items() for name in code.imports(file, module)}
     found -= {*sys.stdlib_module_names, "stillhouse"}
     found -= {"transformers"}  # a model of that family alone needs it, and says so
-    assert {"pillow" if name == "PIL" else name for name in found} | {"mlflow"} == set(package.REQUIREMENTS)
+    named = {"pillow" if name == "PIL" else name for name in found} | {"mlflow"}
+    assert named == {*package.REQUIREMENTS, "tokenizers"}
+    for workload in asked:
+        names = {line.partition("==")[0] for line in package._requirements([registry.found("workloads", workload)])}
+        assert names == set(package.REQUIREMENTS) | ({"tokenizers"} if workload in ("language", "text_classes") else set())
 
 
 def test_a_package_is_unpacked_by_its_own_flavour_alone(packed: Path, tmp_path: Path):

@@ -13,6 +13,7 @@ from stillhouse.contracts.output import Output
 from stillhouse.losses import logits
 from stillhouse.space import cost
 from stillhouse.space.blueprint import Architecture, groups_of, hard_masks, masked
+from stillhouse.space.cache import cache_bytes
 from stillhouse.space.extraction import extract
 from stillhouse.workloads.text import language, text_classes
 from stillhouse.workloads.text.language.sample import UNSCORED
@@ -61,6 +62,9 @@ def test_a_head_of_grouped_attention_goes_with_its_queries() -> None:
     static = build(LANGUAGE["llama"], Architecture(kept))
     first: Any = static.get_submodule("model.layers.0.self_attn")
     assert (first.q_proj.out_features, first.k_proj.out_features, first.o_proj.in_features) == (16, 8, 16)
+    assert (cache_bytes(model), cache_bytes(static)) == (3 * 2 * 16 * 4, (2 * 16 + 8) * 2 * 4)
+    shallow = Architecture(kept | {"model.layers.blocks": (1, 2)})
+    assert cache_bytes(build(LANGUAGE["llama"], shallow)) == 2 * 2 * 16 * 4
     weights = extract(model, Architecture(kept))["model.layers.0.self_attn.q_proj.weight"]
     assert torch.equal(weights, model.state_dict()["model.layers.0.self_attn.q_proj.weight"][16:])
 
@@ -97,7 +101,7 @@ def test_losses_take_predictions_token_by_token() -> None:
 
     def found(temperature: float) -> Tensor:
         pair = Output(student, "classes"), Output(teacher, "classes")
-        return logits.LOSS.make(logits.LogitsSettings(temperature=temperature), *pair)(*pair)
+        return logits.LOSS.make(logits.LOSS.settings(temperature=temperature), *pair)(*pair)
 
     assert float(found(1)) == pytest.approx(0.1370819620, abs=1e-7)
     assert float(found(2)) == pytest.approx(0.1738663093, abs=1e-7)
@@ -116,4 +120,8 @@ def test_a_configuration_that_does_not_fit_the_data_is_told() -> None:
         build(LANGUAGE["gpt2"] | {"vocab_size": 59})
     with pytest.raises(UserError, match="wanted a configuration of a causal language model"):
         build({"model_type": "vit"})
+    for wrong in ({"hidden_size": "wide"}, {"num_attention_heads": 5}, {"num_key_value_heads": [1]}):
+        with pytest.raises(UserError, match=r"wanted a configuration of a causal language model - StrictDataclass"):
+            build(LANGUAGE["llama"] | wrong)
+    assert (cache_bytes(build(LANGUAGE["gpt2"])), cache_bytes(build(BERT))) == (3 * 2 * 32 * 4, None)
     assert build(LANGUAGE["gpt2"] | {"vocab_size": 64}).get_submodule("lm_head").out_features == 64
