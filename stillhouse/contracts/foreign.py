@@ -23,8 +23,9 @@ from stillhouse.space.trace import builder
 
 Meaning = Literal["classes", "candidates", "values"]
 Make = Callable[[], nn.Module]
-Example = Tensor | Mapping[str, Tensor]
-"""What a network is called with: a tensor whose shape alone counts, or arguments by name, such as tokens, that stay as they are."""
+Example = tuple[Tensor, ...] | Mapping[str, Tensor]
+"""Arguments of a network, in order or by name: of those that are no whole numbers only the shape is taken."""
+Before = Callable[[nn.Module, tuple[Any, ...]], Any]
 _REMEMBERED = 4
 """Builders, each with its traced network: a search builds hundreds of smaller ones."""
 
@@ -69,11 +70,27 @@ def _prediction(returned: Any, key: str | int | None) -> Any:
 
 
 def module(
-    settings: ModuleSettings, example: Tensor, architecture: Architecture | None, meaning: Meaning, shape: tuple[int, ...]
+    settings: ModuleSettings,
+    example: Example,
+    architecture: Architecture | None,
+    meaning: Meaning,
+    shape: tuple[int, ...],
+    before: Before | None = None,
 ) -> nn.Module:
-    """The network of the settings for inputs like `example`, of which it must predict the `shape`. Raises UserError as `network` does."""
+    """The network of the settings for inputs like `example`, of which it must predict the `shape`.
+
+    `before` is a forward pre-hook that makes such inputs of a batch; it is given the example too, and leaves it as it is. Raises UserError
+    as `network` does.
+    """
     key = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
-    return network(key, lambda: made(settings), AsOutput(meaning, settings.prediction), example, architecture, shape)
+
+    def make() -> nn.Module:
+        model = made(settings)
+        if before:
+            model.register_forward_pre_hook(before)
+        return model
+
+    return network(key, make, AsOutput(meaning, settings.prediction), example, architecture, shape)
 
 
 def network(key: str, make: Make, hook: AsOutput, example: Example, architecture: Architecture | None, shape: tuple[int, ...]) -> nn.Module:
@@ -81,7 +98,7 @@ def network(key: str, make: Make, hook: AsOutput, example: Example, architecture
 
     `key` says what is made. Raises UserError if it cannot be run on the example, predicts another shape, or nothing of it may be searched.
     """
-    recipe = _Recipe(key, hook, _shape(example), shape)
+    recipe = _Recipe(key, hook, tuple(tuple(value.shape) for value in _named(example).values()), shape)
     if recipe not in _BUILDERS:
         while len(_BUILDERS) >= _REMEMBERED:
             del _BUILDERS[next(iter(_BUILDERS))]
@@ -95,22 +112,23 @@ class _Recipe:
 
     key: str
     hook: AsOutput
-    example: tuple[Any, ...]
+    example: tuple[tuple[int, ...], ...]
     prediction: tuple[int, ...]
 
 
 _BUILDERS: dict[_Recipe, Callable[[Architecture | None], nn.Module]] = {}
 
 
-def _shape(example: Example) -> tuple[Any, ...]:
-    if isinstance(example, Tensor):
-        return tuple(example.shape)
-    return tuple((name, tuple(tensor.shape)) for name, tensor in example.items())
+def _named(example: Example) -> dict[str, Tensor]:
+    """By name, or by place."""
+    return dict(example) if isinstance(example, Mapping) else {str(place): value for place, value in enumerate(example)}
 
 
-def _builder(recipe: _Recipe, make: Make, example: Example) -> Callable[[Architecture | None], nn.Module]:
+def _builder(recipe: _Recipe, make: Make, given: Example) -> Callable[[Architecture | None], nn.Module]:
     # Zeros would hide much of what the network does from the proof.
-    inputs = (torch.rand(recipe.example, generator=torch.Generator().manual_seed(0)),) if isinstance(example, Tensor) else dict(example)
+    rng = torch.Generator().manual_seed(0)
+    filled = {name: torch.rand(value.shape, generator=rng) if value.is_floating_point() else value for name, value in _named(given).items()}
+    example: Example = filled if isinstance(given, Mapping) else tuple(filled.values())
 
     def hooked() -> nn.Module:
         model = make()
@@ -118,20 +136,20 @@ def _builder(recipe: _Recipe, make: Make, example: Example) -> Callable[[Archite
         return model
 
     with torch.random.fork_rng(devices=[]):  # whether it is the first one must not change a network's weights
-        _check(recipe, hooked(), inputs)
-    return builder(hooked, inputs)
+        _check(recipe, hooked(), example)
+    return builder(hooked, example)
 
 
-def _check(recipe: _Recipe, model: nn.Module, inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> None:
-    name = type(model).__name__
+def _check(recipe: _Recipe, model: nn.Module, example: Example) -> None:
+    name, asked = type(model).__name__, " and ".join(map(str, recipe.example))
     try:
         with torch.no_grad():
-            output = model.eval()(**inputs) if isinstance(inputs, dict) else model.eval()(*inputs)
+            output = model.eval()(**example) if isinstance(example, Mapping) else model.eval()(*example)
         found = tuple(output.prediction.shape)
     except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
-        raise UserError(f"{name} - wanted a network that can be asked with {recipe.example} numbers - {error}") from None
+        raise UserError(f"{name} - wanted a network that can be asked with {asked} numbers - {error}") from None
     if found != recipe.prediction:
-        raise UserError(f"{name} - wanted a prediction of shape {recipe.prediction} for {recipe.example} numbers - got {found}")
+        raise UserError(f"{name} - wanted a prediction of shape {recipe.prediction} for {asked} numbers - got {found}")
 
 
 def made(settings: ModuleSettings) -> nn.Module:

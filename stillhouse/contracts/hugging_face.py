@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import nn
 
 from stillhouse.contracts import foreign
 from stillhouse.contracts.errors import UserError
@@ -47,7 +47,7 @@ def network(
     kind: str,
     wanted: str,
     config: Mapping[str, Any],
-    example: Tensor | Mapping[str, Tensor],
+    example: foreign.Example,
     architecture: Architecture | None,
     shape: tuple[int, ...],
 ) -> nn.Module:

@@ -15,7 +15,11 @@ from stillhouse.runtimes.runtime import Runtime, missing
 
 
 def save(program: Program, file: Path, calibration: Iterable[Sequence[Leaf]]) -> None:
-    """The file of `onnx` with pairs that quantise and restore around each multiplication, a scale for each channel of a weight."""
+    """The file of `onnx` with pairs that quantise and restore around each multiplication, a scale for each channel of a weight.
+
+    The layers that give the answers, and what follows them, stay in single precision: one scale for all numbers of an output, such as
+    boxes of all sizes, loses more than all layers before it.
+    """
     try:
         from onnxruntime import quantization
         from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -34,7 +38,28 @@ def save(program: Program, file: Path, calibration: Iterable[Sequence[Leaf]]) ->
             per_channel=True,
             activation_type=quantization.QuantType.QInt8,
             weight_type=quantization.QuantType.QInt8,
+            nodes_to_exclude=_last(ready),
         )
+
+
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+def _last(file: Path) -> list[str]:
+    """The operations that no product with weights follows, the last products among them; none if there would be no others."""
+    from onnx import load
+
+    wanted: set[str] = set()
+    last: dict[str, str] = {}
+    nodes = load(file).graph.node
+    for node in reversed(nodes):
+        follows = wanted.intersection(node.output)
+        if not follows:
+            last[node.name] = node.op_type
+        if follows or node.op_type in _PRODUCTS:
+            wanted.update(node.input)
+    before = any(node.op_type in _PRODUCTS for node in nodes if node.name not in last)
+    return list(last) if before else []
 
 
 def _reader(base: Any, program: Program, calibration: Iterable[Sequence[Leaf]]) -> Any:

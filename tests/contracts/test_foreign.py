@@ -14,7 +14,7 @@ from stillhouse.space.extraction import extract
 from tests.space.cutting import random_architecture
 
 NAME = "tests.workloads.foreign:Classifier"
-EXAMPLE = torch.zeros(2, 1, 8, 8)
+EXAMPLE = (torch.zeros(2, 1, 8, 8),)
 
 
 def build(shape: tuple[int, ...] = (2, 10), architecture=None, **settings) -> nn.Module:
@@ -55,5 +55,5 @@ def test_a_smaller_one_takes_what_is_cut_out_of_the_full_one():
     architecture = random_architecture(groups_of(full), torch.Generator().manual_seed(0))
     static = build(architecture=architecture)
     static.load_state_dict(extract(full, architecture))
-    assert static(EXAMPLE).prediction.shape == (2, 10)
-    assert full(EXAMPLE).meaning == "classes"
+    assert static(*EXAMPLE).prediction.shape == (2, 10)
+    assert full(*EXAMPLE).meaning == "classes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,3 +45,16 @@ def test_code_of_a_factory_counts(verb: str):
     student = {"teacher": "big", "workload": "classify", "search": {"method": "uniform"}}
     entries = Entries({"teachers": {"big": teacher}, "students": {"small": student}})
     assert "parts.nets" in entries.roots(verb, "big" if verb == "teach" else "small")
+
+
+def test_files_that_a_block_names_are_those_below_the_raw_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/raw/vit/deep").mkdir(parents=True)
+    for name in ("data/raw/vit/config.json", "data/raw/vit/model.safetensors", "data/raw/w.pt", "data/secret.json"):
+        (tmp_path / name).touch()
+    named = ["data/raw/../secret.json", "data/raw/gone", "data/raw/w.pt", "a\0b", "", "resnet", 3, None]
+    teach = {"given": {"path": "data/raw/vit"}, "model": {"path": "./data/raw/vit"}, "others": named}
+    entries = Entries({"teachers": {"big": {"raw": "data/raw/pictures.zip", "teach": teach}}})
+    found = [path.as_posix() for path in dict.fromkeys(entries.files("teach", "big"))]
+    assert found == ["data/raw/vit/config.json", "data/raw/vit/model.safetensors", "data/raw/w.pt"]
+    assert list(entries.files("compare", None)) == []

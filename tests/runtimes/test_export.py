@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,15 +19,18 @@ from torch import Tensor, nn
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Pair
 from stillhouse.record import hashes
 from stillhouse.record.run_record import Item
 from stillhouse.runtimes import export as exporting
-from stillhouse.runtimes import onnx
+from stillhouse.runtimes import onnx, onnx_int8
 from stillhouse.runtimes.export import main
+from stillhouse.runtimes.program import capture
 from stillhouse.training import checkpoint
 from stillhouse.training.score import first_batch
 from tests.projects import tell
+from tests.tiny.parts.workloads.toy import WORKLOAD
 from tests.tracking.test_tracking import PREPARED, record
 from tests.workloads.untrained import teacher
 
@@ -139,6 +143,35 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     found = teacher("classify", tmp_path_factory.mktemp("digits"))
     data = found.workload.load(found.data, found.prepared, test=True)
     return SimpleNamespace(workload=found.workload, data=data, network=checkpoint.read_model(found.workload, found.teacher))
+
+
+class Boxes(nn.Module):
+    """A detector's two ends: what one of them says is large, what the other one says is small, and both leave side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.small, self.large = nn.Linear(4, 32), nn.Linear(32, 2), nn.Linear(32, 2)
+        with torch.no_grad():
+            self.large.weight *= 30
+
+    def forward(self, value: Tensor) -> Tensor:
+        value = self.first(value).relu()
+        return torch.cat([self.small(value), self.large(value)], 1)
+
+
+@pytest.mark.parametrize("network", [Boxes(), nn.Linear(4, 2), nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))])
+def test_the_last_layers_are_not_of_eight_bits_unless_there_are_no_others(network: nn.Module, tmp_path: Path):
+    import onnx as files
+
+    torch.manual_seed(0)
+    batches = [torch.randn(8, 4), torch.randn(5, 4)]
+    program = capture(replace(WORKLOAD, apply=lambda model, rows: Output(model(rows), "values")), network, batches)
+    onnx_int8.save(program, tmp_path / "q.onnx", [(batch,) for batch in batches])
+    graph = files.load(tmp_path / "q.onnx").graph
+    restored = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    products = [node for node in graph.node if node.op_type in ("Gemm", "MatMul")]
+    assert sum(restored.issuperset(node.input[:2]) for node in products) == 1
+    assert (graph.output[0].name in restored) == (len(products) == 1)
 
 
 def measured(digits: SimpleNamespace, *names: str, **settings: Any) -> tuple[dict[str, float], dict[str, str]]:

@@ -32,3 +32,20 @@ class Segmenter(nn.Module):
 
 def segmenter(channels: int = 1, classes: int = 11) -> Segmenter:
     return Segmenter(channels, classes)
+
+
+class Forecaster(nn.Module):
+    """Values of nodes from their own past and the weighted mean of their neighbours'."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.own, self.others, self.last = nn.Linear(inputs, 8), nn.Linear(inputs, 8), nn.Linear(8, outputs)
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+        source, target = edge_index
+        told = torch.zeros_like(x).index_add(0, target, edge_weight[:, None] * x[source])
+        return self.last(torch.relu(self.own(x) + self.others(told)))
+
+
+def forecaster(inputs: int = 1, outputs: int = 1) -> Forecaster:
+    return Forecaster(inputs, outputs)

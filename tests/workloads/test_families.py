@@ -41,6 +41,7 @@ TINY_VIT = {
 FOREIGN: dict[tuple[str, str], dict[str, Any]] = {
     ("classify", "module"): {"factory": "tests.workloads.foreign:Classifier"},
     ("segment", "module"): {"factory": "tests.workloads.foreign:segmenter", "prediction": 1},
+    ("temporal", "module"): {"factory": "tests.workloads.foreign:forecaster", "arguments": {"inputs": 10}},
     ("classify", "transformers"): {"config": TINY_VIT},
 }
 """Families whose settings have no defaults -> their settings."""

@@ -15,7 +15,7 @@ from stillhouse.space.blueprint import Architecture
 
 def module(settings: ModuleSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
     """For pictures of the data's height and width."""
-    example = torch.zeros(2, sizes["channels"], sizes["height"], sizes["width"])
+    example = (torch.zeros(2, sizes["channels"], sizes["height"], sizes["width"]),)
     return foreign.module(settings, example, architecture, "classes", (2, sizes["classes"]))
 
 

@@ -17,7 +17,7 @@ from stillhouse.space.blueprint import Architecture
 def transformers(settings: TransformersSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
     """For pictures of the data's height and width, as the data are normalised."""
     config = _completed(settings.config, sizes)
-    example = torch.zeros(2, sizes["channels"], sizes["height"], sizes["width"])
+    example = (torch.zeros(2, sizes["channels"], sizes["height"], sizes["width"]),)
     shape = (2, sizes["classes"])
     return hugging_face.network("AutoModelForImageClassification", "a picture classifier", config, example, architecture, shape)
 

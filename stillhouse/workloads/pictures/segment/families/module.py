@@ -16,7 +16,7 @@ from stillhouse.space.blueprint import Architecture
 def module(settings: ModuleSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
     """For pictures of the data's height and width; the prediction is (batch, class, height, width)."""
     places = (sizes["height"], sizes["width"])
-    example = torch.zeros(2, sizes["channels"], *places)
+    example = (torch.zeros(2, sizes["channels"], *places),)
     return foreign.module(settings, example, architecture, "classes", (2, sizes["classes"], *places))
 
 
