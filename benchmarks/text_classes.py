@@ -9,7 +9,7 @@ from benchmarks import _students
 from stillhouse.workloads.text.text_classes import WORKLOAD
 
 name = "text_classes"
-expected_seconds = 900
+expected_seconds = 1500
 needs_data = True
 _SHARES = (0.5, 0.25)
 
