@@ -185,4 +185,4 @@ class Sweep:
 
 
 def _reports(project: Path) -> dict[str, Any]:
-    return {path.stem: read_json(path) for path in sorted((project / "data/reports").glob("*.json"))}
+    return {path.parent.name: read_json(path) for path in sorted((project / "data/reports").glob("*/report.json"))}
