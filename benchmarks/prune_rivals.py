@@ -34,6 +34,7 @@ settings: dict[str, Any] = {
     "seeds": 5,
     "choice_seed": 99,
     "rates": [2e-3, 5e-3],
+    "structure_rates": [5e-3],
     "counts": {"train": 1600, "valid": 1000},
     "batch_size": 64,
     "teacher_epochs": 20,
@@ -48,10 +49,10 @@ settings: dict[str, Any] = {
 }
 SHARES = (0.5, 0.25)
 OURS, CHOOSING = "dms", ("uniform", "Torch-Pruning, one shot")
-"""The method that is compared with each other one, and those whose validation chooses the rate of all others."""
+"""The method that is compared with each of the others, and those whose validation chooses the rate of all others."""
 TRAINED = {"dms", "random", "Torch-Pruning, iterative"}
 """Methods that spend the epochs of a search; the students of all others are trained for as many more."""
-METHODS = ("dms", "Torch-Pruning, one shot", "Torch-Pruning, iterative", "magnitude", "uniform", "random")
+METHODS = ("Torch-Pruning, one shot", "Torch-Pruning, iterative", "magnitude", "uniform", "random")
 
 
 def run(data: Path) -> list[Row]:
@@ -69,45 +70,50 @@ def run(data: Path) -> list[Row]:
                 yield cell
 
     rows = measure(cells(), lambda cell: _measured(data, cell))
-    return rows + list(_ahead([cell for cell in found if cell.done and cell.seed != settings["choice_seed"]]))
+    rows += _ahead([cell for cell in found if cell.done and cell.seed != settings["choice_seed"]])
+    order = list(dict.fromkeys(row["set"] for row in rows))
+    return sorted(rows, key=lambda row: order.index(row["set"]))
 
 
 def _cells(network: str) -> Iterator[Cell]:
-    """First those that choose the rates, at a quarter; then, if these are done, all of them, each with both trainings of a student."""
-    choices = {
-        (method, rate): _cell(network, 0.25, method, rate, settings["choice_seed"])
-        for method in (OURS, *CHOOSING)
-        for rate in settings["rates"]
-    }
-    choices = {key: cell for key, cell in choices.items() if _there(key[0])}
-    yield from choices.values()
-    if not all(cell.done for cell in choices.values()):
+    """First those that choose the rates, at a quarter; then, if these are done, all of them, each with both trainings of a student.
+
+    Our search has one choice more: other rates of its structure, at the highest of the rates.
+    """
+    choices = {(method, rate): _choice(network, method, rate) for method in CHOOSING if _there(method) for rate in settings["rates"]}
+    own = [_choice(network, OURS, rate) for rate in settings["rates"]]
+    own += [_choice(network, OURS, max(settings["rates"]), structure) for structure in settings["structure_rates"]]
+    yield from (*own, *choices.values())
+    if not all(cell.done for cell in (*own, *choices.values())):
         return
-    own, theirs = _best(choices, (OURS,)), _best(choices, CHOOSING)
+    best = max(own, key=lambda cell: _valid([cell])).settings
+    theirs = max(settings["rates"], key=lambda rate: _valid([cell for key, cell in choices.items() if key[1] == rate]))
     for seed in range(int(settings["seeds"])):
         yield _cell(network, 1, "teacher", settings["teacher_rate"], seed)
         for share in SHARES:
-            yield from (_cell(network, share, method, own if method == OURS else theirs, seed) for method in METHODS if _there(method))
+            yield _cell(network, share, OURS, best["rate"], seed, best["structure_learning_rate"])
+            yield from (_cell(network, share, method, theirs, seed) for method in METHODS if _there(method))
 
 
 def _there(method: str) -> bool:
     return _torch_pruning.AVAILABLE or not method.startswith("Torch-Pruning")
 
 
-def _cell(network: str, share: float, method: str, rate: float, seed: int) -> Cell:
-    named = method if seed != settings["choice_seed"] else f"{method} ({rate:g})"
-    kept = {key: value for key, value in settings.items() if key not in ("networks", "seeds", "rates")}
-    return Cell(f"{network} at {share:g}", named, seed, {**kept, "network": network, "share": share, "method": method, "rate": rate})
+def _choice(network: str, method: str, rate: float, structure: float | None = None) -> Cell:
+    named = f"{method} ({rate:g})" if structure is None else f"{method} ({rate:g}, structure {structure:g})"
+    return _cell(network, 0.25, method, rate, settings["choice_seed"], structure, named)
 
 
-def _best(choices: dict[tuple[str, float], Cell], methods: tuple[str, ...]) -> float:
-    """The rate with the highest mean on the validation split, over methods and both trainings."""
+def _cell(network: str, share: float, method: str, rate: float, seed: int, structure: float | None = None, named: str = "") -> Cell:
+    kept = {key: value for key, value in settings.items() if key not in ("networks", "seeds", "rates", "structure_rates")}
+    kept |= {"network": network, "share": share, "method": method, "rate": rate}
+    kept |= {"structure_learning_rate": structure or settings["structure_learning_rate"]}
+    return Cell(f"{network} at {share:g}", named or method, seed, kept)
 
-    def valid(rate: float) -> float:
-        cells = [choices[method, rate] for method in methods if (method, rate) in choices]
-        return fmean(metrics["valid"] for cell in cells for metrics in read_json(cell.folder / "metrics.json").values())
 
-    return max(settings["rates"], key=valid)
+def _valid(cells: list[Cell]) -> float:
+    """The mean on the validation split, over cells and both trainings."""
+    return fmean(metrics["valid"] for cell in cells for metrics in read_json(cell.folder / "metrics.json").values())
 
 
 def _measured(data: Path, cell: Cell) -> dict[str, Metrics]:

@@ -69,12 +69,11 @@ def test_all_methods_train_for_as_many_epochs(method: str, tmp_path: Path, monke
     assert len(seen) == 2 * (searching + 2 * (3 - searching))
 
 
-def test_rates_are_chosen_by_validation_over_all_seeds_of_a_choice() -> None:
-    choices = {("uniform", rate): prune_rivals._cell("net", 0.25, "uniform", rate, 99) for rate in prune_rivals.settings["rates"]}
-    for (_, rate), cell in choices.items():
-        values = {2e-3: (0.9, 0.2), 5e-3: (0.5, 0.7)}[rate]
+def test_a_rate_is_valued_by_validation_over_cells_and_trainings() -> None:
+    cells = [prune_rivals._choice("net", method, 1e-3) for method in ("dms", "uniform")]
+    for cell, values in zip(cells, ((0.9, 0.2), (0.5, 0.8)), strict=True):
         write_json(cell.folder / "metrics.json", {title: {"valid": value} for title, value in zip("ab", values, strict=True)})
-    assert prune_rivals._best(choices, ("uniform",)) == 5e-3
+    assert prune_rivals._valid(cells) == pytest.approx(0.6)
 
 
 def test_differences_are_those_of_the_same_seed() -> None:
