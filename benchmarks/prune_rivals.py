@@ -32,7 +32,7 @@ needs_data = True
 settings: dict[str, Any] = {
     "networks": "ResNet, fashion-mnist|BERT, trec|ResNet, cifar10-jpeg|ViT, fashion-mnist",
     "seeds": 5,
-    "choice_seed": 99,
+    "choice_seeds": [97, 98, 99],
     "rates": [2e-3, 5e-3],
     "structure_rates": [5e-3],
     "counts": {"train": 1600, "valid": 1000},
@@ -70,7 +70,7 @@ def run(data: Path) -> list[Row]:
                 yield cell
 
     rows = measure(cells(), lambda cell: _measured(data, cell))
-    rows += _ahead([cell for cell in found if cell.done and cell.seed != settings["choice_seed"]])
+    rows += _ahead([cell for cell in found if cell.done and cell.seed not in settings["choice_seeds"]])
     order = list(dict.fromkeys(row["set"] for row in rows))
     return sorted(rows, key=lambda row: order.index(row["set"]))
 
@@ -80,18 +80,28 @@ def _cells(network: str) -> Iterator[Cell]:
 
     Our search has one choice more: other rates of its structure, at the highest of the rates.
     """
-    choices = {(method, rate): _choice(network, method, rate) for method in CHOOSING if _there(method) for rate in settings["rates"]}
-    own = [_choice(network, OURS, rate) for rate in settings["rates"]]
-    own += [_choice(network, OURS, max(settings["rates"]), structure) for structure in settings["structure_rates"]]
-    yield from (*own, *choices.values())
-    if not all(cell.done for cell in (*own, *choices.values())):
+    ours = [(rate, settings["structure_learning_rate"]) for rate in settings["rates"]]
+    ours += [(max(settings["rates"]), structure) for structure in settings["structure_rates"]]
+    own = {rates: [_choice(network, OURS, *rates, seed) for seed in settings["choice_seeds"]] for rates in ours}
+    deputies = [method for method in CHOOSING if _there(method)]
+    other = {
+        rate: [
+            _choice(network, method, rate, settings["structure_learning_rate"], seed)
+            for method in deputies
+            for seed in settings["choice_seeds"]
+        ]
+        for rate in settings["rates"]
+    }
+    choosing = [cell for cells in (*own.values(), *other.values()) for cell in cells]
+    yield from choosing
+    if not all(cell.done for cell in choosing):
         return
-    best = max(own, key=lambda cell: _valid([cell])).settings
-    theirs = max(settings["rates"], key=lambda rate: _valid([cell for key, cell in choices.items() if key[1] == rate]))
+    best = max(own, key=lambda rates: _valid(own[rates]))
+    theirs = max(other, key=lambda rate: _valid(other[rate]))
     for seed in range(int(settings["seeds"])):
         yield _cell(network, 1, "teacher", settings["teacher_rate"], seed)
         for share in SHARES:
-            yield _cell(network, share, OURS, best["rate"], seed, best["structure_learning_rate"])
+            yield _cell(network, share, OURS, best[0], seed, best[1])
             yield from (_cell(network, share, method, theirs, seed) for method in METHODS if _there(method))
 
 
@@ -99,13 +109,15 @@ def _there(method: str) -> bool:
     return _torch_pruning.AVAILABLE or not method.startswith("Torch-Pruning")
 
 
-def _choice(network: str, method: str, rate: float, structure: float | None = None) -> Cell:
-    named = f"{method} ({rate:g})" if structure is None else f"{method} ({rate:g}, structure {structure:g})"
-    return _cell(network, 0.25, method, rate, settings["choice_seed"], structure, named)
+def _choice(network: str, method: str, rate: float, structure: float, seed: int) -> Cell:
+    usual = structure == settings["structure_learning_rate"]
+    named = f"{method} ({rate:g})" if usual else f"{method} ({rate:g}, structure {structure:g})"
+    return _cell(network, 0.25, method, rate, seed, structure, named)
 
 
 def _cell(network: str, share: float, method: str, rate: float, seed: int, structure: float | None = None, named: str = "") -> Cell:
-    kept = {key: value for key, value in settings.items() if key not in ("networks", "seeds", "rates", "structure_rates")}
+    choices = ("networks", "seeds", "choice_seeds", "rates", "structure_rates")
+    kept = {key: value for key, value in settings.items() if key not in choices}
     kept |= {"network": network, "share": share, "method": method, "rate": rate}
     kept |= {"structure_learning_rate": structure or settings["structure_learning_rate"]}
     return Cell(f"{network} at {share:g}", named or method, seed, kept)
@@ -133,7 +145,7 @@ def _measured(data: Path, cell: Cell) -> dict[str, Metrics]:
         student = copy.deepcopy(found)
         best = _train(task, student, teacher if losses else None, _fit(epochs, chosen["rate"]), losses, cell.seed)
         metrics = {"valid": best["valid_accuracy"], "macs_share": macs(student, task) / macs(teacher, task)}
-        if cell.seed != chosen["choice_seed"]:
+        if cell.seed not in settings["choice_seeds"]:
             metrics["accuracy"] = score(task, student, task.test.batches())["accuracy"]
         measured[f"{cell.set}, {title}"] = metrics
     return measured

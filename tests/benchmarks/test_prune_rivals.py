@@ -32,7 +32,7 @@ def _net() -> nn.Module:
 
 @pytest.fixture(autouse=True)
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    own = {"networks": "net", "seeds": 1, "counts": {"train": 16, "valid": 8}, "batch_size": 8, "teacher_epochs": 1}
+    own = {"networks": "net", "seeds": 1, "choice_seeds": [99], "counts": {"train": 16, "valid": 8}, "batch_size": 8, "teacher_epochs": 1}
     monkeypatch.setattr(prune_rivals, "settings", prune_rivals.settings | own | {"search_epochs": 2, "student_epochs": 1})
     monkeypatch.setitem(_rival_networks.NETWORKS, "net", (_noise, _net))
     monkeypatch.setattr(_cells, "WORK", tmp_path / "work")
@@ -70,7 +70,7 @@ def test_all_methods_train_for_as_many_epochs(method: str, tmp_path: Path, monke
 
 
 def test_a_rate_is_valued_by_validation_over_cells_and_trainings() -> None:
-    cells = [prune_rivals._choice("net", method, 1e-3) for method in ("dms", "uniform")]
+    cells = [prune_rivals._choice("net", method, 1e-3, 2e-2, 99) for method in ("dms", "uniform")]
     for cell, values in zip(cells, ((0.9, 0.2), (0.5, 0.8)), strict=True):
         write_json(cell.folder / "metrics.json", {title: {"valid": value} for title, value in zip("ab", values, strict=True)})
     assert prune_rivals._valid(cells) == pytest.approx(0.6)
