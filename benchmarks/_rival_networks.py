@@ -6,19 +6,20 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import transformers as hf
 from PIL import Image
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, cross_entropy
 
 from stillhouse.contracts.data import Batches, Data, Metrics
 from stillhouse.contracts.output import Output
 from stillhouse.training.files import read_parquet
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 Batch = dict[str, Tensor]
 Split = dict[str, Tensor]
@@ -137,7 +138,9 @@ def _questions(data: Path, counts: dict[str, int]) -> dict[str, Split]:
 
 
 def _tokenizer(texts: list[str]) -> Tokenizer:
-    """Pieces of words in lower case, learnt from the training texts; every text becomes 16 of them, the first one marks the text."""
+    """Pieces of words in lower case, learnt from the training texts; every text becomes 16 of them."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
     tokenizer.train_from_iterator(
@@ -152,16 +155,25 @@ WORDS, TOKENS = 1000, 16
 
 
 def _resnet(channels: int) -> Callable[[], nn.Module]:
-    sizes: dict[str, Any] = {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [2, 2], "layer_type": "basic"}
-    return lambda: hf.ResNetForImageClassification(hf.ResNetConfig(num_channels=channels, num_labels=10, **sizes))
+    def make() -> nn.Module:
+        import transformers as hf
+
+        sizes: dict[str, Any] = {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [2, 2], "layer_type": "basic"}
+        return hf.ResNetForImageClassification(hf.ResNetConfig(num_channels=channels, num_labels=10, **sizes))
+
+    return make
 
 
 def _vit() -> nn.Module:
+    import transformers as hf
+
     sizes = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64, "patch_size": 7}
     return hf.ViTForImageClassification(hf.ViTConfig(image_size=28, num_channels=1, num_labels=10, **sizes))
 
 
 def _bert() -> nn.Module:
+    import transformers as hf
+
     sizes = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
     return hf.BertForSequenceClassification(hf.BertConfig(vocab_size=WORDS, max_position_embeddings=TOKENS, num_labels=6, **sizes))
 
