@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stillhouse.contracts.parts import Problem, Trial
-from stillhouse.space.blueprint import Architecture, Axis, Group, axes_of
+from stillhouse.space.blueprint import Architecture, Axis, Group, axes_of, axis_mask
 from stillhouse.space.cost import counts_of
 from stillhouse.training.fit import FitSettings, fit
 from stillhouse.training.machine import move
@@ -41,14 +41,16 @@ def candidate(
     model = problem.static(architecture)
     model.load_state_dict(weights)
     if training:
-        _train(problem, model, training, rng, scratch)
+        train(problem, model, training, rng, scratch)
     else:
-        _take_statistics(problem, model, rng)
+        take_statistics(problem, model, rng)
     state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     return Trial(architecture, float(problem.cost(counts_of(problem.groups, architecture))), problem.validate(model), state)
 
 
-def _train(problem: Problem[Any], model: nn.Module, training: FitSettings, rng: torch.Generator, scratch: Path | None) -> None:
+def train(problem: Problem[Any], model: nn.Module, training: FitSettings, rng: torch.Generator, scratch: Path | None) -> None:
+    """Trains a network on the task where it lies; goes on from what lies in `scratch`."""
+
     def loss(batch: Any) -> Float[Tensor, ""]:
         return problem.loss(problem.apply(model, batch), batch)
 
@@ -57,7 +59,7 @@ def _train(problem: Problem[Any], model: nn.Module, training: FitSettings, rng: 
 
 
 @torch.no_grad()
-def _take_statistics(problem: Problem[Any], model: nn.Module, rng: torch.Generator) -> None:
+def take_statistics(problem: Problem[Any], model: nn.Module, rng: torch.Generator) -> None:
     """Mean and variance of each batch norm's input over some training batches; all else stays, and does nothing if there is none."""
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     if not norms:
@@ -75,12 +77,14 @@ def _take_statistics(problem: Problem[Any], model: nn.Module, rng: torch.Generat
         norm.momentum = momentum
 
 
-def magnitudes(model: nn.Module, groups: tuple[Group, ...]) -> dict[str, Float[Tensor, " _"]]:
+def magnitudes(
+    model: nn.Module, groups: tuple[Group, ...], masks: Mapping[str, Float[Tensor, " _"]] | None = None
+) -> dict[str, Float[Tensor, " _"]]:
     """Group name -> (size,): the norm of all weights that read or write each element, blocks of a depth group being equal.
 
     Only weights of two or more dimensions count, each tensor divided by its root mean square, so that layers of
     different scale have equal say. It is a fair guess where the weights are a teacher's, and as good as any draw where
-    they are fresh.
+    they are fresh. Weights that read or write what `masks` drop do not count.
     """
     squares = {group.name: torch.zeros(group.size) for group in groups}
     for module in model.modules():
@@ -88,8 +92,16 @@ def magnitudes(model: nn.Module, groups: tuple[Group, ...]) -> dict[str, Float[T
             weight = getattr(module, name)
             if weight is not None and weight.dim() > 1 and name != "bias":
                 weight = weight.detach().float().cpu()
-                _add(squares, weight.square() / weight.square().mean().clamp(min=1e-30), axes)
+                _add(squares, _left(weight.square() / weight.square().mean().clamp(min=1e-30), axes, masks or {}), axes)
     return {name: square.sqrt() for name, square in squares.items()}
+
+
+def _left(weight: Float[Tensor, "*shape"], axes: tuple[Axis, ...], masks: Mapping[str, Float[Tensor, " _"]]) -> Float[Tensor, "*shape"]:
+    for dim, axis in enumerate(axes):
+        mask = axis_mask(masks, axis, weight)
+        if mask is not None:
+            weight = weight * mask.view([-1 if other == dim else 1 for other in range(weight.dim())])
+    return weight
 
 
 def _add(squares: dict[str, Float[Tensor, " _"]], weight: Float[Tensor, "*shape"], axes: tuple[Axis, ...]) -> None:

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from stillhouse.contracts.parts import Problem, Trial
 from stillhouse.contracts.settings import Settings
+from stillhouse.searches._batches import batches
 from stillhouse.searches._candidate import candidate, magnitudes
 from stillhouse.searches._draw import ATTEMPTS, draw
 from stillhouse.searches._rounding import Rounding
 from stillhouse.space.blueprint import Architecture
 from stillhouse.space.extraction import extract
 from stillhouse.training.fit import FitSettings
-from stillhouse.training.machine import move
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -58,10 +58,10 @@ def ranked(problem: Problem[Any], settings: RankSettings, score: Score, rng: tor
     supernet = problem.supernet()
     architectures = _different(problem, settings, magnitudes(supernet, problem.groups), rng)
     device = next(supernet.parameters()).device
-    batches = _batches(problem, settings.batches, rng, device)
+    given = batches(problem, settings.batches, rng, device)
     values = []
     for index, architecture in enumerate(architectures, start=1):
-        values.append(score(problem, problem.static(architecture), batches))
+        values.append(score(problem, problem.static(architecture), given))
         problem.log({"draw": index, "draws": len(architectures), "score": values[-1]})
     best = sorted(range(len(values)), key=lambda index: -values[index])[: settings.finalists]
     share = settings.fit and settings.fit.model_copy(update={"epochs": settings.fit.epochs // settings.finalists})
@@ -95,14 +95,3 @@ def _different(
         vain = vain + 1 if architecture.to_json() in found else 0
         found.setdefault(architecture.to_json(), architecture)
     return list(found.values())
-
-
-def _batches(problem: Problem[Any], count: int, rng: torch.Generator, device: torch.device) -> list[Any]:
-    """`count` training batches, from as many passes as they need."""
-    found: list[Any] = []
-    while len(found) < count:
-        for batch in problem.data.train.draw(rng):
-            found.append(move(batch, device))
-            if len(found) == count:
-                break
-    return found

@@ -77,11 +77,19 @@ class Rounding:
         return min(max(nearest, least), group.size)
 
     def _topped_up(self, counts: dict[str, int], shares: Mapping[str, float], blocks: Blocks) -> dict[str, int]:
-        """One more step for each group whose turn is next: groups of one size grow at one factor, which may be too much at once."""
-        width = [group for group in self.groups if group.kind == "width"]
-        for group in sorted(width, key=lambda group: (counts[group.name] + self.multiple / 2) / (shares[group.name] * group.size)):
+        """One more step at a time for the group whose turn is next, until none fits.
+
+        Groups of one size grow at one factor, which may be too much at once; and where a step of one group is dear, as a head is, the
+        others can still grow.
+        """
+        open_ = [group for group in self.groups if group.kind == "width"]
+        while open_:
+            group = min(open_, key=lambda group: (counts[group.name] + self.multiple / 2) / (shares[group.name] * group.size))
             grown = counts | {group.name: min(counts[group.name] + self.multiple, group.size)}
-            counts = grown if self._fits(grown, blocks) else counts
+            if grown != counts and self._fits(grown, blocks):
+                counts = grown
+            else:
+                open_.remove(group)
         return counts
 
     def _fits(self, counts: Mapping[str, int], blocks: Blocks) -> bool:
