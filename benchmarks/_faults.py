@@ -23,7 +23,7 @@ import psutil
 
 from benchmarks import _disk
 
-LIMIT = 300.0
+LIMIT = 1200.0
 """Seconds after which an execution counts as one that hangs."""
 MARK = "STILLHOUSE_FAULTS"
 """The environment variable by which all processes of a project are found again."""
