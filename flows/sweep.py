@@ -83,7 +83,7 @@ def short(paths: Sequence[str]) -> dict[str, str]:
 
 def _word(value: Any) -> str:
     """A value as part of a name that git takes for a reference."""
-    return "".join(sign if sign.isalnum() or sign == "." else "-" for sign in str(value)).strip("-.") or "empty"
+    return "".join(sign if sign.isalnum() or sign == "." else "-" for sign in str(value)).rstrip("-.") or "empty"
 
 
 def changed(text: str, values: Mapping[str, Any]) -> str:

@@ -133,7 +133,7 @@ def test_a_perfect_prediction_scores_best(tmp_path: Path, kind: str) -> None:
 
 
 def test_an_unknown_family_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(ValidationError, match=r"'dcrnn', 'evolvegcn_h'.*'gcrn', 'graph_then_time', 'time_then_graph'"):
+    with pytest.raises(ValidationError, match=r"'dcrnn', 'evolvegcn_h'.*'gcrn', 'graph_then_time', 'module', 'time_then_graph'"):
         TypeAdapter(WORKLOAD.model_settings).validate_python({"family": "tgn"})
 
 
