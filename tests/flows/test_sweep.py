@@ -26,7 +26,7 @@ def test_each_value_meets_each_of_the_others_under_a_short_name():
 
 def test_paths_of_one_end_are_told_apart_and_values_are_yaml():
     found = sweep.combinations(["students.a.fit.epochs=1", "students.b.fit.epochs=2", "teachers.t.model={width: 8, depth: [1, 2]}"])
-    assert [each.name for each in found] == ["a.fit.epochs-1_b.fit.epochs-2_model-width---8---depth----1--2"]
+    assert [each.name for each in found] == ["a.fit.epochs-1_b.fit.epochs-2_model---width---8---depth----1--2"]
     assert found[0].values["teachers.t.model"] == {"width": 8, "depth": [1, 2]}
 
 
