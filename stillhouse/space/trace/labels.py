@@ -145,11 +145,13 @@ def pinned(ties: Ties, labels: Labels) -> Labels:
 def simple(block: Block) -> list[Block]:
     """The block without axes along which its numbers are all the same, or nothing."""
     axes, ids = block
+    if not ids.any():
+        return []
     for place in reversed(range(len(axes))):
         first = ids.take([0], place)
         if len(axes) > 1 and (ids == first).all():
             axes, ids = axes[:place] + axes[place + 1 :], first.squeeze(place)
-    return [(axes, ids)] if ids.any() else []
+    return [(axes, ids)]
 
 
 def merged(ties: Ties, inputs: Sequence[Labels], shape: Sequence[int]) -> Labels:
@@ -193,7 +195,7 @@ def _merged_block(ties: Ties, inputs: Sequence[Labels], axes: tuple[int, ...], s
         for _, ids in mine[1:]:  # of axes that are cut jointly elsewhere, the first can stay apart: heads, and not their channels
             ties.pin(ids)
         mine = mine[:1]
-        arrays += [_spread(block, axes) for block in mine]
+        arrays += [spread(block, axes) for block in mine]
         covered = {axis for block in mine for axis in block[0]}
         rigid |= {axis for axis in axes if labels.shape[axis] > 1 and axis not in covered | labels.free}
     base = max(arrays, key=lambda array: array.size)
@@ -205,7 +207,7 @@ def _merged_block(ties: Ties, inputs: Sequence[Labels], axes: tuple[int, ...], s
     return [part for block in result.blocks for part in simple(block)]
 
 
-def _spread(block: Block, axes: tuple[int, ...]) -> Ids:
+def spread(block: Block, axes: tuple[int, ...]) -> Ids:
     """The numbers of a block with an axis of size 1 for each axis that it lacks."""
     missing = tuple(place for place, axis in enumerate(axes) if axis not in block[0])
     return np.expand_dims(block[1], missing)
@@ -246,5 +248,5 @@ def _moved(
         ties.pin(ids)
     if not mine:
         return labels, []
-    whole = np.broadcast_to(_spread(mine[0], inside), [labels.shape[axis] for axis in inside])
+    whole = np.broadcast_to(spread(mine[0], inside), [labels.shape[axis] for axis in inside])
     return labels, simple((outside, whole.reshape([shape[axis] for axis in outside])))
