@@ -157,6 +157,9 @@ def simple(block: Block) -> list[Block]:
 def merged(ties: Ties, inputs: Sequence[Labels], shape: Sequence[int]) -> Labels:
     """The result of an operation entry by entry on tensors that broadcast to `shape`."""
     aligned = [_aligned(labels, len(shape)) for labels in inputs]
+    joint = {block[0] for labels in aligned for block in labels.blocks}
+    if any(set(one) < set(other) for one in joint for other in joint):
+        aligned = [_settled(ties, labels) for labels in aligned]
     blocks: list[Block] = []
     for axes in _partition([block[0] for labels in aligned for block in labels.blocks]):
         blocks += _merged_block(ties, aligned, axes, shape)
@@ -172,6 +175,13 @@ def _aligned(labels: Labels, rank: int) -> Labels:
         tuple((tuple(axis + shift for axis in axes), ids) for axes, ids in labels.blocks),
         frozenset(axis + shift for axis in labels.free),
     )
+
+
+def _settled(ties: Ties, labels: Labels) -> Labels:
+    """The same, where axes are left out along which all is tied by now, such as the channels of a head that was normed."""
+    smallest = ties.elements().smallest
+    blocks = [part for axes, ids in labels.blocks for part in (simple((axes, smallest[ids])) if len(axes) > 1 else [(axes, ids)])]
+    return Labels(labels.shape, tuple(blocks), labels.free)
 
 
 def free(shape: Sequence[int]) -> Labels:

@@ -150,10 +150,12 @@ def _glu(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result
     return merged(tracer.ties, halves, result.shape)
 
 
-@rule("_prelu_kernel", "prelu")
-def _prelu(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
-    """The slopes have the shape of the value, but for axes of size 1."""
-    return merged(tracer.ties, [tracer.labels(args[0]), tracer.labels(args[1])], result.shape)
+@rule("_prelu_kernel", "hardswish", "log_sigmoid_forward", "rsub", "floor_divide", "rrelu_with_noise")
+def _by_entry(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
+    """What PyTorch does not mark as going entry by entry, but does. The slopes of a PReLU are broadcast."""
+    first = result if isinstance(result, Tensor) else result[0]
+    labels = merged(tracer.ties, [tracer.labels(item) for item in args[:2] if isinstance(item, Tensor)], first.shape)
+    return labels if isinstance(result, Tensor) else [labels]
 
 
 @rule("unbind")

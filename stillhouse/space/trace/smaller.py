@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,19 @@ class Skipped(nn.Module):
 
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
-        plain = {name: value for name, value in vars(block).items() if isinstance(value, str | int | float | bool)}
-        self.__dict__.update({name: value for name, value in plain.items() if name not in self.__dict__ and not name.startswith("_")})
+        self.__dict__.update({name: value for name, value in _plain(block).items() if name not in self.__dict__})
         self.shape: Any = getattr(block, "returned", None)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Any arguments; the first tensor of them is given back, in the containers that the block would have given it back in."""
         value = first_tensor((args, kwargs))
         return value if self.shape is None else tree_map_only(bool, lambda _: value, self.shape)
+
+
+def _plain(block: nn.Module) -> dict[str, Any]:
+    """Settings of a block and of the layers in it, which the network around it may ask for."""
+    own = {name: value for name, value in vars(block).items() if isinstance(value, str | int | float | bool) and not name.startswith("_")}
+    return own | {name: SimpleNamespace(**_plain(child)) for name, child in block.named_children()}
 
 
 def cut(model: nn.Module, architecture: Architecture) -> nn.Module:

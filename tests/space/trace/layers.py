@@ -86,6 +86,21 @@ class Partial(nn.Module):
         return self.last(attended.transpose(1, 2).flatten(2))
 
 
+class Normed(nn.Module):
+    """An attention in which queries and keys are normed, head by head, with one weight for all heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.last = nn.Linear(5, 16), nn.Linear(5, 16), nn.Linear(5, 16), nn.Linear(16, 3)
+        self.scale = nn.Parameter(torch.ones(4))
+
+    def forward(self, value: Tensor) -> Tensor:
+        query, key, values = (each(value).view(2, 6, -1, 4) for each in (self.query, self.key, self.value))
+        query, key = (each * each.square().mean(-1, keepdim=True).rsqrt() * self.scale for each in (query, key))
+        attended = nn.functional.scaled_dot_product_attention(*(each.transpose(1, 2) for each in (query, key, values)))
+        return self.last(attended.transpose(1, 2).flatten(2))
+
+
 def _turned(value: Tensor) -> Tensor:
     angles = torch.linspace(0, 1, 12, dtype=value.dtype).view(6, 2)
     return torch.cat([value[..., :2] * angles.cos(), value[..., 2:]], -1)
@@ -93,7 +108,11 @@ def _turned(value: Tensor) -> Tensor:
 
 def _groups() -> nn.Module:
     ends = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
-    return nn.Sequential(nn.Conv2d(3, 16, 3), nn.GroupNorm(4, 16), nn.ReLU(), nn.Conv2d(16, 8, 3), nn.PReLU(8), *ends)
+    return nn.Sequential(nn.Conv2d(3, 16, 3), nn.GroupNorm(4, 16), nn.Hardswish(), nn.Conv2d(16, 8, 3), nn.PReLU(8), *ends)
+
+
+def _encoder() -> nn.Module:
+    return nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 4, 12, batch_first=True), 2)
 
 
 def _grouped() -> nn.Module:
@@ -115,6 +134,8 @@ LAYERS = {
     "experts": (Experts, ROWS, {"embed": 8}),
     "standardized": (Standardized, PICTURE, {"wide": 6}),
     "places": (Places, ROWS, {"share": 6, "hidden": 4}),
+    "encoder": (_encoder, (torch.zeros(2, 6, 16),), {"layers.0.linear1": 12, "layers.1.linear1": 12, "layers.blocks": 2}),
+    "normed heads": (Normed, SERIES, {"query.heads": 4}),
     "partly turned": (Partial, SERIES, {"query.heads": 4}),
 }
 """Name -> what makes it, an example, and the groups with their sizes."""
