@@ -53,6 +53,14 @@ def _product(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, re
     return merged(tracer.ties, [found, tracer.labels(args[0])], result.shape) if added else found
 
 
+@rule("_grouped_mm")
+def _experts(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
+    """Each row by one of many matrices: its sizes have to be multiples of sixteen bytes, so that nothing may be cut; but it has a cost."""
+    for value in args[:2]:
+        pinned(tracer.ties, tracer.labels(value))
+    tracer.note_product(result.numel() * args[0].shape[-1], [])
+
+
 def _repeated(labels: Labels, size: int) -> Labels:
     """Heads of keys and values, each for several of the queries' heads that stand side by side."""
     ids = labels.ids(0)

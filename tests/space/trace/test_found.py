@@ -157,6 +157,39 @@ def test_a_network_without_anything_to_search_is_refused_with_the_reason() -> No
         traced(nn.Sequential(nn.Linear(3, 2)), (torch.zeros(1, 3),))
 
 
+def test_groups_of_one_size_are_proved_with_different_ones() -> None:
+    class Halves(nn.Module):
+        """Each layer has as many channels as the other, and the code counts on it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.safe, self.last = nn.Linear(5, 8), nn.Linear(5, 8), nn.Linear(5, 6), nn.Linear(22, 3)
+
+        def forward(self, value: Tensor) -> Tensor:
+            one, two = torch.cat([self.one(value), self.two(value)], -1).chunk(2, -1)
+            return self.last(torch.cat([one.square(), two.abs(), self.safe(value)], -1))
+
+    model = traced(Halves(), (torch.randn(4, 5),))
+    assert {group.name for group in groups_of(model)} == {"safe"}
+
+
+def test_what_experts_multiply_in_one_operation_is_in_the_cost() -> None:
+    class Experts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.experts, self.last = nn.Linear(5, 8), nn.Parameter(torch.randn(2, 8, 4)), nn.Linear(4, 6)
+            self.end = nn.Linear(6, 3)
+
+        def forward(self, value: Tensor) -> Tensor:
+            ends = torch.tensor([1, 4], dtype=torch.int32)
+            return self.end(self.last(nn.functional.grouped_mm(self.first(value), self.experts, offs=ends)).relu())
+
+    model, example = Experts(), (torch.zeros(4, 5),)
+    traced(model, example)
+    assert [group.name for group in groups_of(model)] == ["last"]
+    assert cost.total(cost.macs(model, lambda: call(model, example))) == 4 * (5 * 8 + 8 * 4 + 4 * 6 + 6 * 3)
+
+
 def test_masks_get_the_gradient_of_the_loss() -> None:
     model, example = network("perceptron")
     traced(model, example)
