@@ -34,6 +34,8 @@ class _Leaf:
     axis: int
     elements: Ids
     read: bool
+    made: bool
+    """Whether it is a weight's, and not summed over: a buffer alone, such as a table of places, makes nothing that may be dropped."""
 
 
 def traced(model: nn.Module, inputs: Inputs) -> nn.Module:
@@ -55,7 +57,7 @@ def traced(model: nn.Module, inputs: Inputs) -> nn.Module:
     _pin_ends(tracer, leaves, output)
     elements = ties.elements()
     axes = [
-        _Leaf(module, name, axis, elements.of(ids), set(ids.tolist()) <= tracer.read)
+        _Leaf(module, name, axis, elements.of(ids), read := set(ids.tolist()) <= tracer.read, isinstance(tensor, nn.Parameter) and not read)
         for module, name, tensor in _named(model)
         for axis, ids in enumerate(leaves[tensor])
     ]
@@ -101,15 +103,16 @@ def _pin_ends(tracer: Tracer, leaves: Mapping[Tensor, list[Ids]], output: Any) -
 def _blueprint(model: nn.Module, axes: list[_Leaf], heads: set[int]) -> TracedBlueprint:
     """Elements that occur on the same axes, as often on each, are one group. `heads` are elements too."""
     places: dict[int, list[tuple[int, int]]] = {}
-    read: set[int] = set()
+    read, made = set[int](), set[int]()
     for index, leaf in enumerate(axes):
         numbers, counts = np.unique(leaf.elements[leaf.elements > 0], return_counts=True)
         for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
             places.setdefault(number, []).append((index, count))
         read |= set(numbers.tolist()) if leaf.read else set()
+        made |= set(numbers.tolist()) if leaf.made else set()
     found: dict[tuple[tuple[int, int], ...], list[int]] = {}
     for number, where in places.items():
-        if number in read:
+        if number in read & made:
             found.setdefault(tuple(where), []).append(number)
     named = {signature: numbers for signature, numbers in found.items() if len(numbers) > 1}
     groups, next_number = list[Group](), 1

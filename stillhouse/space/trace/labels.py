@@ -145,16 +145,21 @@ def pinned(ties: Ties, labels: Labels) -> Labels:
 def simple(block: Block) -> list[Block]:
     """The block without axes along which its numbers are all the same, or nothing."""
     axes, ids = block
+    if not ids.any():
+        return []
     for place in reversed(range(len(axes))):
         first = ids.take([0], place)
         if len(axes) > 1 and (ids == first).all():
             axes, ids = axes[:place] + axes[place + 1 :], first.squeeze(place)
-    return [(axes, ids)] if ids.any() else []
+    return [(axes, ids)]
 
 
 def merged(ties: Ties, inputs: Sequence[Labels], shape: Sequence[int]) -> Labels:
     """The result of an operation entry by entry on tensors that broadcast to `shape`."""
     aligned = [_aligned(labels, len(shape)) for labels in inputs]
+    joint = {block[0] for labels in aligned for block in labels.blocks}
+    if any(set(one) < set(other) for one in joint for other in joint):
+        aligned = [_settled(ties, labels) for labels in aligned]
     blocks: list[Block] = []
     for axes in _partition([block[0] for labels in aligned for block in labels.blocks]):
         blocks += _merged_block(ties, aligned, axes, shape)
@@ -170,6 +175,13 @@ def _aligned(labels: Labels, rank: int) -> Labels:
         tuple((tuple(axis + shift for axis in axes), ids) for axes, ids in labels.blocks),
         frozenset(axis + shift for axis in labels.free),
     )
+
+
+def _settled(ties: Ties, labels: Labels) -> Labels:
+    """The same, where axes are left out along which all is tied by now, such as the channels of a head that was normed."""
+    smallest = ties.elements().smallest
+    blocks = [part for axes, ids in labels.blocks for part in (simple((axes, smallest[ids])) if len(axes) > 1 else [(axes, ids)])]
+    return Labels(labels.shape, tuple(blocks), labels.free)
 
 
 def free(shape: Sequence[int]) -> Labels:
@@ -193,7 +205,7 @@ def _merged_block(ties: Ties, inputs: Sequence[Labels], axes: tuple[int, ...], s
         for _, ids in mine[1:]:  # of axes that are cut jointly elsewhere, the first can stay apart: heads, and not their channels
             ties.pin(ids)
         mine = mine[:1]
-        arrays += [_spread(block, axes) for block in mine]
+        arrays += [spread(block, axes) for block in mine]
         covered = {axis for block in mine for axis in block[0]}
         rigid |= {axis for axis in axes if labels.shape[axis] > 1 and axis not in covered | labels.free}
     base = max(arrays, key=lambda array: array.size)
@@ -205,7 +217,7 @@ def _merged_block(ties: Ties, inputs: Sequence[Labels], axes: tuple[int, ...], s
     return [part for block in result.blocks for part in simple(block)]
 
 
-def _spread(block: Block, axes: tuple[int, ...]) -> Ids:
+def spread(block: Block, axes: tuple[int, ...]) -> Ids:
     """The numbers of a block with an axis of size 1 for each axis that it lacks."""
     missing = tuple(place for place, axis in enumerate(axes) if axis not in block[0])
     return np.expand_dims(block[1], missing)
@@ -246,5 +258,5 @@ def _moved(
         ties.pin(ids)
     if not mine:
         return labels, []
-    whole = np.broadcast_to(_spread(mine[0], inside), [labels.shape[axis] for axis in inside])
+    whole = np.broadcast_to(spread(mine[0], inside), [labels.shape[axis] for axis in inside])
     return labels, simple((outside, whole.reshape([shape[axis] for axis in outside])))

@@ -53,6 +53,14 @@ def _product(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, re
     return merged(tracer.ties, [found, tracer.labels(args[0])], result.shape) if added else found
 
 
+@rule("_grouped_mm")
+def _experts(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
+    """Each row by one of many matrices: its sizes have to be multiples of sixteen bytes, so that nothing may be cut; but it has a cost."""
+    for value in args[:2]:
+        pinned(tracer.ties, tracer.labels(value))
+    tracer.note_product(result.numel() * args[0].shape[-1], [])
+
+
 def _repeated(labels: Labels, size: int) -> Labels:
     """Heads of keys and values, each for several of the queries' heads that stand side by side."""
     ids = labels.ids(0)
@@ -76,11 +84,12 @@ def _convolution(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given
     value, weight, bias, *_, transposed, _, groups = args[:9]
     labels, kernel = single(tracer.ties, tracer.labels(value), 1), tracer.labels(weight)
     labels = collapse(tracer.ties, labels, range(2, value.dim()))
-    if not tracer.is_weight(weight) or (transposed and groups > 1):
-        pinned(tracer.ties, labels), pinned(tracer.ties, kernel)
-        return None
     outside, inside = (1, 0) if transposed else (0, 1)
     area = prod(weight.shape[2:]) * prod((value if transposed else result).shape[2:]) * result.shape[0]
+    if not tracer.is_weight(weight) or (transposed and groups > 1):
+        pinned(tracer.ties, labels), pinned(tracer.ties, kernel)
+        tracer.note_product(area * prod(weight.shape[:2]), [])
+        return None
     if groups == 1:
         over, _ = summed(tracer, [(value, labels, 1), (weight, kernel, inside)])
         made = kernel.ids(outside)
@@ -222,9 +231,28 @@ def _layer_norm(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given,
 
 @rule("native_group_norm")
 def _group_norm(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
-    for item in args[:3]:
-        if isinstance(item, Tensor):
-            pinned(tracer.ties, tracer.labels(item))
+    """(batch, channels, places...): the channels that are normed together are dropped together."""
+    rank, groups = args[0].dim(), args[6]
+    value = collapse(tracer.ties, single(tracer.ties, tracer.labels(args[0]), 1), range(2, rank))
+    vectors = [_along(tracer.labels(item), rank) for item in args[1:3] if isinstance(item, Tensor)]
+    labels = merged(tracer.ties, [value, *vectors], args[0].shape)
+    if groups == 1:
+        return [collapse(tracer.ties, labels, [1]), None, None]
+    together = labels.ids(1).reshape(groups, -1)
+    tracer.ties.tie(together, together[:, :1])
+    return [labels, None, None]
+
+
+@rule("_weight_norm_interface")
+def _weight_norm(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
+    """A direction and the size of each of its rows: columns that are masked add nothing to the norm of a row."""
+    direction, size = tracer.labels(args[0]), tracer.labels(args[1])
+    if (args[2] if len(args) > 2 else 0) != 0:
+        pinned(tracer.ties, direction), pinned(tracer.ties, size)
+        return None
+    tracer.ties.tie(direction.ids(0), size.ids(0))
+    tracer.add_weight(result[0])
+    return [direction, None]
 
 
 @rule(

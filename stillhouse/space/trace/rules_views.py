@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from stillhouse.space.trace.labels import Block, Ids, Labels, collapse, merged, pinned, reshaped, simple, single
+from stillhouse.space.trace.labels import Block, Ids, Labels, collapse, merged, pinned, reshaped, simple, single, spread
 from stillhouse.space.trace.tracer import Tracer, rule
 
 Given = Mapping[str, Any]
 
 
 @rule("alias", "detach", "clone", "_to_copy", "contiguous", "lift_fresh", "native_dropout", "copy", "fill", "zero")
+@rule("zeros_like", "ones_like", "full_like", "empty_like")
 def _same(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
     if func.overloadpacket.__name__ in ("copy_", "fill_", "zero_"):  # of what is written into, other views may be read
         for value in args[:2]:
@@ -140,6 +141,23 @@ def _split(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, resu
     return found
 
 
+@rule("glu")
+def _glu(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
+    """One half of an axis times the other."""
+    axis = (args[1] if len(args) > 1 else -1) % len(result.shape)
+    size = result.shape[axis]
+    halves = [taken(tracer.labels(args[0]), axis, partial(_entries, range(begin, begin + size)), result.shape) for begin in (0, size)]
+    return merged(tracer.ties, halves, result.shape)
+
+
+@rule("_prelu_kernel", "hardswish", "log_sigmoid_forward", "rsub", "floor_divide", "rrelu_with_noise")
+def _by_entry(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
+    """What PyTorch does not mark as going entry by entry, but does. The slopes of a PReLU are broadcast."""
+    first = result if isinstance(result, Tensor) else result[0]
+    labels = merged(tracer.ties, [tracer.labels(item) for item in args[:2] if isinstance(item, Tensor)], first.shape)
+    return labels if isinstance(result, Tensor) else [labels]
+
+
 @rule("unbind")
 def _unbind(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
     axis = (args[1] if len(args) > 1 else 0) % len(args[0].shape)
@@ -196,6 +214,8 @@ def _cat(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result
 def concatenated(tracer: Tracer, parts: Sequence[Labels], axis: int, shape: Sequence[int]) -> Labels:
     """The labels of a concatenation along an axis; the other axes are those of all parts."""
     joint = {block[0] for labels in parts if (block := labels.block(axis))}
+    if len(joint) == 1:
+        parts = [_spread_over(labels, next(iter(joint))) for labels in parts]
     if len(joint) > 1 or (any(len(axes) > 1 for axes in joint) and not all(labels.block(axis) for labels in parts)):
         parts = [single(tracer.ties, labels, axis) for labels in parts]
         joint = {(axis,)}
@@ -208,6 +228,15 @@ def concatenated(tracer: Tracer, parts: Sequence[Labels], axis: int, shape: Sequ
         arrays = [block[1] if (block := labels.block(axis)) else np.zeros(labels.shape[axis], dtype=np.int64) for labels in parts]
         blocks += simple((axes, np.concatenate(arrays, place)))
     return Labels(tuple(shape), tuple(blocks))
+
+
+def _spread_over(labels: Labels, axes: tuple[int, ...]) -> Labels:
+    """The same, with numbers for all of some axes jointly where it has them for one or some of these."""
+    mine = [block for block in labels.blocks if set(block[0]) & set(axes)]
+    if len(mine) != 1 or not set(mine[0][0]) < set(axes):
+        return labels
+    whole = np.broadcast_to(spread(mine[0], axes), [labels.shape[axis] for axis in axes])
+    return Labels(labels.shape, (*(block for block in labels.blocks if block is not mine[0]), (axes, whole)), labels.free)
 
 
 def _with_one(shape: Sequence[int], axis: int) -> tuple[int, ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.utils._pytree import tree_map_only
 
 from stillhouse.space.blueprint import Architecture, axes_of, block_of, blueprint_of
@@ -25,14 +27,19 @@ class Skipped(nn.Module):
 
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
-        plain = {name: value for name, value in vars(block).items() if isinstance(value, str | int | float | bool)}
-        self.__dict__.update({name: value for name, value in plain.items() if name not in self.__dict__ and not name.startswith("_")})
+        self.__dict__.update({name: value for name, value in _plain(block).items() if name not in self.__dict__})
         self.shape: Any = getattr(block, "returned", None)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Any arguments; the first tensor of them is given back, in the containers that the block would have given it back in."""
         value = first_tensor((args, kwargs))
         return value if self.shape is None else tree_map_only(bool, lambda _: value, self.shape)
+
+
+def _plain(block: nn.Module) -> dict[str, Any]:
+    """Settings of a block and of the layers in it, which the network around it may ask for."""
+    own = {name: value for name, value in vars(block).items() if isinstance(value, str | int | float | bool) and not name.startswith("_")}
+    return own | {name: SimpleNamespace(**_plain(child)) for name, child in block.named_children()}
 
 
 def cut(model: nn.Module, architecture: Architecture) -> nn.Module:
@@ -112,11 +119,29 @@ _SIZES = {"out_features": 0, "in_features": 1, "out_channels": 0, "nf": 1, "nx":
 """What common layers call the axes of their weights."""
 
 
+def _own_sizes(module: nn.Module) -> dict[str, int]:
+    """What convolutions and recurrent layers call the axes of weights that do not say each size once."""
+    if isinstance(module, _ConvNd) and not module.transposed:
+        made, each = module.weight.shape[:2]
+        depthwise = module.groups > 1 and module.in_channels == module.groups
+        groups = made * module.groups // module.out_channels if depthwise else module.groups
+        return {"in_channels": groups * each, "out_channels": made, "groups": groups}
+    if isinstance(module, nn.RNNBase):
+        inside, state = (module.get_parameter(f"weight_{part}_l0").shape[1] for part in ("ih", "hh"))
+        if module.proj_size:
+            return {"input_size": inside, "hidden_size": module.get_parameter("weight_hr_l0").shape[1], "proj_size": state}
+        return {"input_size": inside, "hidden_size": state}
+    return {}
+
+
 def _tell(module: nn.Module, sizes: Sizes) -> None:
     """Numbers that a module keeps of its own layers, and of those that it holds."""
     weight, numbers = getattr(module, "weight", None), dict[int, list[str]]()
+    own = _own_sizes(module)
     for name, value in vars(module).items():
-        if name in _SIZES and isinstance(weight, Tensor):
+        if name in own:
+            setattr(module, name, own[name])
+        elif name in _SIZES and isinstance(weight, Tensor):
             setattr(module, name, weight.shape[_SIZES[name]])
         elif isinstance(value, int) and not isinstance(value, bool) and value in sizes and not name.startswith("_"):
             numbers.setdefault(value, []).append(name)

@@ -72,7 +72,7 @@ class Tracer(TorchDispatchMode):
         """The weights and buffers (by `id`) that some operation has read."""
         self._leaves = {id(tensor): tensor for tensor in leaves}
         self._labels = {id(tensor): of_axes(tensor.shape, ids) for tensor, ids in leaves.items()}
-        self._weights = {id(tensor) for tensor in leaves}
+        self._weights = {id(tensor) for tensor in leaves if isinstance(tensor, nn.Parameter)}
         self._alive: list[Any] = list(leaves)  # an `id` stays that of its tensor only while that is alive
         self._stack: list[str] = [""]
         self._sums: list[tuple[tuple[str, ...], set[int]]] = []
@@ -86,6 +86,10 @@ class Tracer(TorchDispatchMode):
     def is_weight(self, tensor: Tensor) -> bool:
         """Whether it is a weight, or a view of one."""
         return id(tensor) in self._weights
+
+    def add_weight(self, tensor: Tensor) -> None:
+        """This is as good as a weight: what is masked in the weight that it is made of is zero in it."""
+        self._weights.add(id(tensor))
 
     def note_product(self, constant: float, axes: Sequence[Ids]) -> None:
         """Multiply-accumulates of the operation at hand; axes without numbers count whole."""
@@ -140,12 +144,15 @@ class Tracer(TorchDispatchMode):
     def watching(self, model: nn.Module) -> Iterator[None]:
         """Knows which module each operation is in, for the time of a `with` block."""
         handles = []
+        fused = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)  # an attention in one operation would hide its products
         for name, module in model.named_modules():
             handles.append(module.register_forward_pre_hook(self._entering(name)))
             handles.append(module.register_forward_hook(self._leaving(name), with_kwargs=True, always_call=True))
         try:
             yield
         finally:
+            torch.backends.mha.set_fastpath_enabled(fused)
             for handle in handles:
                 handle.remove()
 
@@ -172,7 +179,7 @@ VIEWS = {"t", "transpose", "permute", "view", "_unsafe_view", "alias", "detach",
 
 
 FREE_VIEWS = VIEWS | {"select", "slice", "split", "unsafe_split", "unbind"}
-MAKERS = {"zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones", "full", "full_like", "new_full"}
+MAKERS = {"zeros", "new_zeros", "ones", "new_ones", "full", "new_full"}
 """What makes tensors of one value, such as the first state of a recurrent layer."""
 
 

@@ -20,13 +20,14 @@ from stillhouse.space.extraction import extract
 from stillhouse.space.trace import cut, traced
 from stillhouse.space.trace.found import call
 from tests.space.trace.handmade import HANDMADE, HardCoded, Perceptron
+from tests.space.trace.layers import LAYERS
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from tests.space.trace.libraries import LIBRARIES
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-CASES = {name: (make, example) for name, (make, example, *_) in (HANDMADE | LIBRARIES).items()}
+CASES = {name: (make, example) for name, (make, example, *_) in (HANDMADE | LAYERS | LIBRARIES).items()}
 
 
 def network(name: str) -> tuple[nn.Module, Any]:
@@ -62,8 +63,12 @@ def some(model: nn.Module, seed: int) -> Architecture:
 
 def counted(model: nn.Module, example: Any) -> float:
     """Multiply-accumulates as PyTorch's own counter has them."""
-    with FlopCounterMode(display=False) as counter:
-        outputs(model, example)
+    torch.backends.mha.set_fastpath_enabled(False)  # the counter knows nothing of an attention in one operation
+    try:
+        with FlopCounterMode(display=False) as counter:
+            outputs(model, example)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)
     return counter.get_total_flops() / 2
 
 
@@ -113,11 +118,11 @@ def test_they_agree_in_single_precision_with_the_kernels_that_it_has(name: str) 
         assert float((one - other).abs().max()) <= 1e-4 * float(other.abs().max())
 
 
-@pytest.mark.parametrize("name", HANDMADE)
+@pytest.mark.parametrize("name", HANDMADE | LAYERS)
 def test_the_groups_of_networks_that_people_write(name: str) -> None:
     model, example = network(name)
     traced(model, example)
-    assert {group.name: group.size for group in groups_of(model)} == HANDMADE[name][2]
+    assert {group.name: group.size for group in groups_of(model)} == (HANDMADE | LAYERS)[name][2]
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
@@ -150,6 +155,39 @@ def test_what_stays_whole_is_named_with_what_stopped_it() -> None:
 def test_a_network_without_anything_to_search_is_refused_with_the_reason() -> None:
     with pytest.raises(UserError, match="wanted a network in which something may be searched - all of it is left whole: 0, by the output"):
         traced(nn.Sequential(nn.Linear(3, 2)), (torch.zeros(1, 3),))
+
+
+def test_groups_of_one_size_are_proved_with_different_ones() -> None:
+    class Halves(nn.Module):
+        """Each layer has as many channels as the other, and the code counts on it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.safe, self.last = nn.Linear(5, 8), nn.Linear(5, 8), nn.Linear(5, 6), nn.Linear(22, 3)
+
+        def forward(self, value: Tensor) -> Tensor:
+            one, two = torch.cat([self.one(value), self.two(value)], -1).chunk(2, -1)
+            return self.last(torch.cat([one.square(), two.abs(), self.safe(value)], -1))
+
+    model = traced(Halves(), (torch.randn(4, 5),))
+    assert {group.name for group in groups_of(model)} == {"safe"}
+
+
+def test_what_experts_multiply_in_one_operation_is_in_the_cost() -> None:
+    class Experts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.experts, self.last = nn.Linear(5, 8), nn.Parameter(torch.randn(2, 8, 4)), nn.Linear(4, 6)
+            self.end = nn.Linear(6, 3)
+
+        def forward(self, value: Tensor) -> Tensor:
+            ends = torch.tensor([1, 4], dtype=torch.int32)
+            return self.end(self.last(nn.functional.grouped_mm(self.first(value), self.experts, offs=ends)).relu())
+
+    model, example = Experts(), (torch.zeros(4, 5),)
+    traced(model, example)
+    assert [group.name for group in groups_of(model)] == ["last"]
+    assert cost.total(cost.macs(model, lambda: call(model, example))) == 4 * (5 * 8 + 8 * 4 + 4 * 6 + 6 * 3)
 
 
 def test_masks_get_the_gradient_of_the_loss() -> None:
