@@ -81,6 +81,8 @@ def _split(found: pa.Table, which: int, path: Path) -> Array | None:
     name = "split" if which == 0 and "split" in known else f"split_{which}"
     _wanted(found, (name,), path)
     values = found.column(name).to_pylist()
+    if (kind := found.schema.field(name).type) not in (pa.string(), pa.large_string(), pa.null()):
+        raise UserError(f"{path}, column {name!r} - wanted names of splits - got {kind}")
     wrong = [row for row, value in enumerate(values) if value not in _SPLITS]
     refuse_all(
         len(wrong), lambda at: f"{path}, row {wrong[at]} - wanted train, valid, test or none in {name!r} - got {values[wrong[at]]!r}"

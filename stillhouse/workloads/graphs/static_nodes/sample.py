@@ -30,10 +30,10 @@ class Batch:
     features: Float[Tensor, "nodes features"]
     edges: Int[Tensor, "2 edges"]
     asked: Int[Tensor, " asked"]
-    label: Int[Tensor, " asked"]
-    """NONE where the class is not for this batch to know."""
-    unseen: Bool[Tensor, " asked"]
-    """Whether no model saw the node in training."""
+    label: Int[Tensor, " _"]
+    """(asked,), NONE where the class is not for this batch to know; an exported network does without it."""
+    unseen: Bool[Tensor, " _"]
+    """(asked,), whether no model saw the node in training; the same."""
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         """On a device."""
