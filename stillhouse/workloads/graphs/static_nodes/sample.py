@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ class Batch:
     """(asked,), NONE where the class is not for this batch to know; an exported network does without it."""
     unseen: Bool[Tensor, " _"]
     """(asked,), whether no model saw the node in training; the same."""
+    any_length: ClassVar[Mapping[str, tuple[int, ...]]] = {"features": (0,), "edges": (1,)}
+    """Axes that an exported network leaves free."""
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         """On a device."""
@@ -59,9 +62,12 @@ class Prepared:
         return Prepared(self.features[kept], number[edges], self.label[kept], self.split[kept], self.unseen[kept])
 
     def batch(self, asked: Tensor, known: Tensor) -> Batch:
-        """About the `asked` nodes, with the classes of those that are `known`; both are masks."""
+        """About the `asked` nodes, with the classes of those that are `known`; both are masks.
+
+        Features and edges are tensors of their own on the same memory: what batches share as one object, an export takes for a constant.
+        """
         label = self.label.where(known, NONE)
-        return Batch(self.features, self.edges, asked.nonzero()[:, 0], label[asked], self.unseen[asked])
+        return Batch(self.features[:], self.edges[:], asked.nonzero()[:, 0], label[asked], self.unseen[asked])
 
 
 def read(prepared: Path) -> Prepared:
