@@ -1,7 +1,7 @@
 """A graph as Parquet: nodes.parquet with a row for each node, and edges.parquet with `source` and `target`, numbers of its rows from 0.
 
 The features are a column `features` of lists of one length, or columns f0, f1, ...; `label` is a number or a name, or null; and the splits,
-if any, are the column `split`, or split_0, split_1, ... where there are several: train, valid (or val), test, or null.
+if any, are the column `split`, or split_0, split_1, ... where there are several: train, valid (or val), test, none or null.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from stillhouse.contracts.faults import refuse_all
 from stillhouse.contracts.parquets import read_parquet as table
 from stillhouse.workloads.graphs.static_nodes.graph import CELLS, NONE, SPLITS, Array, Graph, checked, ends
 
-_SPLITS = {name: place for place, name in enumerate(SPLITS)} | {"val": SPLITS.index("valid"), None: NONE}
+_SPLITS = {name: place for place, name in enumerate(SPLITS)} | {"val": SPLITS.index("valid"), "none": NONE, None: NONE}
 
 
 def read(folder: Path, which: int) -> Graph:

@@ -41,6 +41,13 @@ def test_one_of_several_splits_is_chosen(tmp_path: Path) -> None:
 MASKS = (np.arange(8) < 4, np.arange(8) // 2 == 2, np.arange(8) > 5)
 
 
+def test_a_node_may_be_in_no_split_and_of_no_class(tmp_path: Path) -> None:
+    rows = changed(1, split="none", label=None)
+    graph = read(parquet(tmp_path / "t", rows), 0)
+    assert graph.split is not None
+    assert (graph.split.tolist(), graph.label.tolist()) == ([0, -1, 0, 0, 1, 1, 2, 2], [0, -1, 0, 1, 0, 1, 0, 1])
+
+
 def test_edges_hold_both_ways_once_and_none_is_a_loop(tmp_path: Path) -> None:
     edges = [{"source": 0, "target": 1}, {"source": 1, "target": 0}, {"source": 0, "target": 1}, {"source": 2, "target": 2}]
     graph = read(parquet(tmp_path / "t", edges=[*edges, {"source": 3, "target": 2}]), 0)
