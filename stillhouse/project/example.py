@@ -28,6 +28,7 @@ EXAMPLES = {
     "detect": Example("boxes", "scenes.yaml"),
     "language": Example("tales", "text.yaml"),
     "text_classes": Example("questions", "text.yaml"),
+    "static_nodes": Example("blocks", "static_nodes.yaml"),
 }
 DEFAULT = "queue"
 """It is generated, so it needs no further package, and it runs in the shortest time."""

@@ -170,12 +170,13 @@ def _varying(example: Any, batches: Sequence[Any]) -> dict[str, Leaf]:
 
 
 def _free(name: str, value: Leaf, batches: Sequence[Any], outputs: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """The axes in which batches differ, and the first one where it is that of the answer."""
+    """The axes in which batches differ, those that their class names in `any_length`, and the first one where it is that of the answer."""
     if not isinstance(value, Tensor):
         return ()
     found = [dict(leaves.of(batch))[name] for batch in batches]
     same = [other for other in found if isinstance(other, Tensor) and other.ndim == value.ndim]
     axes = {axis for other in same for axis, size in enumerate(other.shape) if size != value.shape[axis]}
+    axes |= set(getattr(type(batches[0]), "any_length", {}).get(name, ()))
     if value.ndim and any(output.ndim and len(output) == len(value) for output in outputs.values()):
         axes.add(0)
     return tuple(sorted(axes))

@@ -47,7 +47,7 @@ REQUIREMENTS = (
     "torch",
 )
 """What the code in a package imports; given to MLflow, which would otherwise load the model in another process to find out."""
-_OF_SOME = ("tokenizers",)
+_OF_SOME = ("tokenizers", "torch_geometric")
 """What the code of some workloads alone imports."""
 _DATA = ("data/teacher", "data/student")
 _TYPES = {

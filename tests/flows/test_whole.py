@@ -207,7 +207,9 @@ def test_a_sweep_keeps_each_combination_as_an_experiment_and_the_workspace_as_it
     path = "students.half.distill.losses.0.weight"
     refused = whole.call("stillhouse", "run", "half", "--set", f"{path}=1.5,-2.0")
     assert refused.returncode == 1
-    assert "weight--2.0: params.yaml: students.half.distill.losses[0].weight - should be greater than 0 - got -2.0" in " ".join(refused.stderr.split())
+    assert "weight--2.0: params.yaml: students.half.distill.losses[0].weight - should be greater than 0 - got -2.0" in " ".join(
+        refused.stderr.split()
+    )
     done = whole.call("stillhouse", "run", "half", "--set", f"{path}=1.5,2.5", "--at-once", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert ((whole.folder / "params.yaml").read_text(), locked(whole)) == before

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.fuzz import graphs, models, pictures, project, queues, texts
+from tests.fuzz import graphs, models, pictures, project, queues, static_nodes, texts
 from tests.fuzz.reader import Reader
 
-READERS: dict[str, Reader] = {**queues.READERS, **graphs.READERS, **project.READERS, **pictures.READERS, **texts.READERS, **models.READERS}
+READERS: dict[str, Reader] = {
+    **queues.READERS,
+    **graphs.READERS,
+    **static_nodes.READERS,
+    **project.READERS,
+    **pictures.READERS,
+    **texts.READERS,
+    **models.READERS,
+}

@@ -95,10 +95,12 @@ def test_the_requirements_name_every_package_that_the_code_imports():
     found -= {*sys.stdlib_module_names, "stillhouse"}
     found -= {"transformers"}  # a model of that family alone needs it, and says so
     named = {"pillow" if name == "PIL" else name for name in found} | {"mlflow"}
-    assert named == {*package.REQUIREMENTS, "tokenizers"}
+    assert named == {*package.REQUIREMENTS, *package._OF_SOME}
+    own = {"language": {"tokenizers"}, "text_classes": {"tokenizers"}, "static_nodes": {"torch_geometric"}}
     for workload in asked:
-        names = {line.partition("==")[0] for line in package._requirements([registry.found("workloads", workload)])}
-        assert names == set(package.REQUIREMENTS) | ({"tokenizers"} if workload in ("language", "text_classes") else set())
+        parts = [registry.found("workloads", workload), *registry.families(workload).values()]
+        names = {line.partition("==")[0] for line in package._requirements(parts)}
+        assert names == set(package.REQUIREMENTS) | own.get(workload, set())
 
 
 def test_a_package_is_unpacked_by_its_own_flavour_alone(packed: Path, tmp_path: Path):

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
+from stillhouse.training.f1 import macro_f1
 from stillhouse.workloads.text.text_classes.sample import Batch
 
 
@@ -31,11 +32,3 @@ def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
         "macro_f1": macro_f1(found, wanted),
         "cross_entropy": float(torch.cat(entropy).mean()),
     }
-
-
-def macro_f1(found: Tensor, wanted: Tensor) -> float:
-    """The mean over classes of 2 hits / (predicted + true)."""
-    classes = int(torch.maximum(found.max(), wanted.max())) + 1
-    hits = torch.bincount(wanted[found == wanted], minlength=classes).double()
-    both = torch.bincount(found, minlength=classes) + torch.bincount(wanted, minlength=classes)
-    return float((2 * hits[both > 0] / both[both > 0]).mean())

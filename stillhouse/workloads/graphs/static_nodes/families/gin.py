@@ -1,0 +1,26 @@
+"""Graph isomorphism networks: two linear layers on the sum of a node and its neighbours (arXiv 1810.00826)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from torch import nn
+
+from stillhouse.contracts.families import Family
+from stillhouse.space.blueprint import Architecture
+from stillhouse.workloads.graphs.static_nodes.geometric import GeometricSettings, network
+
+
+class GinSettings(GeometricSettings):
+    """The sizes alone."""
+
+    family: Literal["gin"] = "gin"
+
+
+def gin(settings: GinSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
+    """Features (nodes, features) and edges (2, edges) to classes (nodes, classes)."""
+    return network("GIN", settings, sizes, architecture)
+
+
+FAMILY = Family(GinSettings, gin)

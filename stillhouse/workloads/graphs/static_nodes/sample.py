@@ -1,0 +1,103 @@
+"""The prepared graph as batches: the whole graph each time, and the nodes that are asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from stillhouse.contracts.data import Batches, Data
+from stillhouse.contracts.files import read_json
+from stillhouse.contracts.settings import Settings
+from stillhouse.training.files import read_parquet
+from stillhouse.workloads.graphs.static_nodes.graph import NONE, SPLITS
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+
+class DataSettings(Settings):
+    """Nothing can be chosen: a batch is the whole graph."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Nodes with their features, edges from the first row to the second, and the nodes that are asked about."""
+
+    features: Float[Tensor, "nodes features"]
+    edges: Int[Tensor, "2 edges"]
+    asked: Int[Tensor, " asked"]
+    label: Int[Tensor, " _"]
+    """(asked,), NONE where the class is not for this batch to know; an exported network does without it."""
+    unseen: Bool[Tensor, " _"]
+    """(asked,), whether no model saw the node in training; the same."""
+    any_length: ClassVar[Mapping[str, tuple[int, ...]]] = {"features": (0,), "edges": (1,)}
+    """Axes that an exported network leaves free."""
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
+        """On a device."""
+        parts = (self.features, self.edges, self.asked, self.label, self.unseen)
+        return Batch(*(part.to(device, non_blocking=non_blocking) for part in parts))
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The whole graph, with the label, the split and the protocol of each node."""
+
+    features: Tensor
+    edges: Tensor
+    label: Tensor
+    split: Tensor
+    unseen: Tensor
+
+    def observed(self) -> Prepared:
+        """What is seen before the test: without the unseen nodes and every edge that touches one."""
+        kept = ~self.unseen
+        number = kept.cumsum(0) - 1
+        edges = self.edges[:, kept[self.edges].all(0)]
+        return Prepared(self.features[kept], number[edges], self.label[kept], self.split[kept], self.unseen[kept])
+
+    def batch(self, asked: Tensor, known: Tensor) -> Batch:
+        """About the `asked` nodes, with the classes of those that are `known`; both are masks.
+
+        Features and edges are tensors of their own on the same memory: what batches share as one object, an export takes for a constant.
+        """
+        label = self.label.where(known, NONE)
+        return Batch(self.features[:], self.edges[:], asked.nonzero()[:, 0], label[asked], self.unseen[asked])
+
+
+def read(prepared: Path) -> Prepared:
+    """The graph of prepared data."""
+    nodes, edges = _columns(prepared / "nodes.parquet"), _columns(prepared / "edges.parquet")
+    label, split = nodes["label"].long(), nodes["split"].long()
+    return Prepared(nodes["features"], torch.stack((edges["source"], edges["target"])), label, split, nodes["unseen"].bool())
+
+
+def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
+    """One batch a split. That of training asks about all nodes that may be seen, as a teacher can tell of them, and knows some classes.
+
+    Where nodes are unseen, training and validation know nothing of them; the test is then two batches: the other test nodes on the graph
+    without the unseen ones, and these on the whole graph.
+    """
+    whole, facts = read(prepared), read_json(prepared / "facts.json")
+    seen = whole.observed()
+    train, valid, tested = (seen.split == place for place in range(len(SPLITS)))
+    batches = [seen.batch(tested, tested), whole.batch(whole.unseen, whole.unseen)]
+    return Data(
+        train=_fixed([seen.batch(torch.ones_like(train), train)]),
+        valid=_fixed([seen.batch(valid, valid)]),
+        test=_fixed([batch for batch in batches if len(batch.asked)]) if test else None,
+        sizes={"features": facts["features"], "classes": len(facts["names"])},
+    )
+
+
+def _fixed(batches: list[Batch]) -> Batches[Batch]:
+    return Batches(lambda rng: iter(batches), len(batches))
+
+
+def _columns(path: Path) -> dict[str, Any]:
+    return read_parquet(path)

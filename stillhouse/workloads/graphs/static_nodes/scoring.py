@@ -1,0 +1,37 @@
+"""What is trained on and what is reported: cross-entropy, accuracy, and F1 with all classes alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stillhouse.contracts.data import Metrics
+from stillhouse.contracts.output import Output
+from stillhouse.training.f1 import macro_f1
+from stillhouse.workloads.graphs.static_nodes.graph import NONE
+from stillhouse.workloads.graphs.static_nodes.sample import Batch
+
+
+def loss(output: Output, batch: Batch) -> Tensor:
+    """The mean cross-entropy of the nodes whose class the batch knows."""
+    return functional.cross_entropy(output.prediction, batch.label, ignore_index=NONE)
+
+
+def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
+    """Over all nodes: `accuracy`, `macro_f1` over the classes that occur or are predicted, and `cross_entropy` in nats.
+
+    Where some nodes were unseen in training, `unseen_accuracy` is theirs, and `observed_accuracy` that of the others, if there are any.
+    """
+    rows = [(output.prediction.double(), batch.label, batch.unseen) for output, batch in outputs]
+    prediction, label, unseen = (torch.cat(column) for column in zip(*rows, strict=True))
+    found = prediction.argmax(-1)
+    hits = (found == label).double()
+    metrics = {"accuracy": float(hits.mean()), "macro_f1": macro_f1(found, label)}
+    metrics["cross_entropy"] = float(functional.cross_entropy(prediction, label))
+    if unseen.any():
+        metrics["unseen_accuracy"] = float(hits[unseen].mean())
+        metrics |= {"observed_accuracy": float(hits[~unseen].mean())} if not unseen.all() else {}
+    return metrics
