@@ -155,9 +155,7 @@ class Sweep:
         began = time.monotonic()
         code, said = self._command(place, "stillhouse", "run", *self._names, name=combination.name)
         if code == 0:
-            # An experiment wants all outputs that the lock names, also of stages that were not among the names.
-            self._command(place, "dvc", "checkout", "--quiet", "--allow-missing", name=combination.name)
-            code, said = self._command(place, "dvc", "exp", "save", "--force", "--name", combination.name)
+            code, said = self._command(place, "dvc", "exp", "save", "--force", "--name", combination.name, *_whole(place))
         lines = said.strip().splitlines() or ["it said nothing"]
         wrong = lines[-1] if code else ""
         self._log(f"{combination.name}: {f'failed: {wrong}' if code else 'done'} after {time.monotonic() - began:.0f} s")
@@ -182,6 +180,12 @@ class Sweep:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         tracker = {"MLFLOW_TRACKING_URI": f"sqlite:///{self._folder.resolve() / 'mlflow.db'}"}
         return {**tracker, **os.environ, "PATH": path, **({"DVC_EXP_NAME": name} if name else {})}
+
+
+def _whole(project: Path) -> list[str]:
+    """The stages whose outputs are there: those that were not among the names may never have run, and DVC would miss their outputs."""
+    stages = YAML(typ="safe").load((project / "dvc.lock").read_text())["stages"]
+    return [name for name, stage in stages.items() if all((project / out["path"]).exists() for out in stage.get("outs", ()))]
 
 
 def _reports(project: Path) -> dict[str, Any]:

@@ -214,7 +214,11 @@ def test_a_sweep_keeps_each_combination_as_an_experiment_and_the_workspace_as_it
     assert done.returncode == 0, done.stdout + done.stderr
     assert ((whole.folder / "params.yaml").read_text(), locked(whole)) == before
     shown = list(csv.DictReader(whole.call("dvc", "exp", "show", "--csv").stdout.splitlines()))
-    assert {row["Experiment"]: row[path] for row in shown if row["typ"].startswith("branch")} == {"weight-1.5": "1.5", "weight-2.5": "2.5"}
+    kept = {row["Experiment"]: row["students.half.distill.losses"] for row in shown if row["typ"].startswith("branch")}
+    assert {name: json.loads(losses.replace("'", '"'))[0]["weight"] for name, losses in kept.items()} == {
+        "weight-1.5": 1.5,
+        "weight-2.5": 2.5,
+    }
     assert (whole.folder / "sweep.html").read_text().count("<circle") == 2
     assert "teach@rings: running" not in (whole.folder / ".work/sweep/weight-2.5.log").read_text()
     worktrees = subprocess.run(["git", "worktree", "list"], cwd=whole.folder, capture_output=True, text=True, check=True).stdout

@@ -31,13 +31,14 @@ def prove(model: nn.Module, blueprint: TracedBlueprint, run: Run) -> None:
     blueprint.told = _TOLD[0]
     good: list[Group] = []
     for group in groups:
-        faults = []
+        faults, proved = [], blueprint.told
         for told in dict.fromkeys((blueprint.told, *_TOLD)):
             blueprint.told = told
             faults.append(_fault(model, groups, [*good, group], run))
             if not faults[-1]:
                 break
         if faults[-1]:
+            blueprint.told = proved
             _leave_whole(model, blueprint, group, faults[0])
         else:
             good.append(group)

@@ -101,6 +101,29 @@ class Normed(nn.Module):
         return self.last(attended.transpose(1, 2).flatten(2))
 
 
+class Heads(nn.Module):
+    """An attention that keeps its number of heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads, self.parts, self.out = 4, nn.Linear(5, 48), nn.Linear(16, 5)
+
+    def forward(self, value: Tensor) -> Tensor:
+        query, key, values = self.parts(value).view(2, 6, 3, self.heads, 4).permute(2, 0, 3, 1, 4)
+        return self.out(nn.functional.scaled_dot_product_attention(query, key, values).transpose(1, 2).flatten(2))
+
+
+class Mixed(nn.Module):
+    """A size that a layer keeps, and behind it one that is written into the code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention, self.first, self.last = Heads(), nn.Linear(5, 6), nn.Linear(6, 3)
+
+    def forward(self, value: Tensor) -> Tensor:
+        return self.last(self.first(self.attention(value).relu()).relu().view(-1, 6))
+
+
 def _turned(value: Tensor) -> Tensor:
     angles = torch.linspace(0, 1, 12, dtype=value.dtype).view(6, 2)
     return torch.cat([value[..., :2] * angles.cos(), value[..., 2:]], -1)
@@ -135,6 +158,7 @@ LAYERS = {
     "standardized": (Standardized, PICTURE, {"wide": 6}),
     "places": (Places, ROWS, {"share": 6, "hidden": 4}),
     "encoder": (_encoder, (torch.zeros(2, 6, 16),), {"layers.0.linear1": 12, "layers.1.linear1": 12, "layers.blocks": 2}),
+    "heads and a fixed size": (Mixed, SERIES, {"attention.out": 5, "attention.parts.heads": 4}),
     "normed heads": (Normed, SERIES, {"query.heads": 4}),
     "partly turned": (Partial, SERIES, {"query.heads": 4}),
 }
