@@ -155,19 +155,20 @@ class Sweep:
         began = time.monotonic()
         code, said = self._command(place, "stillhouse", "run", *self._names, name=combination.name)
         if code == 0:
-            code, said = self._command(place, "dvc", "exp", "save", "--force", "--name", combination.name, *_whole(place))
+            words = ("exp", "save", "--force", "--name", combination.name, *_whole(place))
+            code, said = self._command(place, "dvc", *words, log=f"{combination.name}.saved")
         lines = said.strip().splitlines() or ["it said nothing"]
         wrong = lines[-1] if code else ""
         self._log(f"{combination.name}: {f'failed: {wrong}' if code else 'done'} after {time.monotonic() - began:.0f} s")
         return Result(combination, wrong, {} if code else _reports(place))
 
-    def _command(self, place: Path, module: str, *words: str, name: str = "") -> tuple[int, str]:
+    def _command(self, place: Path, module: str, *words: str, name: str = "", log: str = "check") -> tuple[int, str]:
         """Exit status and all that a module said, which also stays in a file beside the copies."""
-        said = self._folder / PLACE / f"{name or 'check'}.log"
-        with said.open("wb") as log:
+        said = self._folder / PLACE / f"{name or log}.log"
+        with said.open("wb") as file:
             command = leashed([sys.executable, "-W", "ignore", "-m", module, *words])
             process = subprocess.Popen(
-                command, cwd=place, env=self._environment(name), stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
+                command, cwd=place, env=self._environment(name), stdin=subprocess.DEVNULL, stdout=file, stderr=file, process_group=0
             )
             try:
                 while process.poll() is None and not self.stop.wait(_POLL):

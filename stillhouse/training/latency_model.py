@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy
 import torch
-from scipy.optimize import nnls
 from torch import nn
 
 from stillhouse.space import cost
@@ -81,6 +80,8 @@ def fit(known: Features, groups: tuple[Group, ...], architectures: Sequence[Arch
 
 
 def _weights(values: Float[numpy.ndarray, "networks features"], times: Float[numpy.ndarray, " networks"]) -> numpy.ndarray:
+    from scipy.optimize import nnls  # a third of a second that only who has a budget in milliseconds has to pay
+
     scale = numpy.where(values.max(0) > 0, values.max(0), 1.0)
     found: numpy.ndarray = nnls(values / scale / times[:, None], numpy.ones(len(times)))[0]
     return found / scale

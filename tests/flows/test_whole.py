@@ -220,6 +220,8 @@ def test_a_sweep_keeps_each_combination_as_an_experiment_and_the_workspace_as_it
         "weight-2.5": 2.5,
     }
     assert (whole.folder / "sweep.html").read_text().count("<circle") == 2
-    assert "teach@rings: running" not in (whole.folder / ".work/sweep/weight-2.5.log").read_text()
+    told = (whole.folder / ".work/sweep/weight-2.5.log").read_text()
+    assert "teach@rings: restored" in told
+    assert "distill@half: done" in told
     worktrees = subprocess.run(["git", "worktree", "list"], cwd=whole.folder, capture_output=True, text=True, check=True).stdout
     assert len(worktrees.splitlines()) == 1
