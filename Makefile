@@ -14,7 +14,7 @@ demo: $(READY)
 	stillhouse run
 
 test: $(READY)
-	@echo 'test: the whole suite, about eleven minutes on two cores'
+	@echo 'test: the whole suite, about fourteen minutes on two cores'
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(READY)

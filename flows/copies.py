@@ -1,4 +1,4 @@
-"""Copies of a project to run other settings in: git worktrees with the changes that are not committed yet.
+"""Copies of a project to run other settings in: git worktrees with the changes and new files that are not committed yet.
 
 They share DVC's cache, the known results and the raw data with the project.
 """
@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.record import revision
+from stillhouse.record.worktree import add, git, remove
 
-_GIT = ("git", "-c", "core.hooksPath=/dev/null")
-"""Hooks of the user are for the user's own checkouts."""
+RAW = Path("data/raw")
 
 
 @contextmanager
@@ -24,48 +25,44 @@ def made(folder: Path, root: Path, names: Sequence[str]) -> Iterator[list[Path]]
 
     Raises UserError where git has no commit to start from.
     """
-    _remove(folder, [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else [])  # of a sweep that was killed
+    if not revision.head(folder):
+        raise UserError(f"{folder} - wanted a project in git with a commit, of which to make copies - there is none: git commit")
+    for left in [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []:
+        remove(folder, left)  # of a sweep that was killed
     root.mkdir(parents=True, exist_ok=True)
     try:
         yield [_copy(folder, root / name) for name in names]
     finally:
-        _remove(folder, [root / name for name in names])
-
-
-def _remove(folder: Path, places: Sequence[Path]) -> None:
-    for place in places:
-        subprocess.run([*_GIT, "worktree", "remove", "--force", place], cwd=folder, capture_output=True, check=False)
-        shutil.rmtree(place, ignore_errors=True)
-    subprocess.run([*_GIT, "worktree", "prune"], cwd=folder, capture_output=True, check=False)
+        for name in names:
+            remove(folder, root / name)
 
 
 def _copy(folder: Path, place: Path) -> Path:
-    _git(folder, "worktree", "add", "--quiet", "--detach", str(place), "HEAD")
-    if patch := _git(folder, "diff", "--binary", "HEAD"):
-        _git(place, "apply", "--whitespace=nowarn", "-", text=patch)
-    project = place / _git(folder, "rev-parse", "--show-prefix").decode().strip()
+    project = add(folder, place, "HEAD", git(folder, "diff", "--binary", "HEAD"))
+    for path in _new(folder):
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(folder / path, project / path, follow_symlinks=False)
     _share(folder, project)
     return project
+
+
+def _new(folder: Path) -> list[Path]:
+    """Files that git neither knows nor ignores, such as a part that was written just now; raw data are shared instead."""
+    listed = git(folder, "ls-files", "--others", "--exclude-standard", "-z").decode().split("\0")
+    return [path for path in map(Path, filter(None, listed)) if not path.is_relative_to(RAW)]
 
 
 def _share(folder: Path, project: Path) -> None:
     if (local := folder / ".dvc/config.local").exists():
         shutil.copy(local, project / ".dvc")
     _dvc(project, "config", "--local", "cache.dir", _dvc(folder, "cache", "dir"))
-    (project / "data/raw").mkdir(parents=True, exist_ok=True)
-    for path in (folder / "data/raw").iterdir() if (folder / "data/raw").is_dir() else ():
-        if not (project / "data/raw" / path.name).exists():
-            (project / "data/raw" / path.name).symlink_to(path.resolve())
+    (project / RAW).mkdir(parents=True, exist_ok=True)
+    for path in (folder / RAW).iterdir() if (folder / RAW).is_dir() else ():
+        if not (project / RAW / path.name).exists():
+            (project / RAW / path.name).symlink_to(path.resolve())
     (folder / ".work/results").mkdir(parents=True, exist_ok=True)
     (project / ".work").mkdir(exist_ok=True)
     (project / ".work/results").symlink_to((folder / ".work/results").resolve())
-
-
-def _git(folder: Path, *words: str, text: bytes | None = None) -> bytes:
-    done = subprocess.run([*_GIT, *words], cwd=folder, input=text, capture_output=True, check=False)
-    if done.returncode:
-        raise UserError(f"wanted a project with a commit in git - git {words[0]}: {' '.join(done.stderr.decode(errors='replace').split())}")
-    return done.stdout
 
 
 def _dvc(folder: Path, *words: str) -> str:

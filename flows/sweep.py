@@ -117,9 +117,10 @@ def _child(place: Any, step: str, path: str, absent: bool = False) -> Any:
 class Sweep:
     """The combinations of one sweep of a project, from their check to their experiments."""
 
-    def __init__(self, folder: Path, names: Sequence[str], log: Log) -> None:
+    def __init__(self, folder: Path, words: Sequence[str], log: Log) -> None:
+        """`words` are what `stillhouse run` is called with in each copy: names and options."""
         self.stop = Event()
-        self._folder, self._names, self._log = folder, names, log
+        self._folder, self._words, self._log = folder, words, log
 
     def run(self, wanted: Sequence[Combination], at_once: int) -> Iterator[Result]:
         """Checks all before any begins; then the first, which makes what all have in common, and the others side by side.
@@ -153,7 +154,7 @@ class Sweep:
             return Result(combination, "not begun", {})
         self._log(f"{combination.name}: running")
         began = time.monotonic()
-        code, said = self._command(place, "stillhouse", "run", *self._names, name=combination.name)
+        code, said = self._command(place, "stillhouse", "run", *self._words, name=combination.name)
         if code == 0:
             words = ("exp", "save", "--force", "--name", combination.name, *_whole(place))
             code, said = self._command(place, "dvc", *words, log=f"{combination.name}.saved")

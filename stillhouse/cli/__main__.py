@@ -115,7 +115,9 @@ def run(
     if given:
         from stillhouse.cli import sweep
 
-        raise typer.Exit(sweep.run(folder, names or [], given, at_once, dry))
+        options = ["--force"] * force + ["--no-keep-going"] * (not keep_going) + ["--allow-missing"] * allow_missing
+        words = [*(names or []), *options, *(["--jobs", str(jobs)] if jobs else [])]
+        raise typer.Exit(sweep.run(folder, words, given, at_once, dry))
     nodes = _planned(folder, names or [], force=force, allow_missing=allow_missing)
     if dry:
         _show(nodes, folder)

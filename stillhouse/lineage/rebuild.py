@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from stillhouse.lineage import Tree, history, locks
 from stillhouse.lineage.links import is_raw
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
+from stillhouse.record.worktree import add, remove
 
 PLACE = Path(".work/reproduce")
 _INHERITED_VARIABLES = (
@@ -74,19 +74,15 @@ def worktree(folder: Path, tree: Tree, *, patched: bool, keep: bool = False) -> 
     (folder / PLACE).mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix=f"{tree['hash'][:10]}-", dir=(folder / PLACE).resolve()))
     try:
-        _git(folder, "worktree", "add", "--quiet", "--detach", str(place), tree["commit"])
-        if tree["dirty"] and patched:
-            _git(place, "apply", "--whitespace=nowarn", "-", text=_patch(folder, tree))
-        project = place / _git(folder, "rev-parse", "--show-prefix").strip()
+        patch = _patch(folder, tree).encode() if tree["dirty"] and patched else b""
+        project = add(folder, place, tree["commit"], patch)
         for path, md5 in raw(tree).items():
             _reach(folder, project, path, md5)
         (project / ".dvc/config.local").write_text(f"[cache]\n    dir = {project / '.dvc/cache'}\n")
         yield project
     finally:
         if not keep:
-            subprocess.run(["git", "-C", str(folder), "worktree", "remove", "--force", str(place)], capture_output=True, check=False)
-            shutil.rmtree(place, ignore_errors=True)
-            subprocess.run(["git", "-C", str(folder), "worktree", "prune"], capture_output=True, check=False)
+            remove(folder, place)
 
 
 def run(project: Path, tree: Tree) -> None:
@@ -181,12 +177,3 @@ def _reach(folder: Path, project: Path, path: str, md5: str) -> None:
     found = "" if there.is_dir() else md5_of(there)
     if found and found != md5:
         raise UserError(f"{path} has other bytes ({found}) than those that the model was made of ({md5})")
-
-
-def _git(folder: Path, *words: str, text: str | None = None) -> str:
-    # Hooks of the user are for the user's own checkouts.
-    command = ["git", "-c", "core.hooksPath=/dev/null", "-C", str(folder), *words]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(f"git {words[0]}: {' '.join(done.stderr.split())}")
-    return done.stdout

@@ -210,17 +210,20 @@ def test_a_sweep_keeps_each_combination_as_an_experiment_and_the_workspace_as_it
     assert "weight--2.0: params.yaml: students.half.distill.losses[0].weight - should be greater than 0 - got -2.0" in " ".join(
         refused.stderr.split()
     )
-    done = whole.call("stillhouse", "run", "half", "--set", f"{path}=1.5,2.5", "--at-once", "2")
+    (whole.folder / "parts/losses").mkdir(parents=True, exist_ok=True)
+    (whole.folder / "parts/losses/mine.py").write_text("from stillhouse.losses.logits import LOSS  # noqa: F401\n")
+    names = ("half.distill.losses.0.weight=1.5,2.5", "half.distill.losses.0.loss=mine")
+    done = whole.call("stillhouse", "run", "half", *(word for name in names for word in ("--set", f"students.{name}")), "--at-once", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert ((whole.folder / "params.yaml").read_text(), locked(whole)) == before
     shown = list(csv.DictReader(whole.call("dvc", "exp", "show", "--csv").stdout.splitlines()))
     kept = {row["Experiment"]: row["students.half.distill.losses"] for row in shown if row["typ"].startswith("branch")}
     assert {name: json.loads(losses.replace("'", '"'))[0]["weight"] for name, losses in kept.items()} == {
-        "weight-1.5": 1.5,
-        "weight-2.5": 2.5,
+        "weight-1.5_loss-mine": 1.5,
+        "weight-2.5_loss-mine": 2.5,
     }
     assert (whole.folder / "sweep.html").read_text().count("<circle") == 2
-    told = (whole.folder / ".work/sweep/weight-2.5.log").read_text()
+    told = (whole.folder / ".work/sweep/weight-2.5_loss-mine.log").read_text()
     assert "teach@rings: restored" in told
     assert "distill@half: done" in told
     worktrees = subprocess.run(["git", "worktree", "list"], cwd=whole.folder, capture_output=True, text=True, check=True).stdout

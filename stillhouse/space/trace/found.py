@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.space.blueprint import Group
-from stillhouse.space.trace import rules_sums, rules_views  # noqa: F401  (they register their rules)
+from stillhouse.space.trace import rules_norms, rules_sums, rules_views  # noqa: F401  (they register their rules)
 from stillhouse.space.trace.blocks import mark
 from stillhouse.space.trace.labels import Elements, Ids, Ties, pinned
 from stillhouse.space.trace.placed import Numbering, Placed

@@ -1,4 +1,4 @@
-"""Operations that sum over axes: products of matrices, convolutions, attention, means, norms and what else mixes entries."""
+"""Operations that sum over axes: products of matrices, convolutions, attention, means and what else mixes entries."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ def _convolution(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given
     else:
         made = _grouped(tracer, labels.ids(1), kernel, groups, area)
     found = of_axes(result.shape, [np.zeros(1, dtype=np.int64), made])
-    return found if bias is None else merged(tracer.ties, [found, _along(tracer.labels(bias), len(result.shape))], result.shape)
+    return found if bias is None else merged(tracer.ties, [found, along(tracer.labels(bias), len(result.shape))], result.shape)
 
 
-def _along(labels: Labels, rank: int) -> Labels:
+def along(labels: Labels, rank: int) -> Labels:
     """A vector along axis 1 of a tensor."""
     shape = (1, labels.shape[0], *[1] * (rank - 2))
     return Labels(shape, tuple(((1,), ids) for _, ids in labels.blocks))
@@ -207,52 +207,6 @@ def _scattered(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, 
 
 def _without_size(shape: Sequence[int], axis: int) -> tuple[int, ...]:
     return (*shape[:axis], 1, *shape[axis + 1 :])
-
-
-@rule(
-    "native_batch_norm", "_native_batch_norm_legit_no_training", "_native_batch_norm_legit", "_batch_norm_with_update", "cudnn_batch_norm"
-)
-def _batch_norm(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
-    rank = len(args[0].shape)
-    value = single(tracer.ties, tracer.labels(args[0]), 1)
-    vectors = [_along(tracer.labels(item), rank) for item in args[1:5] if isinstance(item, Tensor)]
-    return [merged(tracer.ties, [value, *vectors], args[0].shape)]
-
-
-@rule("native_layer_norm", "_fused_rms_norm", "rms_norm")
-def _layer_norm(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
-    rank, own = len(args[0].shape), len(args[1])
-    for item in args[2:4]:
-        if isinstance(item, Tensor):
-            pinned(tracer.ties, tracer.labels(item))
-    labels = collapse(tracer.ties, tracer.labels(args[0]), range(rank - own, rank))
-    return labels if isinstance(result, Tensor) else [labels, None, None][: len(result)]
-
-
-@rule("native_group_norm")
-def _group_norm(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
-    """(batch, channels, places...): the channels that are normed together are dropped together."""
-    rank, groups = args[0].dim(), args[6]
-    value = collapse(tracer.ties, single(tracer.ties, tracer.labels(args[0]), 1), range(2, rank))
-    vectors = [_along(tracer.labels(item), rank) for item in args[1:3] if isinstance(item, Tensor)]
-    labels = merged(tracer.ties, [value, *vectors], args[0].shape)
-    if groups == 1:
-        return [collapse(tracer.ties, labels, [1]), None, None]
-    together = labels.ids(1).reshape(groups, -1)
-    tracer.ties.tie(together, together[:, :1])
-    return [labels, None, None]
-
-
-@rule("_weight_norm_interface")
-def _weight_norm(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
-    """A direction and the size of each of its rows: columns that are masked add nothing to the norm of a row."""
-    direction, size = tracer.labels(args[0]), tracer.labels(args[1])
-    if (args[2] if len(args) > 2 else 0) != 0:
-        pinned(tracer.ties, direction), pinned(tracer.ties, size)
-        return None
-    tracer.ties.tie(direction.ids(0), size.ids(0))
-    tracer.add_weight(result[0])
-    return [direction, None]
 
 
 @rule(
