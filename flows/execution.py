@@ -10,12 +10,12 @@ import fcntl
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
@@ -26,9 +26,14 @@ from stillhouse.flows.tracker import Status, tracked
 from stillhouse.flows.work import Work
 from stillhouse.record import leftovers
 
+if TYPE_CHECKING:
+    from stillhouse.flows.nodes.away import Away
+
 EXIT: dict[Status, int] = {"FINISHED": 0, "FAILED": 1, "KILLED": 130}
 PATIENCE = 40.0
 """Seconds that Prefect may take, after the last stage, until it has written down how all ended."""
+AT_ONCE = 32
+"""Stages at once on nodes, which have the cores."""
 _POLL, _GRACE = 0.1, 1.0
 
 
@@ -49,14 +54,15 @@ def execute(
     afresh: bool = False,
     keep_going: bool = True,
     allow_missing: bool = False,
+    on: Elsewhere | None = None,
 ) -> Ended:
     """Runs what is due among `nodes`, those that `names` stand for.
 
     `afresh`: no known result is put in place; `keep_going`: a failed stage holds up only what depends on it; `allow_missing`: as the
-    nodes were read.
+    nodes were read; `on`: where stages go that need not run here.
 
     Raises:
-        UserError: another execution is going on in this folder, or a server that the reader named does not answer.
+        UserError: another execution is going on in this folder, a server that the reader named does not answer, or the pool is not there.
     """
     wishes = {
         "names": list(names),
@@ -69,11 +75,34 @@ def execute(
     }
     with interruptible() as stop, alone(folder), lost.noted(folder) as note, tracked(folder, nodes) as tracker, server(folder) as serving:
         _sweep(folder)
-        work = Work(folder, wishes, jobs or cores.at_once(nodes), stop)
+        away = on.open(folder, own=serving.own) if on else None
+        work = Work(folder, wishes, jobs or (AT_ONCE if away else cores.at_once(nodes)), stop, away)
         recording = _Recording(work, wishes, serving, stop, note)
         status = recording.status()
         tracker.end(status, work.flow_run)
     return Ended(EXIT[status], recording.gone)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The pool whose nodes run stages. `key` gives the fingerprint of what a stage would make, None if it need not be made."""
+
+    pool: str
+    key: Callable[[Node], str | None]
+
+    def open(self, folder: Path, *, own: bool) -> Away:
+        """Raises UserError if no node can reach the server, there is no such pool, or the project cannot be sent."""
+        if own:
+            raise UserError(
+                f"--on {self.pool} - wanted a Prefect server that nodes can reach - say `stillhouse up`, or set PREFECT_API_URL"
+            )
+        from stillhouse.flows.nodes.away import Away
+        from stillhouse.flows.nodes.parcel import Packer
+        from stillhouse.flows.nodes.pool import Pool
+
+        pool = Pool(self.pool)
+        pool.require()
+        return Away(folder, pool, Packer(folder), self.key)
 
 
 def _sweep(folder: Path) -> None:

@@ -49,6 +49,8 @@ class Node:
     state: State
     reasons: tuple[str, ...]
     gpu: int = 0
+    memory: float = 0.0
+    """GiB that each of its GPUs must have at least, on nodes."""
     retries: int = 0
     timeout: float | None = None
     """Seconds for one try, None for no limit."""
@@ -279,13 +281,14 @@ def _wishes(stage: Stage) -> dict[str, Any]:
         timeout = meta.get("timeout")
         return {
             "gpu": int(meta.get("gpu", 0)),
+            "memory": float(meta.get("memory", 0)),
             "retries": int(meta.get("retries", 0)),
             "timeout": None if timeout is None else float(timeout),
             "alone": alone,
         }
     except (TypeError, ValueError) as error:
         raise UserError(
-            f"dvc.yaml: {stage.addressing}: meta wants numbers for gpu, retries and timeout (in seconds), got {meta}"
+            f"dvc.yaml: {stage.addressing}: meta wants numbers for gpu, memory (in GiB), retries and timeout (in seconds), got {meta}"
         ) from error
 
 

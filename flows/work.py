@@ -5,7 +5,7 @@ It needs nobody but DVC. Whoever wants to follow it, as Prefect's flow does, is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rich.console import Console
 
@@ -24,6 +24,9 @@ from stillhouse.flows.progress import Board, Line
 from stillhouse.flows.stage import Outcome, Stopped, run_due_stage
 from stillhouse.flows.turns import Turns, ready
 from stillhouse.record import durations, process
+
+if TYPE_CHECKING:
+    from stillhouse.flows.nodes.away import Away
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Ending:
 class Work:
     """An execution from its first stage to its last. `flow_run` is that of Prefect, once there is one."""
 
-    def __init__(self, folder: Path, wishes: Mapping[str, Any], jobs: int, stop: Event) -> None:
+    def __init__(self, folder: Path, wishes: Mapping[str, Any], jobs: int, stop: Event, away: Away | None = None) -> None:
         self.ended, self.flow_run = Event(), ""
         self.verdict = Ending("FAILED", "Failed", "it did not begin")
         self.lines: dict[str, Line] = {}
@@ -46,7 +49,7 @@ class Work:
         """The stages in the order in which they begin, and None after the last one."""
         self.jobs = jobs
         self._tries: dict[str, SimpleQueue[Ending | None]] = {}
-        self._folder, self._wishes, self._stop = folder, wishes, stop
+        self._folder, self._wishes, self._stop, self._away = folder, wishes, stop, away
 
     def run(self) -> None:
         """Runs what is due; how that ended is the verdict, and what is raised is one too."""
@@ -81,7 +84,7 @@ class Work:
         nodes = [replace(node, same_as=wishes["same"].get(node.name, "")) for node in due]
         board = Board(nodes, self._folder, Console(), wishes["expected"], self.jobs)
         self.lines, self._tries = board.lines, {node.name: SimpleQueue() for node in nodes}
-        stages = _Stages(self, board, self._folder, wishes, stop)
+        stages = _Stages(self, board, self._folder, wishes, stop, self._away)
         with board, ThreadPoolExecutor(self.jobs) as pool:
             stages.run_all(nodes, pool)
         board.failures()
@@ -95,8 +98,8 @@ class Work:
 class _Stages:
     """What the stages of one execution share, and the threads that they run in."""
 
-    def __init__(self, work: Work, board: Board, folder: Path, wishes: Mapping[str, Any], stop: Event) -> None:
-        self._work, self._board, self._folder, self._stop = work, board, folder, stop
+    def __init__(self, work: Work, board: Board, folder: Path, wishes: Mapping[str, Any], stop: Event, away: Away | None = None) -> None:
+        self._work, self._board, self._folder, self._stop, self._away = work, board, folder, stop, away
         self._keep_going, self._allow_missing, self._failed = wishes["keep_going"], wishes["allow_missing"], list[str]()
         self._afresh = "1" if wishes["afresh"] else ""
         self._devices, self._turns = slots.devices(), Turns()
@@ -135,8 +138,10 @@ class _Stages:
 
     def _one_try(self, node: Node) -> Ending:
         try:
+            if self._away and (key := self._away.goes(node)):
+                return self._in_place(node, {}, partial(self._away.run, key=key))
             with self._turns.take(node.alone, self._stop), slots.hold(node.gpu, self._devices, self._stop) as device:
-                return self._on_device(node, device)
+                return self._in_place(node, device, run_due_stage)
         except Stopped:
             self._board.set(node.name, "stopped")
             return Ending("CANCELLED", "Cancelled", f"{node.name} was interrupted")
@@ -145,7 +150,8 @@ class _Stages:
             self._board.set(node.name, "failed", reason)
             return Ending("FAILED", "Failed", reason)
 
-    def _on_device(self, node: Node, device: Mapping[str, str]) -> Ending:
+    def _in_place(self, node: Node, device: Mapping[str, str], run: Callable[..., Outcome]) -> Ending:
+        """`run` runs it, here or on a node."""
         if self._stop.is_set():
             raise Stopped
         if reason := self._held_up():
@@ -153,7 +159,7 @@ class _Stages:
             return Ending("CANCELLED", "Cancelled", f"{node.name} was not run: {reason}")
         self._board.set(node.name, "running")
         extra = {"STILLHOUSE_FLOW_RUN": self._work.flow_run, process.AFRESH: self._afresh, **device}
-        outcome = run_due_stage(node, self._folder, extra, self._stop, allow_missing=self._allow_missing)
+        outcome = run(node, folder=self._folder, extra=extra, stop=self._stop, allow_missing=self._allow_missing)
         self._board.set(node.name, outcome)
         if outcome == "done":
             with suppress(OSError):

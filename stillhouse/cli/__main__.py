@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from stillhouse.cli import node as node_commands
 from stillhouse.cli import sources
 from stillhouse.cli.export import export
 from stillhouse.cli.init import init
@@ -24,7 +25,7 @@ from stillhouse.cli.lineage import lineage
 from stillhouse.cli.predict import predict
 from stillhouse.cli.report import report
 from stillhouse.cli.reproduce import reproduce
-from stillhouse.cli.settle import settle
+from stillhouse.cli.settle import foreseen, settle
 from stillhouse.cli.upgrade import upgrade
 from stillhouse.cli.verify import verify
 from stillhouse.contracts.errors import UserError
@@ -92,6 +93,7 @@ AllowMissing = Annotated[
         "Example: stillhouse plan --allow-missing.",
     ),
 ]
+On = Annotated[str, typer.Option("--on", help="Run stages on the nodes of this pool. Example: stillhouse run --on gpus umls.")]
 Dry = Annotated[bool, typer.Option("--dry", help="Show what would run, and run nothing. Example: stillhouse run --force --dry umls.")]
 
 
@@ -105,6 +107,7 @@ def run(
     allow_missing: AllowMissing = False,
     given: Given = None,
     at_once: AtOnce = 1,
+    on: On = "",
 ) -> None:
     """Run what is due."""
     # A polite request to end and Ctrl-C are one thing, in every phase of the execution, and also where a shell has Ctrl-C ignored.
@@ -118,12 +121,12 @@ def run(
         options = ["--force"] * force + ["--no-keep-going"] * (not keep_going) + ["--allow-missing"] * allow_missing
         words = [*(names or []), *options, *(["--jobs", str(jobs)] if jobs else [])]
         raise typer.Exit(sweep.run(folder, words, given, at_once, dry))
-    nodes = _planned(folder, names or [], force=force, allow_missing=allow_missing)
+    planned = _planned(folder, names or [], force=force, allow_missing=allow_missing)
     if dry:
-        _show(nodes, folder)
+        _show(planned, folder)
         return
-    if all(node.state == "unchanged" for node in nodes):
-        print(f"nothing to do: {len(nodes)} stages are up to date")
+    if all(node.state == "unchanged" for node in planned):
+        print(f"nothing to do: {len(planned)} stages are up to date")
         _mend(folder)
         _results(folder)
         return
@@ -131,7 +134,10 @@ def run(
     room.require(folder)
     from stillhouse.flows import execution
 
-    ended = execution.execute(folder, names or [], nodes, jobs, afresh=force, keep_going=keep_going, allow_missing=allow_missing)
+    elsewhere = execution.Elsewhere(on, foreseen(afresh=force)) if on else None
+    ended = execution.execute(
+        folder, names or [], planned, jobs, afresh=force, keep_going=keep_going, allow_missing=allow_missing, on=elsewhere
+    )
     if ended.code == 0:
         _results(folder)
     if ended.gone:
@@ -149,12 +155,12 @@ def plan(
     """Show what would run and why, and run nothing; the exit code is 3 if anything is due."""
     folder = _enter()
     version.check(folder)
-    nodes = _planned(folder, names or [], allow_missing=allow_missing)
+    planned = _planned(folder, names or [], allow_missing=allow_missing)
     if as_json:
-        print(json.dumps([dataclasses.asdict(node) for node in nodes], indent=1))
+        print(json.dumps([dataclasses.asdict(node) for node in planned], indent=1))
     else:
-        _show(nodes, folder)
-    raise typer.Exit(STALE if any(node.state != "unchanged" for node in nodes) else 0)
+        _show(planned, folder)
+    raise typer.Exit(STALE if any(node.state != "unchanged" for node in planned) else 0)
 
 
 @commands.command()
@@ -174,6 +180,8 @@ commands.command()(export)
 commands.command()(report)
 commands.command()(verify)
 commands.command()(inspect)
+commands.command()(node_commands.node)
+commands.command()(node_commands.nodes)
 
 
 def app() -> None:
@@ -205,11 +213,11 @@ def _enter() -> Path:
 
 def _planned(folder: Path, names: Sequence[str], *, force: bool = False, allow_missing: bool = False) -> tuple[Node, ...]:
     sources.require_shared(Entries.read())
-    nodes = graph.select(graph.read(folder, allow_missing=allow_missing), names)
+    selected = graph.select(graph.read(folder, allow_missing=allow_missing), names)
     if force:
-        nodes = graph.force(nodes, [node.name for node in nodes if not node.name.endswith(".dvc")])
-    sources.require(nodes)
-    return settle(nodes)
+        selected = graph.force(selected, [node.name for node in selected if not node.name.endswith(".dvc")])
+    sources.require(selected)
+    return settle(selected)
 
 
 def _mend(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,22 @@ def settle(nodes: Sequence[Node]) -> tuple[Node, ...]:
     settled = tuple(node if node.state == "unchanged" else known.settled(node) for node in nodes)
     text.keep()
     return settled
+
+
+def foreseen(*, afresh: bool) -> Callable[[Node], str | None]:
+    """The fingerprint of what a stage would make of what lies there now; None if it cannot be told, or its result is known.
+
+    `afresh`: no known result counts.
+    """
+    entries = Entries.read()
+    known = _Known(entries, _settings(entries))
+
+    def key(node: Node) -> str | None:
+        verb, _, name = node.name.partition("@")
+        mark = known.mark(node, hashes.reads(node.name, Path()))
+        return mark.key if mark and (afresh or not known.result(node, mark, output_of(verb, name or None))) else None
+
+    return key
 
 
 def _settings(entries: Entries) -> dict[str, Any]:
@@ -85,7 +101,8 @@ class _Known:
             return self._opened(node, wanted, output)
         if node.state == "maybe" and not self._changed.keys() & wanted.keys():
             return replace(node, state="unchanged", reasons=())
-        if (result := self._result(node, wanted, Path(output))) is None:
+        mark = self.mark(node, wanted)
+        if mark is None or (result := self.result(node, mark, Path(output))) is None:
             return self._opened(node, wanted, output)
         if hashes.outputs(node.name, Path()).get(output) != result.md5:
             self._changed[output] = result.md5
@@ -93,13 +110,14 @@ class _Known:
 
     def _opened(self, node: Node, wanted: dict[str, str], output: str) -> Node:
         """A node whose output is not known before it has run."""
-        mark = self._mark(node, {path: self._open.get(path, md5) for path, md5 in wanted.items()})
+        mark = self.mark(node, {path: self._open.get(path, md5) for path, md5 in wanted.items()})
         key = mark.key if mark else node.name
         self._open[output] = key
         first = self._first.setdefault(key, node.name)
         return node if first == node.name else replace(node, same_as=first)
 
-    def _mark(self, node: Node, inputs: dict[str, str]) -> Fingerprint | None:
+    def mark(self, node: Node, inputs: dict[str, str]) -> Fingerprint | None:
+        """The fingerprint of what a stage would make of some inputs, None where one is not there."""
         verb, _, name = node.name.partition("@")
         settings = self._settings.get(node.name, self._entries.pairs() if verb == "compare" else None)
         if settings is None or not all(inputs.values()):
@@ -111,8 +129,7 @@ class _Known:
         waiting = [*self._open, *(path for path in self._changed if path not in wanted)]
         return any(Path(made).is_relative_to(path) for path in wanted for made in waiting) or any(path in self._open for path in wanted)
 
-    def _result(self, node: Node, inputs: dict[str, str], output: Path) -> Result | None:
-        if (mark := self._mark(node, inputs)) is None:
-            return None
+    def result(self, node: Node, mark: Fingerprint, output: Path) -> Result | None:
+        """The known result of a fingerprint, if its bytes can be had."""
         result = results.find(mark.key) or results.adopt(mark, node.name, output)
         return result if result and results.is_there(result, node.name, output) else None

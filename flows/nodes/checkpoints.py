@@ -1,0 +1,45 @@
+"""The checkpoint of a stage that runs on a node, kept in the remote, so that another node can go on from it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from stillhouse.flows.nodes.job import Job
+from stillhouse.record.remote import Remote
+
+EVERY = float(os.environ.get("STILLHOUSE_CHECKPOINT_SECONDS", "60"))
+"""Seconds between two looks at what is new: at most that much work is lost with a node, beside what the stage itself had not saved."""
+
+
+class Checkpoints:
+    """The files of one stage's checkpoint, here and in the remote."""
+
+    def __init__(self, remote: Remote, folder: Path, job: Job) -> None:
+        self._remote, self._name = remote, f"checkpoints/{job.key}"
+        self._place = folder / ".work" / job.stage / job.key / "checkpoint"
+        self._given: dict[str, tuple[int, int]] = {}
+
+    def take(self) -> None:
+        """Brings here what another node has saved, unless this one has a checkpoint of its own."""
+        if not self._place.exists():
+            for name in self._remote.names(self._name):
+                self._remote.get(f"{self._name}/{name}", self._place / name)
+
+    def give(self) -> None:
+        """Saves what is new, and removes what is gone."""
+        here = self._files()
+        for name in [name for name, mark in here.items() if self._given.get(name) != mark]:
+            self._remote.put(self._place / name, f"{self._name}/{name}")
+        for name in self._given.keys() - here.keys():
+            self._remote.remove(f"{self._name}/{name}")
+        self._given = here
+
+    def _files(self) -> dict[str, tuple[int, int]]:
+        """Name -> (time, bytes); hidden files are still being written."""
+        found = {}
+        for path in self._place.rglob("*") if self._place.exists() else ():
+            if path.is_file() and not path.name.startswith("."):
+                state = path.stat()
+                found[str(path.relative_to(self._place))] = state.st_mtime_ns, state.st_size
+        return found

@@ -1,0 +1,107 @@
+"""One stage on a node, as a worker starts it: the job's state of the project, the stage as at home, and its result in the remote.
+
+The run's state in Prefect says whether the work is still wanted. Where Prefect cannot be asked, the stage goes on: its result is in the
+remote when the head asks for it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event
+from uuid import UUID
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import hide
+from stillhouse.flows import slots
+from stillhouse.flows.graph import Node
+from stillhouse.flows.nodes import environment, result
+from stillhouse.flows.nodes.checkpoints import Checkpoints
+from stillhouse.flows.nodes.life import HOME
+from stillhouse.flows.nodes.line import Line
+from stillhouse.flows.nodes.tree import Tree, dvc
+from stillhouse.flows.stage import StageFailed, Stopped, run_due_stage
+from stillhouse.record import process
+
+
+def main() -> int:
+    """Runs the job of the run that the worker names; returns the exit status."""
+    line, stop = Line(UUID(os.environ["PREFECT__FLOW_RUN_ID"])), Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    tree = Tree(Path(os.environ[HOME]), line.begin())
+    try:
+        with line.watched(stop), _turns(tree, stop):
+            _run(tree, line, stop)
+    except Stopped:
+        line.end_cancelled()
+    except (UserError, StageFailed) as error:
+        line.end_failed(hide(str(error)))
+    except Exception as error:
+        line.end_failed(hide(f"{type(error).__name__}: {error}"))
+        raise
+    else:
+        line.end_done()
+    return 0
+
+
+def _run(tree: Tree, line: Line, stop: Event) -> None:
+    job, remote = tree.job, tree.lay()
+    python = environment.python(tree.home, result.text(remote, job.packed.packages).split())
+    with line.following(tree.folder, job, Checkpoints(remote, tree.folder, job)):
+        try:
+            _stage(tree, python, stop)
+        finally:
+            result.tell(remote, tree.folder)
+    if stop.is_set():
+        raise Stopped
+    dvc(tree.folder, "push", "--quiet", job.stage)
+    result.give(remote, tree.folder, job.key)
+
+
+def _stage(tree: Tree, python: Path, stop: Event) -> None:
+    """As at home; the commands of dvc.yaml find the Python of the job's packages first."""
+    job = tree.job
+    node = Node(job.stage, "", (), "due", (), gpu=job.gpu, timeout=job.timeout, forced=job.forced, alone=job.alone)
+    extra = {
+        "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", "")]),
+        "STILLHOUSE_EXECUTION": job.execution,
+        "STILLHOUSE_EXECUTION_OWNER": job.owner,
+        "STILLHOUSE_FLOW_RUN": job.flow_run,
+        process.AFRESH: "1" if job.afresh else "",
+    }
+    with slots.hold(job.gpu, slots.devices(), stop) as device:
+        run_due_stage(node, tree.folder, {**extra, **device}, stop)
+
+
+@contextmanager
+def _turns(tree: Tree, stop: Event) -> Iterator[None]:
+    """Waits until no other run of this stage goes on here, and until the node is free for what is measured alone. Raises Stopped."""
+    with (
+        _held(tree.place.with_name(f"{tree.place.name}.lease"), fcntl.LOCK_EX, stop),
+        _held(tree.home / "turn", fcntl.LOCK_EX if tree.job.alone else fcntl.LOCK_SH, stop),
+    ):
+        yield
+
+
+@contextmanager
+def _held(path: Path, kind: int, stop: Event) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        while not stop.is_set():
+            with suppress(BlockingIOError):
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
+                break
+            stop.wait(slots.POLL)
+        if stop.is_set():
+            raise Stopped
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,10 @@
+"""How often a node gives a sign of life, and when it counts as lost; free of Prefect, which reads its settings when it is imported."""
+
+from __future__ import annotations
+
+BEAT = 3.0
+"""Seconds between two signs of life."""
+LOST = 15.0
+"""Seconds without one after which a node is lost."""
+HOME = "STILLHOUSE_NODE"
+"""The variable that names a node's folder to the stages that it starts."""

@@ -1,0 +1,30 @@
+"""The nodes of a pool as a person wants to see them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from stillhouse.flows import server
+
+
+def rows(name: str, folder: Path) -> Iterator[tuple[str, str, str, str, str]]:
+    """(node, whether it lives, cores, GPUs, what runs since when). Raises UserError where there is no such server or pool."""
+    server.ask(os.environ["PREFECT_API_URL"])
+    os.environ.update(server.settings(folder))
+    from stillhouse.flows.nodes.pool import Pool, node_of
+
+    pool = Pool(name)
+    pool.require()
+    runs = pool.open_runs()
+    for host in pool.hosts():
+        going = [f"{run.name} ({_since(run.start_time)})" for run in runs if node_of(run) == host.name]
+        gpus = ", ".join(f"{memory:.0f} GiB" for memory in host.gpus)
+        yield host.name, "yes" if host.alive else "no sign of life", str(host.cores), gpus or "none", "\n".join(going) or "nothing"
+
+
+def _since(started: datetime | None) -> str:
+    """For example "since 14:03"; the time of this machine."""
+    return f"since {started.astimezone():%H:%M}" if started else f"waits, {datetime.now(UTC).astimezone():%H:%M}"

@@ -1,0 +1,120 @@
+"""This machine as a node: what it has, whether it is fit, and Prefect's worker that takes stages from its queue."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from importlib.metadata import version
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import psutil
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.flows import server, slots
+from stillhouse.flows.nodes.life import BEAT, HOME
+from stillhouse.record.group import end_group
+from stillhouse.record.leash import leashed
+
+ROOM = 2 * 2**30
+"""Bytes that must be free for clones, caches and checkpoints."""
+SKEW = 300.0
+"""Seconds by which the clock may differ from the head's: file systems and certificates go by it."""
+_AGAIN = 5.0
+"""Seconds until a worker that ended, for example because the head was away for long, is started again."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """This machine as a node of a pool, in its own folder."""
+
+    name: str
+    home: Path
+    head: str
+    pool: str
+
+    def check(self) -> list[str]:
+        """What was looked at, a line each. Raises UserError at what is not as it should be."""
+        server.ask(self.head)
+        if not shutil.which("git"):
+            raise UserError("this node has no git: install it")
+        free = shutil.disk_usage(self.home).free
+        if free < ROOM:
+            raise UserError(
+                f"{self.home} - wanted {ROOM / 2**30:g} GiB of free disk - got {free / 2**30:.1f}: --folder names another place"
+            )
+        return [_versions(), f"GPUs: {self._gpus() or 'none'}", f"disk: {free / 2**30:.0f} GiB free in {self.home}", self._clock()]
+
+    def facts(self) -> dict[str, Any]:
+        """What the head is told of it."""
+        packages = {"python": platform.python_version(), "stillhouse": version("stillhouse")}
+        return {"cores": os.cpu_count() or 1, "gpus": gpus(), "memory": round(psutil.virtual_memory().total / 2**30), **packages}
+
+    def _gpus(self) -> str:
+        return ", ".join(f"{memory:.0f} GiB" for memory in gpus())
+
+    def _clock(self) -> str:
+        with urllib.request.urlopen(f"{self.head.rstrip('/')}/health", timeout=10) as answer:
+            told = answer.headers.get("Date")
+        skew = time.time() - parsedate_to_datetime(told).timestamp() if told else 0.0
+        if abs(skew) > SKEW:
+            raise UserError(f"this node's clock is {skew:+.0f} s from the head's: set it (timedatectl set-ntp true)")
+        return f"clock: {skew:+.0f} s from the head's"
+
+    def serve(self, stop: Event) -> None:
+        """Takes stages until `stop` is set; then those that run are stopped, and the head sends them elsewhere."""
+        os.environ.update(server.settings(self.home) | {"PREFECT_API_URL": self.head})
+        from stillhouse.flows.nodes.pool import Pool
+
+        pool = Pool(self.pool)
+        pool.make()
+        pool.announce(self.name, self.facts())
+        while not stop.is_set():
+            with self._worker() as worker:
+                while worker.poll() is None and not stop.wait(0.2):
+                    pass
+            stop.wait(_AGAIN)
+
+    @contextmanager
+    def _worker(self) -> Iterator[subprocess.Popen[bytes]]:
+        words = ["worker", "start", "--name", self.name, "--pool", self.pool, "--work-queue", self.name, "--type", "process"]
+        command = leashed([sys.executable, "-m", "prefect", *words])
+        with (self.home / "worker.log").open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=self.home, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
+            )
+        try:
+            yield process
+        finally:
+            end_group(process)
+
+    def _environment(self) -> dict[str, str]:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        pace = {"PREFECT_WORKER_HEARTBEAT_SECONDS": f"{BEAT:g}", "PREFECT_WORKER_QUERY_SECONDS": "1"}
+        return {**os.environ, **pace, "PATH": path, HOME: str(self.home), "DVC_SITE_CACHE_DIR": str(self.home / "site")}
+
+
+def gpus() -> list[float]:
+    """GiB of each GPU that stages may use here."""
+    seen = slots.devices()
+    with suppress(OSError, subprocess.SubprocessError, ValueError):
+        words = ["nvidia-smi", "--query-gpu=index,memory.total", "--format=csv,noheader,nounits"]
+        lines = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout.splitlines()
+        sizes = dict(line.split(", ") for line in lines)
+        return [float(sizes.get(name, 0)) / 1024 for name in seen]
+    return [0.0] * len(seen)
+
+
+def _versions() -> str:
+    names = ("stillhouse", "torch", "dvc", "prefect")
+    return ", ".join([f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in names)])

@@ -1,0 +1,169 @@
+"""Prefect's work pool as the head sees it: its nodes, the stages that run on them, and what these say of themselves."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    LogFilter,
+    LogFilterFlowRunId,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.states import Cancelling, Crashed
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.flows.nodes.choose import Host, Need
+from stillhouse.flows.nodes.job import Job, read
+from stillhouse.flows.nodes.life import LOST
+
+FLOW = "stillhouse-stage"
+COMMAND = "python -m stillhouse.flows.nodes.host"
+"""What a worker starts; a node puts its own Python first."""
+LOG, METRICS = "stillhouse.log", "stillhouse.metrics"
+"""Names of the two things that a stage says: the lines of its log, and the records of its progress."""
+SILENT = "no sign of life"
+_OPEN = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+_PAGE = 200
+
+
+@dataclass
+class Pool:
+    """A work pool by its name. Signs of life are timed by this machine's clock: those of others may be wrong."""
+
+    name: str
+    client: SyncPrefectClient = field(default_factory=lambda: get_client(sync_client=True))
+    _seen: dict[str, tuple[datetime | None, float]] = field(default_factory=dict)
+
+    def make(self) -> None:
+        """Makes sure that there is such a pool of process workers. Raises UserError if it is of another kind."""
+        with suppress(ObjectAlreadyExists):
+            self.client.create_work_pool(WorkPoolCreate(name=self.name, type="process", base_job_template=_template()))
+        if (kind := self.client.read_work_pool(self.name).type) != "process":
+            raise UserError(f"--on {self.name} - wanted a pool of process workers - it is one of {kind}: choose another name")
+
+    def require(self) -> None:
+        """Raises UserError if there is no such pool."""
+        try:
+            self.client.read_work_pool(self.name)
+        except ObjectNotFound:
+            there = ", ".join(sorted(pool.name for pool in self.client.read_work_pools())) or "none"
+            raise UserError(f"no pool is named {self.name!r}; there is {there}: `stillhouse node --pool {self.name}` makes it") from None
+
+    def announce(self, node: str, facts: Mapping[str, Any]) -> None:
+        """Gives a node its queue, and says what it has."""
+        text = json.dumps(facts)
+        with suppress(ObjectAlreadyExists):
+            self.client.create_work_queue(node, description=text, work_pool_name=self.name)
+        queue = next(queue for queue in self.client.read_work_queues(work_pool_name=self.name) if queue.name == node)
+        self.client.update_work_queue(queue.id, description=text)
+
+    def hosts(self) -> list[Host]:
+        """All nodes that ever joined, with what runs on them."""
+        runs = self.open_runs()
+        beats = self._beats()
+        return [_host(name, facts, runs, alive=beats.get(name, LOST) < LOST) for name, facts in self.facts().items()]
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Node -> what it said of itself."""
+        found = {}
+        for queue in self.client.read_work_queues(work_pool_name=self.name):
+            with suppress(ValueError, TypeError):
+                found[queue.name] = dict(json.loads(queue.description or ""))
+        return found
+
+    def _beats(self) -> dict[str, float]:
+        """Node -> seconds since its last sign of life; one that was silent already when first seen is judged by Prefect's clock."""
+        now, found = time.monotonic(), {}
+        for worker in self.client.read_workers_for_work_pool(self.name):
+            last = worker.last_heartbeat_time
+            if self._seen.get(worker.name, (None, 0.0))[0] != last:
+                silent = 0.0 if worker.name in self._seen or str(worker.status) in ("ONLINE", "WorkerStatus.ONLINE") else LOST
+                self._seen[worker.name] = last, now - silent
+            found[worker.name] = now - self._seen[worker.name][1]
+        return found
+
+    def open_runs(self) -> list[FlowRun]:
+        """The stages that wait or run anywhere in the pool."""
+        return self.client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_OPEN))),
+            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[self.name])),
+        )
+
+    def submit(self, job: Job, need: Need, node: str) -> UUID:
+        """Puts a stage into a node's queue; returns the run."""
+        run = self.client.create_flow_run_from_deployment(
+            self._deployment(),
+            parameters=job.parameters() | {"need": asdict(need)},
+            name=job.stage,
+            tags=[f"key:{job.key[:24]}", f"project:{job.project[:24]}"],
+            work_queue_name=node,
+        )
+        return run.id
+
+    def _deployment(self) -> UUID:
+        flow = self.client.create_flow_from_name(FLOW)
+        return self.client.create_deployment(
+            flow, self.name, work_pool_name=self.name, enforce_parameter_schema=False, job_variables={"command": COMMAND}
+        )
+
+    def read(self, run: UUID) -> FlowRun:
+        """A run as it stands."""
+        return self.client.read_flow_run(run)
+
+    def give_up(self, run: UUID, node: str) -> str:
+        """Says that a run's node is lost, and returns why; should it come back, it finds that its work is no longer wanted."""
+        reason = f"node {node}: {SILENT} for {LOST:g} s"
+        self.client.set_flow_run_state(run, Crashed(message=reason), force=True)
+        return reason
+
+    def cancel(self, run: UUID) -> None:
+        """Asks the node to stop it."""
+        self.client.set_flow_run_state(run, Cancelling(), force=True)
+
+    def said(self, run: UUID, after: int) -> Iterator[tuple[str, str]]:
+        """(name, text) of what a stage has said, but for its first `after` messages."""
+        logs = self.client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run])), limit=_PAGE, offset=after)
+        yield from ((log.name, log.message) for log in logs)
+
+
+def job_of(run: FlowRun) -> Job | None:
+    """What a run was asked to do, None if it is none of ours."""
+    with suppress(KeyError, TypeError, ValueError):
+        return read(run.parameters)
+    return None
+
+
+def was_lost(state: State[Any]) -> bool:
+    """Whether a run ended because its node was given up."""
+    return state.type == StateType.CRASHED and SILENT in (state.message or "")
+
+
+def node_of(run: FlowRun) -> str:
+    """In whose queue it is."""
+    return run.work_queue_name or ""
+
+
+def _host(name: str, facts: Mapping[str, Any], runs: Sequence[FlowRun], *, alive: bool) -> Host:
+    needs = tuple(Need(**run.parameters["need"]) for run in runs if node_of(run) == name and job_of(run))
+    return Host(name, int(facts.get("cores", 1)), tuple(float(gib) for gib in facts.get("gpus", ())), needs, alive)
+
+
+def _template() -> dict[str, Any]:
+    from prefect.workers.process import ProcessWorker
+
+    return ProcessWorker.get_default_base_job_template()

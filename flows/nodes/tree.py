@@ -1,0 +1,86 @@
+"""A project on a node: one clone, one cache, and a worktree for each stage, whose scratch folder lets an interrupted one go on."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.flows.nodes import result
+from stillhouse.flows.nodes.job import Job
+from stillhouse.record.process import waiting_lock
+from stillhouse.record.remote import Remote, configure
+from stillhouse.record.worktree import add, git
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Where a node keeps what it has of a job's project. `remote` is that of the project, as its commit names it."""
+
+    home: Path
+    job: Job
+
+    @property
+    def clone(self) -> Path:
+        """The bare repository."""
+        return self.home / "projects" / self.job.project / "repository"
+
+    @property
+    def place(self) -> Path:
+        """The worktree of the job's stage."""
+        return self.home / "projects" / self.job.project / "stages" / self.job.stage.replace("/", "-")
+
+    @property
+    def folder(self) -> Path:
+        """The project in it."""
+        return self.place / self.job.packed.prefix
+
+    def lay(self) -> Remote:
+        """Brings the worktree to the job's commit with its patch, dvc.lock and the data that the stage reads. Raises UserError."""
+        carried = self.home / "projects" / self.job.project / "carried"
+        carried.mkdir(parents=True, exist_ok=True)
+        configure(carried, self.job.remote)
+        remote = Remote(carried, self.job.project)
+        with waiting_lock(carried / "lock"):
+            self._commit(remote, carried)
+            self._check_out()
+        self._change(remote)
+        configure(self.folder, self.job.remote, self.home / "projects" / self.job.project / "cache")
+        if self.job.before:
+            dvc(self.folder, "pull", "--quiet", *self.job.before)
+        return remote
+
+    def _change(self, remote: Remote) -> None:
+        """Lays on top of the commit what the head has there."""
+        if patch := result.text(remote, self.job.packed.patch):
+            git(self.place, "apply", "--whitespace=nowarn", "-", given=patch.encode())
+        if lock := result.text(remote, self.job.packed.lock):
+            (self.folder / "dvc.lock").write_text(lock)
+
+    def _commit(self, remote: Remote, carried: Path) -> None:
+        if not self.clone.exists():
+            subprocess.run(["git", "init", "--quiet", "--bare", str(self.clone)], check=True)
+        known = subprocess.run(["git", "-C", str(self.clone), "cat-file", "-e", self.job.packed.commit], capture_output=True, check=False)
+        if known.returncode:
+            remote.get(f"commits/{self.job.packed.commit}", carried / "bundle")
+            git(self.clone, "fetch", "--quiet", str(carried / "bundle"), f"+HEAD:refs/heads/{self.job.packed.commit}")
+
+    def _check_out(self) -> None:
+        """What git ignores stays: the scratch folders, and data that are looked at again by their hash."""
+        if not (self.place / ".git").exists():
+            shutil.rmtree(self.place, ignore_errors=True)
+            git(self.clone, "worktree", "prune")
+            add(self.clone, self.place, self.job.packed.commit)
+        git(self.place, "checkout", "--quiet", "--force", "--detach", self.job.packed.commit)
+        git(self.place, "clean", "--quiet", "-fd")
+
+
+def dvc(folder: Path, *words: str) -> None:
+    """Runs DVC. Raises UserError with its words where it fails."""
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"dvc {' '.join(words)[:200]}: {' '.join(done.stderr.split())[-300:]}")
