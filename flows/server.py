@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -93,6 +94,13 @@ def ask(address: str) -> None:
             return
     except (OSError, ValueError) as error:
         raise UserError(f"{address} does not answer ({error}): start that server, or unset PREFECT_API_URL") from error
+
+
+def skew(address: str) -> float:
+    """Seconds by which this machine's clock is ahead of a server's, to about one."""
+    with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=10) as answer:
+        told = answer.headers.get("Date")
+    return time.time() - parsedate_to_datetime(told).timestamp() if told else 0.0
 
 
 def _answers(address: str) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-BEAT = 3.0
+import os
+
+BEAT = float(os.environ.get("STILLHOUSE_BEAT_SECONDS", "3"))
 """Seconds between two signs of life."""
-LOST = 15.0
+LOST = 5 * BEAT
 """Seconds without one after which a node is lost."""
 HOME = "STILLHOUSE_NODE"
 """The variable that names a node's folder to the stages that it starts."""

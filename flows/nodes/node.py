@@ -7,12 +7,9 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
@@ -64,9 +61,7 @@ class Here:
         return ", ".join(f"{memory:.0f} GiB" for memory in gpus())
 
     def _clock(self) -> str:
-        with urllib.request.urlopen(f"{self.head.rstrip('/')}/health", timeout=10) as answer:
-            told = answer.headers.get("Date")
-        skew = time.time() - parsedate_to_datetime(told).timestamp() if told else 0.0
+        skew = server.skew(self.head)
         if abs(skew) > SKEW:
             raise UserError(f"this node's clock is {skew:+.0f} s from the head's: set it (timedatectl set-ntp true)")
         return f"clock: {skew:+.0f} s from the head's"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.states import Cancelling, Crashed
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.flows import server
 from stillhouse.flows.nodes.choose import Host, Need
 from stillhouse.flows.nodes.job import Job, read
 from stillhouse.flows.nodes.life import LOST
@@ -87,15 +88,20 @@ class Pool:
         return found
 
     def _beats(self) -> dict[str, float]:
-        """Node -> seconds since its last sign of life; one that was silent already when first seen is judged by Prefect's clock."""
+        """Node -> seconds since its last sign of life; until it gives another one, by the server's clock."""
         now, found = time.monotonic(), {}
         for worker in self.client.read_workers_for_work_pool(self.name):
             last = worker.last_heartbeat_time
             if self._seen.get(worker.name, (None, 0.0))[0] != last:
-                silent = 0.0 if worker.name in self._seen or str(worker.status) in ("ONLINE", "WorkerStatus.ONLINE") else LOST
+                silent = 0.0 if worker.name in self._seen else self._silent(last)
                 self._seen[worker.name] = last, now - silent
             found[worker.name] = now - self._seen[worker.name][1]
         return found
+
+    def _silent(self, last: datetime | None) -> float:
+        if last is None:
+            return LOST
+        return (datetime.now(UTC) - last).total_seconds() - server.skew(str(self.client.api_url))
 
     def open_runs(self) -> list[FlowRun]:
         """The stages that wait or run anywhere in the pool."""

@@ -6,7 +6,7 @@ Nothing that it calls of DVC is documented API; tests/record/test_remote.py hold
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from dvc.config import RemoteConfigError
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc_data.hashfile.hash_info import HashInfo
+from dvc_data.hashfile.tree import Tree
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import has_password, hide
 
-FOLDER = "stillhouse"
+FOLDER, FOLDER_OBJECT = "stillhouse", ".dir"
 
 
 class Remote:
@@ -71,7 +72,7 @@ class Remote:
 
         def remove() -> None:
             if self._fs.exists(self._path(name)):
-                self._fs.remove(self._fs.find(self._path(name)))
+                self._fs.remove(list(self._fs.find(self._path(name))) or [self._path(name)])
 
         self._ask(remove)
 
@@ -80,9 +81,15 @@ class Remote:
 
         Raises UserError if the remote lacks one.
         """
-        found = self._ask(lambda: self._repo.cloud.pull([HashInfo("md5", md5) for md5 in hashes.values()]))
-        if found.failed:
-            raise UserError(f"the remote {self.settings['name']} lacks {', '.join(hashes)}, which a node should have pushed")
+        for path, md5 in hashes.items():
+            self._pull(path, [HashInfo("md5", md5)])
+            if md5.endswith(FOLDER_OBJECT):
+                tree = Tree.load(self._repo.cache.local, HashInfo("md5", md5))
+                self._pull(path, [found for _, _, found in tree if found])
+
+    def _pull(self, path: str, objects: Sequence[HashInfo]) -> None:
+        if self._ask(lambda: self._repo.cloud.pull(objects)).failed:
+            raise UserError(f"the remote {self.settings['name']} lacks bytes of {path}, which a node should have pushed")
 
     def _path(self, name: str) -> str:
         return str(self._fs.join(self._top, *name.split("/")))
