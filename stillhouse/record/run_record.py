@@ -11,9 +11,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.raw import content
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
+LARGEST = 2**26
+"""Bytes of a record; one of ten thousand epochs has about a hundredth of them."""
 _STRICT = ConfigDict(extra="forbid")
 """A field that is not known is of a newer version: it is refused, for without it the record would be another one."""
 
@@ -119,7 +122,9 @@ def write(record: RunRecord | Closing, path: Path) -> None:
 
 
 def read(path: Path) -> RunRecord | Closing:
-    """What `write` wrote."""
+    """What `write` wrote. Raises UserError at a file of more than `LARGEST` bytes, which is no record."""
+    if (size := path.stat().st_size) > LARGEST:
+        raise UserError(f"{path} - wanted a record of at most {LARGEST} bytes - got {size}")
     return _WAITING.validate_json(path.read_bytes())
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.record import run_record
-from stillhouse.record.run_record import Closing, Execution, Item, Planned, RunRecord, flat, history
+from stillhouse.record.run_record import LARGEST, Closing, Execution, Item, Planned, RunRecord, flat, history, read
 
 TEXT = st.text(max_size=20)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
@@ -77,3 +79,10 @@ def test_a_line_that_a_killed_process_left_unfinished_is_passed_over(tmp_path: P
     path.write_text(path.read_text() + '{"time": 3, "epo')
     assert history(path) == [("loss", 0.9, 1500, 1)]
     assert history(tmp_path / "none.jsonl") == []
+
+
+def test_what_is_too_large_for_a_record_is_not_read(tmp_path: Path):
+    with (tmp_path / "a.json").open("wb") as file:
+        file.truncate(LARGEST + 1)
+    with pytest.raises(UserError, match="wanted a record of at most"):
+        read(tmp_path / "a.json")
