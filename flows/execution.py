@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -73,9 +73,15 @@ def execute(
         "keep_going": keep_going,
         "allow_missing": allow_missing,
     }
-    with interruptible() as stop, alone(folder), lost.noted(folder) as note, tracked(folder, nodes) as tracker, server(folder) as serving:
+    with (
+        interruptible() as stop,
+        alone(folder),
+        lost.noted(folder) as note,
+        tracked(folder, nodes) as tracker,
+        server(folder) as serving,
+        on.open(folder, own=serving.own) if on else nullcontext() as away,
+    ):
         _sweep(folder)
-        away = on.open(folder, own=serving.own) if on else None
         work = Work(folder, wishes, jobs or (AT_ONCE if away else cores.at_once(nodes)), stop, away)
         recording = _Recording(work, wishes, serving, stop, note)
         status = recording.status()
@@ -90,19 +96,23 @@ class Elsewhere:
     pool: str
     key: Callable[[Node], str | None]
 
-    def open(self, folder: Path, *, own: bool) -> Away:
-        """Raises UserError if no node can reach the server, there is no such pool, or the project cannot be sent."""
+    @contextmanager
+    def open(self, folder: Path, *, own: bool) -> Iterator[Away]:
+        """Raises UserError if no node can reach the server, there is no such pool, the project cannot be sent, or has another head."""
         if own:
             raise UserError(
                 f"--on {self.pool} - wanted a Prefect server that nodes can reach - say `stillhouse up`, or set PREFECT_API_URL"
             )
+        from stillhouse.flows.nodes import heads
         from stillhouse.flows.nodes.away import Away
         from stillhouse.flows.nodes.parcel import Packer
         from stillhouse.flows.nodes.pool import Pool
 
         pool = Pool(self.pool)
         pool.require()
-        return Away(folder, pool, Packer(folder), self.key)
+        packer = Packer(folder)
+        with heads.alone(pool, packer.project, folder):
+            yield Away(folder, pool, packer, self.key)
 
 
 def _sweep(folder: Path) -> None:

@@ -29,8 +29,9 @@ def python(home: Path, wanted: Sequence[str]) -> Path:
 
 
 def _make(place: Path, wanted: Sequence[str]) -> None:
-    subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-    command = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", *wanted]
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(place / "bin" / "python"), "--disable-pip-version-check"]
+    command = [*pip, "install", "--quiet", "--no-deps", *wanted]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         here = "; ".join(packages.lacking(wanted)[:5])

@@ -76,7 +76,7 @@ class Pool:
     def hosts(self) -> list[Host]:
         """All nodes that ever joined, with what runs on them."""
         runs = self.open_runs()
-        beats = self._beats()
+        beats = self.beats()
         return [_host(name, facts, runs, alive=beats.get(name, LOST) < LOST) for name, facts in self.facts().items()]
 
     def facts(self) -> dict[str, dict[str, Any]]:
@@ -87,7 +87,7 @@ class Pool:
                 found[queue.name] = dict(json.loads(queue.description or ""))
         return found
 
-    def _beats(self) -> dict[str, float]:
+    def beats(self) -> dict[str, float]:
         """Node -> seconds since its last sign of life; until it gives another one, by the server's clock."""
         now, found = time.monotonic(), {}
         for worker in self.client.read_workers_for_work_pool(self.name):

@@ -88,7 +88,8 @@ class Remote:
                 self._pull(path, [found for _, _, found in tree if found])
 
     def _pull(self, path: str, objects: Sequence[HashInfo]) -> None:
-        if self._ask(lambda: self._repo.cloud.pull(objects)).failed:
+        self._ask(lambda: self._repo.cloud.pull(objects))
+        if not all(self._repo.cache.local.exists(found.value) for found in objects):
             raise UserError(f"the remote {self.settings['name']} lacks bytes of {path}, which a node should have pushed")
 
     def _path(self, name: str) -> str:

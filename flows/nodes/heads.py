@@ -1,0 +1,56 @@
+"""One head at a time for a project: two would write dvc.lock for the same stages.
+
+A head gives signs of life as workers do, under a name that says whose it is; no lock is left behind by one that dies.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
+from urllib.parse import quote, unquote
+
+import httpx
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.flows.nodes.life import BEAT, LOST
+from stillhouse.flows.nodes.pool import Pool
+
+
+@contextmanager
+def alone(pool: Pool, project: str, folder: Path) -> Iterator[None]:
+    """Raises UserError while another head of the project lives; of two that begin in the same moment perhaps in both."""
+    mine, over = f"head {project} {quote(f'{socket.gethostname()}:{folder.resolve()}', safe='')}", Event()
+    _beat(pool, mine)
+    others = [name for name, silent in pool.beats().items() if name.startswith(f"head {project} ") and name != mine and silent < LOST]
+    if others:
+        _leave(pool, mine)
+        where = unquote(others[0].split(" ", 2)[2])
+        raise UserError(f"another head runs this project, {where}: wait for its end, or stop it")
+    beating = Thread(target=_go_on, args=(pool, mine, over), daemon=True)
+    beating.start()
+    try:
+        yield
+    finally:
+        over.set()
+        beating.join()
+        _leave(pool, mine)
+
+
+def _go_on(pool: Pool, name: str, over: Event) -> None:
+    while not over.wait(BEAT):
+        with suppress(httpx.HTTPError):
+            _beat(pool, name)
+
+
+def _beat(pool: Pool, name: str) -> None:
+    pool.client.send_worker_heartbeat(pool.name, name, BEAT)
+
+
+def _leave(pool: Pool, name: str) -> None:
+    """The next head need not wait until this one counts as dead."""
+    with suppress(httpx.HTTPError):
+        where = {"work_pool_name": pool.name, "name": name}
+        pool.client.request("DELETE", "/work_pools/{work_pool_name}/workers/{name}", path_params=where)

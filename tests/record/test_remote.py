@@ -1,0 +1,80 @@
+"""What nodes share lies in a real DVC remote, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.record.remote import Remote, configure
+
+
+def dvc(folder: Path, *words: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository that has pushed a folder of two files."""
+    place = tmp_path_factory.mktemp("remote")
+    folder = place / "here"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data/a.txt").write_text("a")
+    (folder / "data/b.txt").write_text("b")
+    dvc(folder, "init", "-q", "--no-scm")
+    dvc(folder, "remote", "add", "-q", "-d", "store", "../store")
+    dvc(folder, "add", "-q", "data")
+    dvc(folder, "push", "-q")
+    return place
+
+
+def test_files_come_and_go_under_their_names(pushed: Path, tmp_path: Path):
+    remote = Remote(pushed / "here", "project")
+    (tmp_path / "file").write_text("text")
+    remote.put(tmp_path / "file", "texts/one")
+    remote.put(tmp_path / "file", "texts/inner/two")
+    assert remote.has("texts/one")
+    assert not remote.has("texts/two")
+    assert remote.names("texts") == ["inner/two", "one"]
+    remote.get("texts/inner/two", tmp_path / "new/place")
+    assert (tmp_path / "new/place").read_text() == "text"
+    remote.remove("texts/one")
+    assert remote.names("texts") == ["inner/two"]
+    remote.remove("texts")
+    assert remote.names("texts") == []
+    assert remote.names("nothing") == []
+    assert Remote(pushed / "here", "other").names("") == []
+
+
+def test_another_machine_has_the_same_remote_and_gets_folders_whole(pushed: Path):
+    settings = Remote(pushed / "here", "project").settings
+    assert settings == {"name": "store", "url": str(pushed / "store")}
+    there = pushed / "there"
+    there.mkdir()
+    configure(there, settings, there / "cache")
+    md5 = next(line.split()[-1] for line in (pushed / "here/data.dvc").read_text().splitlines() if "md5:" in line)
+    Remote(there, "project").fetch({"data": md5})
+    assert sorted(path.read_text() for path in (there / "cache/files/md5").rglob("*") if path.is_file() and path.suffix != ".dir") == [
+        "a",
+        "b",
+    ]
+
+
+def test_bytes_that_are_not_there_are_told(pushed: Path):
+    with pytest.raises(UserError, match="the remote store lacks bytes of data/x"):
+        Remote(pushed / "here", "project").fetch({"data/x": "0" * 32})
+
+
+def test_a_project_without_a_remote_and_a_password_are_told(tmp_path: Path):
+    dvc(tmp_path, "init", "-q", "--no-scm")
+    with pytest.raises(UserError, match="wanted a remote that nodes share"):
+        Remote(tmp_path, "project")
+    dvc(tmp_path, "remote", "add", "-q", "-d", "web", "https://someone:word@example.org/store")
+    with pytest.raises(UserError, match="without a password") as told:
+        Remote(tmp_path, "project")
+    assert "word@" not in str(told.value)
+    shutil.rmtree(tmp_path / ".dvc")
