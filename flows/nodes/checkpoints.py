@@ -8,7 +8,7 @@ from pathlib import Path
 from stillhouse.flows.nodes.job import Job
 from stillhouse.record.remote import Remote
 
-EVERY = float(os.environ.get("STILLHOUSE_CHECKPOINT_SECONDS", "60"))
+EVERY = float(os.environ.get("STILLHOUSE_PUSH_SECONDS", "60"))
 """Seconds between two looks at what is new: at most that much work is lost with a node, beside what the stage itself had not saved."""
 
 

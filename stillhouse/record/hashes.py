@@ -1,7 +1,7 @@
 """A stage as DVC sees it: its command, the contents of its dependencies and its parameters, and the bytes of its outputs.
 
-Beside the flow's graph, `stored` and `remote` this is the only file that calls DVC. Nothing it calls is documented API, so a test compares the
-results with a real `dvc.lock`. What a stage reads is never taken from `dvc.lock`: another stage may be writing it.
+Beside the flow's graph, `stored` and `remote` this is the only file that calls DVC. Nothing it calls is documented API, so a test
+compares the results with a real `dvc.lock`. What a stage reads is never taken from `dvc.lock`: another stage may be writing it.
 """
 
 from __future__ import annotations
