@@ -7,7 +7,7 @@ import pytest
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows.nodes.choose import Host, Need, choose
 
-SMALL, LARGE = Host("small", 8, (24.0,)), Host("large", 8, (80.0, 80.0))
+SMALL, LARGE = Host("a", 8, (24.0,)), Host("b", 8, (80.0, 80.0))
 
 
 def named(hosts: list[Host], need: Need) -> str | None:
@@ -16,15 +16,15 @@ def named(hosts: list[Host], need: Need) -> str | None:
 
 
 def test_memory_and_number_of_gpus_decide():
-    assert named([SMALL, LARGE], Need(gpu=1, memory=40)) == "large"
-    assert named([SMALL, LARGE], Need(gpu=2)) == "large"
-    assert named([SMALL, LARGE], Need(gpu=1, memory=20)) in ("small", "large")
+    assert named([SMALL, LARGE], Need(gpu=1, memory=40)) == "b"
+    assert named([SMALL, LARGE], Need(gpu=2)) == "b"
+    assert named([SMALL, LARGE], Need(gpu=1, memory=20)) == "a"
 
 
 def test_a_full_node_is_waited_for_and_not_refused():
-    full = Host("large", 8, (80.0, 80.0), (Need(gpu=1), Need(gpu=1)))
+    full = Host("b", 8, (80.0, 80.0), (Need(gpu=1), Need(gpu=1)))
     assert named([SMALL, full], Need(gpu=1, memory=40)) is None
-    assert named([SMALL, full], Need(gpu=1)) == "small"
+    assert named([SMALL, full], Need(gpu=1)) == "a"
 
 
 def test_who_has_least_to_do_comes_first():
@@ -45,13 +45,13 @@ def test_what_is_measured_has_a_node_to_itself():
 
 def test_where_no_node_has_a_gpu_cores_do():
     assert named([Host("a", 8)], Need(gpu=1)) == "a"
-    assert named([Host("a", 8), LARGE], Need(gpu=1)) == "large"
+    assert named([Host("a", 8), LARGE], Need(gpu=1)) == "b"
 
 
 @pytest.mark.parametrize(
     ("hosts", "need", "told"),
     [
-        ([SMALL, LARGE], Need(gpu=1, memory=100), "wanted a node with 1 GPUs of 100 GiB - small has 24 GiB; large has 80 GiB, 80 GiB"),
+        ([SMALL, LARGE], Need(gpu=1, memory=100), "wanted a node with 1 GPUs of 100 GiB - a has 24 GiB; b has 80 GiB, 80 GiB"),
         ([SMALL, LARGE], Need(gpu=3), "wanted a node with 3 GPUs"),
         ([Host("a", 8)], Need(gpu=1, memory=8), "a has none"),
         ([], Need(), "no node is there"),

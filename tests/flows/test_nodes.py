@@ -1,4 +1,6 @@
-"""A head and two nodes with real servers and a real DVC remote: a node is killed in the middle of a training, and then the head."""
+"""A head and two nodes with real servers and a real DVC remote, in the middle of a training: a node is cut off, then Prefect's server and
+the head are killed, and all come back.
+"""
 
 from __future__ import annotations
 
@@ -38,23 +40,31 @@ def story(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         _said(folder, "run", "prepare@rings")
         shutil.copytree(folder, alone, symlinks=True)
         address = f"http://127.0.0.1:{_port()}/api"
-        with _server(place, address), _node(place, "first", address) as first, _node(place, "second", address) as second:
+        with _server(place, address) as server, _node(place, "first", address) as first, _node(place, "second", address) as second:
             patch.setenv("PREFECT_API_URL", address)
-            told: dict[str, Any] = {"folder": folder, "place": place, "alone": alone, "address": address}
+            told: dict[str, Any] = {"folder": folder, "place": place, "alone": alone}
             nodes = {"first": first, "second": second}
             until(lambda: all(f"{name}  " in (said := _said(folder, "nodes")) and said.count("yes") == 2 for name in nodes), 60)
             head = _started(folder, "run", "--on", "nodes", "teach@rings")
             until(lambda: any((place / "remote/stillhouse").rglob("checkpoint*/**/*.safetensors")), 120)
             victim = next(name for name in nodes if f"on node {name}" in (folder / ".work/teach@rings/log.txt").read_text())
-            _kill(nodes[victim])
+            _signal(nodes[victim], signal.SIGSTOP)
+            told["other head"] = _tried(alone, "run", "--on", "nodes", "teach@rings")
             survivor = {"first": "second", "second": "first"}[victim]
             until(lambda: (found := _metrics(place / survivor)) and json.loads(found[-1])["epoch"], 120)
-            _kill(head)
+            for process in (server, head):
+                _signal(process, signal.SIGKILL)
             until(lambda: any((place / "remote/stillhouse").rglob("results/*.json")), 240)
-            told |= {"victim": victim, "survivor": survivor, "nodes": _said(folder, "nodes")}
-            told["code"], told["text"] = _tried(folder, "run", "--on", "nodes", "teach@rings")
-            told["again"] = _said(folder, "run", "--on", "nodes", "teach@rings")
-            told |= {"open": _open_runs(address), "runs": _runs(folder)}
+            told |= {"victim": victim, "survivor": survivor}
+            with _server(place, address):
+                told["nodes"] = _said(folder, "nodes")
+                told["elsewhere"] = _tried(folder, "run", "--force", "--on", "elsewhere", "teach@rings")
+                told["code"], told["text"] = _tried(folder, "run", "--on", "nodes", "teach@rings")
+                told["again"] = _said(folder, "run", "--on", "nodes", "teach@rings")
+                _signal(nodes[victim], signal.SIGCONT)
+                told["left"] = until(lambda: _open_runs(address) == 0 and "none", 60)
+                until(lambda: not _stages(nodes[victim]), 60)
+                told |= {"runs": _runs(folder)}
             del os.environ["PREFECT_API_URL"]
             _said(alone, "run", "teach@rings")
             yield told
@@ -64,6 +74,16 @@ def test_a_stage_whose_node_is_killed_goes_on_elsewhere_from_its_checkpoint(stor
     epochs = [json.loads(line)["epoch"] for line in _metrics(story["place"] / story["survivor"])]
     assert epochs[0] > 1
     assert epochs[-1] == EPOCHS
+
+
+def test_a_node_that_comes_back_stops_what_is_no_longer_wanted(story):
+    assert json.loads(_metrics(story["place"] / story["victim"])[-1])["epoch"] < EPOCHS
+
+
+def test_a_second_head_is_refused(story):
+    code, text = story["other head"]
+    assert code == 1
+    assert f"another head runs this project, {socket.gethostname()}:{story['folder']}" in text
 
 
 def test_what_nodes_made_without_a_head_comes_home_with_the_next_run(story):
@@ -80,7 +100,7 @@ def test_the_bytes_are_those_of_a_run_at_home(story):
 
 def test_nothing_is_made_twice_or_left_open(story):
     assert "nothing to do" in story["again"]
-    assert story["open"] == 0
+    assert story["left"] == "none"
     assert sorted(story["runs"]) == [("prepare@rings", "FINISHED"), ("teach@rings", "FINISHED")]
     assert not list((story["place"] / "remote/stillhouse").rglob("results/*"))
 
@@ -96,7 +116,7 @@ def test_what_no_node_can_be_asked_is_told(story):
     code, text = _tried(folder, "run", "--force", "--on", "nodes", "teach@rings")
     assert code == 1
     assert "--on nodes - wanted a Prefect server that nodes can reach" in text
-    code, text = _tried(folder, "run", "--force", "--on", "elsewhere", "teach@rings", PREFECT_API_URL=story["address"])
+    code, text = story["elsewhere"]
     assert code == 1
     assert "no pool is named 'elsewhere'; there is nodes" in text
     code, text = _tried(folder, "node", "--head", "http://127.0.0.1:9/api", "--folder", str(story["place"] / "third"))
@@ -134,11 +154,11 @@ def _port() -> int:
 
 
 @contextmanager
-def _server(place: Path, address: str) -> Iterator[None]:
+def _server(place: Path, address: str) -> Iterator[subprocess.Popen[bytes]]:
     port = address.rpartition(":")[2].partition("/")[0]
-    with _process(place, "server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port):
+    with _process(place, "server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port) as process:
         until(lambda: _answers(address), 120)
-        yield
+        yield process
 
 
 def _answers(address: str) -> bool:
@@ -162,25 +182,34 @@ def _process(place: Path, name: str, *module: str) -> Iterator[subprocess.Popen[
     try:
         yield process
     finally:
-        _kill(process)
+        _signal(process, signal.SIGKILL)
 
 
-def _kill(process: subprocess.Popen[Any]) -> None:
-    """With all that it has started, as when its machine loses power."""
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    """To it and to all that it has started, as when its machine loses its power or its network."""
+    for each in _family(process):
+        with suppress(psutil.NoSuchProcess):
+            each.send_signal(number)
+    if number == signal.SIGKILL:
+        process.wait()
+
+
+def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     with suppress(psutil.NoSuchProcess):
-        for each in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess):
-                each.send_signal(signal.SIGKILL)
-    process.wait()
+        return [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    return []
+
+
+def _stages(node: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return [each for each in _family(node) if "stillhouse.flows.nodes.host" in " ".join(each.cmdline())]
 
 
 def _started(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "stillhouse", *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def _tried(folder: Path, *words: str, **environment: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "stillhouse", *words]
-    done = subprocess.run(command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True)
+def _tried(folder: Path, *words: str) -> tuple[int, str]:
+    done = subprocess.run([sys.executable, "-m", "stillhouse", *words], cwd=folder, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
 
 
