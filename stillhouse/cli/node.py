@@ -15,7 +15,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.record import process, room
 
 POOL = "nodes"
-FOLDER = Path.home() / ".stillhouse"
+FOLDER = Path("~/.stillhouse")
 PoolName = Annotated[str, typer.Option("--pool", help="The work pool of Prefect.")]
 
 
@@ -33,8 +33,9 @@ def node(
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    folder.mkdir(parents=True, exist_ok=True)
-    here = Here(name or socket.gethostname(), folder.resolve(), head.rstrip("/"), pool)
+    home = folder.expanduser().resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    here = Here(name or socket.gethostname(), home, head.rstrip("/"), pool)
     try:
         with process.lease(here.home / "node.lease"):
             for line in here.check():

@@ -47,10 +47,12 @@ def _once(known: Path, written: bytes) -> None:
 
 
 def _check_hashes(value: Any) -> None:
-    """DVC makes paths of them, whatever they are. Raises UserError at one that is none; what is no mapping is left to DVC."""
+    """DVC makes paths of them, whatever they are. Raises UserError at one that is none or of no kind; what is no mapping is left to DVC."""
     if isinstance(value, dict | list):
         if isinstance(value, dict) and not _MD5.fullmatch(str(value.get("md5") or "0" * 32)):
             raise UserError(f"wanted an md5 of 32 digits - got {value['md5']!r:.100}")
+        if isinstance(value, dict) and "path" in value and value.get("hash") == "":
+            raise UserError(f"wanted a kind of hash, such as md5, for {value['path']!r:.100} - got none")
         for item in value.values() if isinstance(value, dict) else value:
             _check_hashes(item)
 
