@@ -221,6 +221,13 @@ def test_a_lock_in_which_dvc_repeats_a_part_by_its_name_is_whole(done):
     assert {node.state for node in graph.read(done.folder)} == {"unchanged"}
 
 
+def test_a_hash_of_no_kind_is_told(done):
+    path = done.folder / "dvc.lock"
+    path.write_text(path.read_text().replace("hash: md5", "hash: ''", 1))
+    with pytest.raises(UserError, match="wanted a kind of hash, such as md5, for"):
+        nodes()
+
+
 @pytest.mark.parametrize(
     "damage", ["", "[1]", "<<<<<<< HEAD\nschema: '2.0'\n=======\n>>>>>>> other\n", "schema: '2.0'\nstages:\n  a: {cmd", "\0"]
 )
