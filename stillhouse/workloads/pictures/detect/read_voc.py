@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -32,7 +33,7 @@ def read_voc(raw: Path) -> Source:
     marked as difficult need not be found. Memory: all XML files, each of 256 MiB at most, as trees one after another.
     """
     splits = _lists(raw)
-    stems = [stem for part in splits.values() for stem in part]
+    stems = list(dict.fromkeys(stem for part in splits.values() for stem in part))
     every(lambda stem: _check_stem(raw, stem), stems)
     known = dict(zip(stems, every(lambda stem: _objects(raw / "Annotations" / f"{stem}.xml", raw), stems), strict=True))
     names = tuple(sorted({item.name for objects in known.values() for item in objects}))
@@ -52,10 +53,14 @@ def _lists(raw: Path) -> dict[Split, list[str]]:
 
 
 def _stems(path: Path, raw: Path) -> list[str]:
+    """Raises UserError at a picture that is listed twice: it would count twice."""
     try:
-        return content(path, raw).decode("utf-8-sig").split()
+        stems = content(path, raw).decode("utf-8-sig").split()
     except UnicodeDecodeError as error:
         raise UserError(f"{path} - wanted UTF-8 text - byte {error.start} is not") from None
+    if twice := [stem for stem, count in Counter(stems).items() if count > 1]:
+        raise UserError(f"{path} - wanted each picture once - {twice[0]!r:.100} is there {stems.count(twice[0])} times")
+    return stems
 
 
 def _check_stem(raw: Path, stem: str) -> None:

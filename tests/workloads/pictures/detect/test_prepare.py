@@ -240,6 +240,7 @@ def test_voc_that_cannot_be_read_is_refused_by_its_line(tmp_path: Path) -> None:
     refused(tmp_path, raw("c", good.replace("</annotation>", "")), r"p.xml:11 - wanted XML - ")
     refused(tmp_path, raw("d", good, **{"ImageSets/Main/train.txt": "p q"}), r"q.xml - wanted a file that can be read - No such file")
     refused(tmp_path, raw("e", good, **{"ImageSets/Main/train.txt": ""}), "wanted pictures in each split - there are none in train")
+    refused(tmp_path, raw("f", good, **{"ImageSets/Main/train.txt": "p p"}), r"train.txt - wanted each picture once - 'p' is there 2 times")
     (tmp_path / "b/JPEGImages/p.png").unlink()
     (tmp_path / "b/Annotations/p.xml").write_text(good)
     refused(tmp_path, tmp_path / "b", "JPEGImages - wanted the picture p - there is none")
