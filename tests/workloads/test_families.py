@@ -42,6 +42,12 @@ FOREIGN: dict[tuple[str, str], dict[str, Any]] = {
     ("classify", "module"): {"factory": "tests.workloads.foreign:Classifier"},
     ("segment", "module"): {"factory": "tests.workloads.foreign:segmenter", "prediction": 1},
     ("temporal", "module"): {"factory": "tests.workloads.foreign:forecaster", "arguments": {"inputs": 10}},
+    ("knowledge", "module"): {"factory": "tests.workloads.foreign:Walk"},
+    ("detect", "module"): {"factory": "tests.workloads.foreign:Boxes", "arguments": {"channels": 1, "classes": 10}},
+    ("queue", "module"): {"factory": "tests.workloads.foreign:States", "arguments": {"states": 21}},
+    ("text_classes", "module"): {"factory": "tests.workloads.foreign:Bag", "arguments": {"vocabulary": 512, "classes": 4}},
+    ("language", "module"): {"factory": "tests.workloads.foreign:Next", "arguments": {"vocabulary": 512}},
+    ("static_nodes", "module"): {"factory": "tests.workloads.foreign:Nodes", "arguments": {"features": 16, "classes": 4}},
     ("classify", "transformers"): {"config": TINY_VIT},
 }
 """Families whose settings have no defaults -> their settings."""
