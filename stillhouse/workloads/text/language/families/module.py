@@ -13,6 +13,7 @@ from stillhouse.contracts.families import Family
 from stillhouse.contracts.foreign import AsOutput, ModuleSettings
 from stillhouse.space.blueprint import Architecture
 from stillhouse.workloads.text.language.example import example
+from stillhouse.workloads.text.language.generate import CONTEXT
 
 NEAR = 1e-4
 """The largest difference that is none, as a share of the largest number."""
@@ -27,6 +28,7 @@ def module(settings: ModuleSettings, sizes: Mapping[str, int], architecture: Arc
     hook, shape = AsOutput("classes", settings.prediction), (*token.shape, sizes["vocabulary"])
     model = foreign.module(settings, {"input_ids": token}, architecture, hook, shape)
     _require_causal(model, token, sizes["vocabulary"])
+    setattr(model, CONTEXT, sizes["context"])
     return model
 
 
