@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from stillhouse import registry
 from stillhouse.contracts.data import Data
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.parts import Workload
+from stillhouse.contracts.parts import Pair, Workload
 from stillhouse.runtimes.program import capture, probes
 from stillhouse.stages.distill import distill
 from stillhouse.stages.search import search
 from stillhouse.stages.teach import teach
 from stillhouse.training import checkpoint, table
 from stillhouse.training.given import digest
+from stillhouse.training.score import first_batch
 from stillhouse.workloads.graphs.knowledge.graph import Batch as KnowledgeBatch
 from stillhouse.workloads.graphs.knowledge.graph import Graph, inverse
 from stillhouse.workloads.pictures.detect.output import DetectorOutput
@@ -40,6 +41,7 @@ DATA: dict[str, dict[str, Any]] = {
     "language": {"context": 16, "train_limit": 64},
 }
 """Workload -> its data settings."""
+CPU = torch.device("cpu")
 FIT = {"epochs": 1, "learning_rate": 1e-2}
 WITHOUT_EXPORT = ("knowledge",)
 """What is computed depends on the question."""
@@ -93,8 +95,8 @@ def test_it_is_trained_or_given_searched_distilled_captured_and_asked(name: str,
     assert learned["macs"] == found["cost"]
     student = checkpoint.read_model(part, tmp_path / "student")
     answers(part, student, tmp_path / "student" / "context")
-    if name not in WITHOUT_EXPORT:
-        leaves(part, student, part.load(part.data_settings(**DATA[name]), tmp_path / "prepared"))
+    data = part.load(part.data_settings(**DATA[name]), tmp_path / "prepared", test=True)
+    (stays if name in WITHOUT_EXPORT else leaves)(part, student, data)
 
 
 def answers(part: Workload[Any], student: nn.Module, context: Path) -> None:
@@ -113,6 +115,15 @@ def leaves(part: Workload[Any], student: nn.Module, data: Data[Any]) -> None:
         wanted = part.apply(student, batch).prediction
         found = program.exported.module()(*program.values(batch))[0]
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def stays(part: Workload[Any], student: nn.Module, data: Data[Any]) -> None:
+    """The graph of the test is another one than that of training, which is a constant of the program."""
+    pair = Pair(part, student, student, data.test, first_batch(data.valid, CPU), CPU, data.train, data.valid)
+    evaluation = registry.evaluation("runtimes")
+    found = evaluation.run(pair, evaluation.settings(runtimes=["torch"], rounds=1, seconds=0), torch.Generator().manual_seed(0))
+    assert found == {"student_torch_refused": 1}
+    assert "is a constant of the exported program" in pair.remarks["torch"]
 
 
 def build(name: str, sizes: dict[str, int], factory: str, **settings: Any) -> nn.Module:
@@ -154,10 +165,10 @@ def test_the_asked_triples_are_not_among_the_edges_and_all_else_is_in_both_direc
 
 
 def test_each_box_is_taught_to_one_place_and_a_perfect_answer_costs_next_to_nothing() -> None:
-    boxes, label = torch.tensor([[[0.0, 0, 4, 4], [4, 4, 8, 8], [0, 0, 0, 0]]]), torch.tensor([[1, 0, -1]])
+    boxes, label = torch.tensor([[[0.0, 0, 4, 4], [1, 1, 8, 8], [4, 4, 8, 8]]]), torch.tensor([[1, -1, 0]])
     said = torch.tensor([[[4.0, 4, 8, 8], [0, 0, 8, 8], [0, 0, 4, 4], [0, 0, 4, 4]]])
     logit = torch.tensor([[[9.0, -9], [-9, -9], [-9, 9], [-9, -9]]])
-    assert assign(logit, said / 8, boxes / 8, label).tolist() == [[1, -1, 0, -1]]
+    assert assign(logit, said / 8, boxes / 8, label).tolist() == [[2, -1, 0, -1]]
 
     def loss(logit: Tensor, said: Tensor) -> float:
         output = DetectorOutput(logit, "values", box=said, extent=(8, 8), interpretation=Plain())
@@ -166,6 +177,26 @@ def test_each_box_is_taught_to_one_place_and_a_perfect_answer_costs_next_to_noth
     assert loss(logit, said) < 1e-3
     assert loss(logit, said.flip(2)) > 1
     assert loss(-logit, said) > 1
+
+
+class Loud(nn.Linear):
+    """Its logits are far from those of a distribution."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 8)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, load: Tensor) -> Tensor:
+        return 9 * self.last(super().forward(load).relu()) + 5
+
+
+def test_a_queue_is_asked_load_by_load_and_answers_with_a_distribution() -> None:
+    model, load = build("queue", {"states": 3}, "Loud"), torch.tensor([0.5, 2.0], dtype=torch.float64)
+    with torch.no_grad():
+        both, first = model(load).prediction, model(load[:1]).prediction
+    assert (both.shape, both.dtype) == ((2, 3), torch.float64)
+    torch.testing.assert_close(both.exp().sum(1), torch.ones(2, dtype=torch.float64))
+    torch.testing.assert_close(both[:1], first)
 
 
 class Boxless(nn.Conv2d):
