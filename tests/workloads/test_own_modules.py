@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -180,11 +181,11 @@ def test_each_box_is_taught_to_one_place_and_a_perfect_answer_costs_next_to_noth
 
 
 class Loud(nn.Linear):
-    """Its logits are far from those of a distribution."""
+    """Its numbers are far from those of a distribution."""
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: int = 3) -> None:
         super().__init__(1, 8)
-        self.last = nn.Linear(8, 3)
+        self.last = nn.Linear(8, outputs)
 
     def forward(self, load: Tensor) -> Tensor:
         return 9 * self.last(super().forward(load).relu()) + 5
@@ -197,6 +198,19 @@ def test_a_queue_is_asked_load_by_load_and_answers_with_a_distribution() -> None
     assert (both.shape, both.dtype) == ((2, 3), torch.float64)
     torch.testing.assert_close(both.exp().sum(1), torch.ones(2, dtype=torch.float64))
     torch.testing.assert_close(both[:1], first)
+
+
+def test_rates_of_ones_own_make_a_chain() -> None:
+    """M/M/1/3 by its closed form, and a gradient."""
+    model = build("queue", {"states": 4}, "Loud", jobs=1, arguments={"outputs": 3})
+    with torch.no_grad():
+        model.last.weight.zero_()
+        model.last.bias.fill_((math.log(math.expm1(2.0)) - 5) / 9)  # at any load the rate is 2
+    found = model(torch.tensor([1.0, 3.0], dtype=torch.float64)).prediction
+    powers = (torch.tensor([[0.5], [1.5]], dtype=torch.float64)) ** torch.arange(4)
+    torch.testing.assert_close(found.exp(), powers / powers.sum(1, keepdim=True), rtol=1e-5, atol=0)
+    found[:, -1].sum().backward()
+    assert model.last.bias.grad.abs().sum() > 0
 
 
 class Boxless(nn.Conv2d):
