@@ -34,7 +34,7 @@ class Prompt:
 def apply(network: nn.Module, batch: Batch | Prompt) -> Output:
     """(batch, context, vocabulary) of logits: of what follows each token, or of each token after a prompt.
 
-    Raises UserError if windows are longer than the network's configuration says that it is made for.
+    Raises UserError if windows are longer than those that the network is made for.
     """
     if isinstance(batch, Prompt):
         return _continued(network, batch)

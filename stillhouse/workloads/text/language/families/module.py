@@ -27,7 +27,8 @@ def module(settings: ModuleSettings, sizes: Mapping[str, int], architecture: Arc
     token = example(sizes)
     hook, shape = AsOutput("classes", settings.prediction), (*token.shape, sizes["vocabulary"])
     model = foreign.module(settings, {"input_ids": token}, architecture, hook, shape)
-    _require_causal(model, token, sizes["vocabulary"])
+    if architecture is None:
+        _require_causal(model, token, sizes["vocabulary"])
     setattr(model, CONTEXT, sizes["context"])
     return model
 
