@@ -24,8 +24,11 @@ from stillhouse.space.trace import builder
 
 Meaning = Literal["classes", "candidates", "values"]
 Make = Callable[[], nn.Module]
-Example = tuple[Tensor, ...] | Mapping[str, Tensor]
-"""Arguments of a network, by place or by name: of those that are no whole numbers only the shape is taken."""
+Value = Tensor | int
+Example = tuple[Value, ...] | Mapping[str, Value]
+"""Arguments of a network, by place or by name: of tensors that are no whole numbers only the shape is taken."""
+Shape = tuple[int | None, ...]
+"""Of a prediction; None is any length."""
 Before = Callable[[nn.Module, tuple[Any, ...]], Any]
 _REMEMBERED = 4
 """Builders, each with its traced network: a search builds hundreds of smaller ones."""
@@ -54,33 +57,38 @@ class AsOutput:
 
     def __call__(self, module: nn.Module, args: Any, returned: Any) -> Output:
         """Raises UserError if there is no such tensor in it."""
-        found = _prediction(returned, self.prediction)
-        if not isinstance(found, Tensor):
-            wanted = "a tensor, an object with logits, or a tuple" if self.prediction is None else f"a tensor under {self.prediction!r}"
-            raise UserError(f"{type(module).__name__} - wanted {wanted} returned - got {type(returned).__name__}")
-        return Output(found, self.meaning)
+        return Output(self.predicted(module, returned), self.meaning)
+
+    def predicted(self, module: nn.Module, returned: Any) -> Tensor:
+        """The prediction. Raises UserError if there is no such tensor in what is returned."""
+        if isinstance(returned, Tensor) and self.prediction is None:
+            return returned
+        if self.prediction is not None:
+            return part(module, returned, self.prediction, f"a tensor under {self.prediction!r}")
+        key = "logits" if hasattr(returned, "logits") or (isinstance(returned, Mapping) and "logits" in returned) else 0
+        return part(module, returned, key, "a tensor, an object with logits, or a tuple")
 
 
-def _prediction(returned: Any, key: str | int | None) -> Any:
-    if isinstance(returned, Tensor) and key is None:
-        return returned
-    if key is None:
-        key = "logits" if "logits" in returned or hasattr(returned, "logits") else 0
+def part(module: nn.Module, returned: Any, key: str | int, wanted: str) -> Tensor:
+    """The tensor under a key, an attribute or a place of what a network returns. Raises UserError if there is none."""
     try:
-        return getattr(returned, key) if isinstance(key, str) and hasattr(returned, key) else returned[key]
+        found = getattr(returned, key) if isinstance(key, str) and hasattr(returned, key) else returned[key]
     except (LookupError, TypeError):
-        return None
+        found = None
+    if not isinstance(found, Tensor):
+        raise UserError(f"{type(module).__name__} - wanted {wanted} returned - got {type(returned).__name__}")
+    return found
 
 
 def module(
     settings: ModuleSettings,
     example: Example,
     architecture: Architecture | None,
-    meaning: Meaning,
-    shape: tuple[int, ...],
+    hook: AsOutput,
+    shape: Shape,
     before: Before | None = None,
 ) -> nn.Module:
-    """The network of the settings for inputs like `example`, of which it must predict the `shape`.
+    """The network of the settings for inputs like `example`, of which it must predict the `shape`; `hook` makes an `Output` of it.
 
     `before` is a forward pre-hook that makes such inputs of a batch; it is given the example too, and leaves it as it is. Raises UserError
     as `network` does.
@@ -93,16 +101,16 @@ def module(
             model.register_forward_pre_hook(before)
         return model
 
-    model = network(key, make, AsOutput(meaning, settings.prediction), example, architecture, shape)
+    model = network(key, make, hook, example, architecture, shape)
     return watch(model, settings.features, architecture)
 
 
-def network(key: str, make: Make, hook: AsOutput, example: Example, architecture: Architecture | None, shape: tuple[int, ...]) -> nn.Module:
+def network(key: str, make: Make, hook: AsOutput, example: Example, architecture: Architecture | None, shape: Shape) -> nn.Module:
     """A freshly initialised network that `make` makes, traced, or what an architecture keeps of it.
 
     `key` says what is made. Raises UserError if it cannot be run on the example, predicts another shape, or nothing of it may be searched.
     """
-    shapes = tuple((name, tuple(value.shape)) for name, value in _named(example))
+    shapes = tuple((name, tuple(value.shape) if isinstance(value, Tensor) else value) for name, value in _named(example))
     recipe = _Recipe(key, hook, shapes, shape)
     if recipe not in _BUILDERS:
         while len(_BUILDERS) >= _REMEMBERED:
@@ -117,21 +125,21 @@ class _Recipe:
 
     key: str
     hook: AsOutput
-    example: tuple[tuple[str, tuple[int, ...]], ...]
-    prediction: tuple[int, ...]
+    example: tuple[tuple[str, tuple[int, ...] | int], ...]
+    prediction: Shape
 
 
 _BUILDERS: dict[_Recipe, Callable[[Architecture | None], nn.Module]] = {}
 
 
-def _named(example: Example) -> Iterable[tuple[str, Tensor]]:
+def _named(example: Example) -> Iterable[tuple[str, Value]]:
     return example.items() if isinstance(example, Mapping) else [("", value) for value in example]
 
 
 def _builder(recipe: _Recipe, make: Make, given: Example) -> Callable[[Architecture | None], nn.Module]:
     # Zeros would hide much of what the network does from the proof.
     rng = torch.Generator().manual_seed(0)
-    values = [torch.rand(value.shape, generator=rng) if value.is_floating_point() else value for _, value in _named(given)]
+    values = [_drawn(value, rng) for _, value in _named(given)]
     inputs: Example = dict(zip(given, values, strict=True)) if isinstance(given, Mapping) else tuple(values)
 
     def hooked() -> nn.Module:
@@ -144,6 +152,12 @@ def _builder(recipe: _Recipe, make: Make, given: Example) -> Callable[[Architect
     return builder(hooked, inputs)
 
 
+def _drawn(value: Value, rng: torch.Generator) -> Value:
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return torch.rand(value.shape, generator=rng, dtype=value.dtype)
+    return value
+
+
 def _check(recipe: _Recipe, model: nn.Module, inputs: Example) -> None:
     name, asked = type(model).__name__, " and ".join(f"{name} {shape}".strip() for name, shape in recipe.example)
     try:
@@ -152,8 +166,10 @@ def _check(recipe: _Recipe, model: nn.Module, inputs: Example) -> None:
         found = tuple(output.prediction.shape)
     except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise UserError(f"{name} - wanted a network that can be asked with {asked} numbers - {error}") from None
-    if found != recipe.prediction:
-        raise UserError(f"{name} - wanted a prediction of shape {recipe.prediction} for {asked} numbers - got {found}")
+    wanted = recipe.prediction
+    if len(found) != len(wanted) or any(length not in (None, got) for got, length in zip(found, wanted, strict=True)):
+        shown = f"({', '.join('any' if length is None else str(length) for length in wanted)})"
+        raise UserError(f"{name} - wanted a prediction of shape {shown} for {asked} numbers - got {found}")
 
 
 def made(settings: ModuleSettings) -> nn.Module:

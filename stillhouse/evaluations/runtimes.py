@@ -80,6 +80,8 @@ def _quality(pair: Pair[Any], program: Program, ask: Ask) -> Metrics:
 
 
 def _latencies(pair: Pair[Any], program: Program, asks: dict[str, Ask], settings: RuntimesSettings) -> Metrics:
+    if not asks:
+        return {}
     values = program.values(first_batch(pair.test, _CPU))
     calls = {name: lambda ask=ask: ask(values) for name, ask in asks.items()}
     times = interleaved(calls, _CPU, rounds=settings.rounds, spread=settings.spread, seconds=settings.seconds)

@@ -10,7 +10,7 @@ from torch import nn
 
 from stillhouse.contracts import foreign
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.foreign import ModuleSettings
+from stillhouse.contracts.foreign import AsOutput, ModuleSettings
 from stillhouse.contracts.output import IMAGE, Layout
 from stillhouse.losses import pearson
 from stillhouse.space.blueprint import groups_of
@@ -22,7 +22,8 @@ EXAMPLE = (torch.zeros(2, 1, 8, 8),)
 
 
 def build(shape: tuple[int, ...] = (2, 10), architecture=None, **settings) -> nn.Module:
-    return foreign.module(ModuleSettings(**{"factory": NAME, **settings}), EXAMPLE, architecture, "classes", shape)
+    chosen = ModuleSettings(**{"factory": NAME, **settings})
+    return foreign.module(chosen, EXAMPLE, architecture, AsOutput("classes", chosen.prediction), shape)
 
 
 @pytest.mark.parametrize(

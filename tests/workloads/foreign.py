@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
+
+OF_THE_DOCUMENT = ("walk", "boxes", "states", "bag", "next", "nodes")
+_TEXT = (Path(__file__).parents[2] / "docs/your-model.md").read_text()
+for _name in OF_THE_DOCUMENT:
+    exec(re.search(rf"\*\*`parts/{_name}.py`\*\*\n\n```python\n(.*?)```\n", _TEXT, re.DOTALL)[1])
 
 
 class Classifier(nn.Module):

@@ -42,6 +42,12 @@ FOREIGN: dict[tuple[str, str], dict[str, Any]] = {
     ("classify", "module"): {"factory": "tests.workloads.foreign:Classifier"},
     ("segment", "module"): {"factory": "tests.workloads.foreign:segmenter", "prediction": 1},
     ("temporal", "module"): {"factory": "tests.workloads.foreign:forecaster", "arguments": {"inputs": 10}},
+    ("knowledge", "module"): {"factory": "tests.workloads.foreign:Walk", "arguments": {"width": 4, "steps": 1}},
+    ("detect", "module"): {"factory": "tests.workloads.foreign:Boxes", "arguments": {"channels": 1, "classes": 10}},
+    ("queue", "module"): {"factory": "tests.workloads.foreign:States", "arguments": {"states": 20}},
+    ("text_classes", "module"): {"factory": "tests.workloads.foreign:Bag", "arguments": {"vocabulary": 512, "classes": 4}},
+    ("language", "module"): {"factory": "tests.workloads.foreign:Next", "arguments": {"vocabulary": 512}},
+    ("static_nodes", "module"): {"factory": "tests.workloads.foreign:Nodes", "arguments": {"features": 16, "classes": 4}},
     ("classify", "transformers"): {"config": TINY_VIT},
 }
 """Families whose settings have no defaults -> their settings."""
@@ -54,7 +60,7 @@ def made(workload: str) -> SimpleNamespace:
     found = teacher(workload, Path(mkdtemp()))
     data = found.workload.load(found.data, found.prepared)
     batch = next(iter(data.valid.draw(torch.Generator().manual_seed(0))))
-    return SimpleNamespace(part=found.workload, sizes=data.sizes, batch=batch)
+    return SimpleNamespace(part=found.workload, data=data, sizes=data.sizes, batch=batch, prepared=found.prepared)
 
 
 def network(workload: str, family: str, architecture: Architecture | None = None) -> nn.Module:

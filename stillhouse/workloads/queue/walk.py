@@ -28,6 +28,10 @@ class Transitions:
         """Both lists, one after the other."""
         return Transitions(self.states, torch.cat((self.source, other.source)), torch.cat((self.target, other.target)))
 
+    def to(self, device: torch.device) -> Transitions:
+        """The lists on a device."""
+        return Transitions(self.states, self.source.to(device), self.target.to(device))
+
     def matrix(self, values: Tensor) -> Tensor:
         """(..., transitions) -> (..., states, states); values of one place are added."""
         flat = values.new_zeros(*values.shape[:-1], self.states**2)

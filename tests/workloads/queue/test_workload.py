@@ -153,7 +153,7 @@ def test_it_extrapolates_where_its_rival_does_not() -> None:
 
 def test_an_unknown_family_and_gradient_are_refused_with_those_that_exist() -> None:
     build = TypeAdapter(WORKLOAD.model_settings).validate_python
-    with pytest.raises(ValidationError, match="'black_box', 'neural', 'structured', 'triangular'"):
+    with pytest.raises(ValidationError, match="'black_box', 'module', 'neural', 'structured', 'triangular'"):
         build({"family": "lstm"})
     with pytest.raises(ValidationError, match="'infinity', 'exact', 'truncated', 'dc_bptt'"):
         build({"family": "structured", "gradient": {"method": "adjoint"}})

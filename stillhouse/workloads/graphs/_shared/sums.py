@@ -45,22 +45,24 @@ class Sums:
 
     def __call__(self, table: Tensor, weights: Tensor | None = None) -> Tensor:
         """(columns, width) -> (rows, width); `weights` is a vector that the labels point into, constant under autograd."""
-        if weights is None:
-            return _Sum.apply(table, self, None, None)
-        weights = weights.to(table.dtype)
-        return _Sum.apply(table, self, weights.index_select(0, self.label), weights.index_select(0, self.label_back))
+        return _Sum.apply(table, self, None if weights is None else weights.to(table.dtype))
 
 
 class _Sum(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, table: Tensor, sums: Sums, weights: Tensor | None, weights_back: Tensor | None) -> Tensor:
-        context.sums, context.weights = sums, weights_back
-        return row_sums(table, sums.columns, sums.starts, weights)
+    def forward(context: Any, table: Tensor, sums: Sums, weights: Tensor | None) -> Tensor:
+        context.sums, context.weights = sums, weights
+        return row_sums(table, sums.columns, sums.starts, _of_entries(weights, sums.label))
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         sums = context.sums
-        return row_sums(gradient.contiguous(), sums.columns_back, sums.starts_back, context.weights), None, None, None
+        weights = _of_entries(context.weights, sums.label_back)
+        return row_sums(gradient.contiguous(), sums.columns_back, sums.starts_back, weights), None, None
+
+
+def _of_entries(weights: Tensor | None, label: Tensor) -> Tensor | None:
+    return None if weights is None else weights.index_select(0, label)
 
 
 class Aggregate(nn.Module):

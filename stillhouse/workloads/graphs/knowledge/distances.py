@@ -23,7 +23,8 @@ def distances(graph: Graph, pairs: Tensor, hops: int, *, directed: bool) -> Tens
     Undirected distances may use every edge both ways; they are symmetric (arXiv 2302.01313, section 5).
     """
     if not directed:
-        pairs = torch.stack((pairs.amin(1), pairs.amax(1)), 1)
+        first, second = pairs.unbind(1)
+        pairs = torch.stack((torch.minimum(first, second), torch.maximum(first, second)), 1)
     codes = pairs[:, 0] * graph.nodes + pairs[:, 1]
     if graph.nodes > _REMEMBERED or torch.compiler.is_compiling():
         distinct, place = torch.unique(codes, return_inverse=True)

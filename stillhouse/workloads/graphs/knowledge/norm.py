@@ -24,10 +24,11 @@ class SharedBatchNorm(nn.BatchNorm1d):
 
     def forward(self, value: Tensor, share: Tensor) -> Tensor:  # type: ignore[override]
         """(rows, channels) -> (rows, channels); `share` (rows,) is how many states each row stands for."""
-        value, share = value.to(self.weight.dtype), share.to(self.weight.dtype)
+        value = value.to(self.weight.dtype)
         if not self.training:
             scale = self.weight * (self.running_var + self.eps).rsqrt()
             return torch.addcmul(self.bias - self.running_mean * scale, value, scale)
+        share = share.to(self.weight.dtype)
         with torch.autocast(value.device.type, enabled=False):  # moments of a million states need all digits
             result, mean, variance = _Normalise.apply(value, self.weight, self.bias, share, self.eps)
         number = share.sum()

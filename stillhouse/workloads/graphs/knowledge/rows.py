@@ -55,15 +55,15 @@ class Level:
 
     def row_of(self, node: Tensor, relation: Tensor) -> Tensor:
         """The row of each (node, relation)."""
-        code = node * self.relations + relation
-        if not self.touched:
-            return node
-        place = torch.searchsorted(self.codes, code).clamp(max=self.touched - 1)
-        return torch.where(self.codes[place] == code, place, self.touched + node)
+        return self.row_of_code(node * self.relations + relation)
 
     def row_of_code(self, codes: Tensor) -> Tensor:
         """The row of each code."""
-        return self.row_of(codes // self.relations, codes % self.relations)
+        node = codes // self.relations
+        if not self.touched:
+            return node
+        place = torch.searchsorted(self.codes, codes).clamp(max=self.touched - 1)
+        return torch.where(self.codes[place] == codes, place, self.touched + node)
 
 
 @dataclass(frozen=True, eq=False)

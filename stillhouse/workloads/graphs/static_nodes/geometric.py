@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from stillhouse.contracts import foreign
 from stillhouse.contracts.errors import UserError
@@ -54,11 +54,15 @@ def network(
             model.register_forward_pre_hook(before)
         return model
 
+    key = json.dumps([name, given], sort_keys=True)
+    return foreign.network(key, make, foreign.AsOutput("classes"), example(sizes), architecture, (_NODES, sizes["classes"]))
+
+
+def example(sizes: Mapping[str, int]) -> tuple[Tensor, Tensor]:
+    """Features and edges, both ways, of a ring of nodes."""
     place = torch.arange(_NODES)
     edges = torch.stack((torch.cat((place, place.roll(1))), torch.cat((place.roll(1), place))))
-    example = (torch.zeros(_NODES, sizes["features"]), edges)
-    key = json.dumps([name, given], sort_keys=True)
-    return foreign.network(key, make, foreign.AsOutput("classes"), example, architecture, (_NODES, sizes["classes"]))
+    return torch.zeros(_NODES, sizes["features"]), edges
 
 
 def _library() -> Any:

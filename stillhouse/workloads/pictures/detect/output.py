@@ -40,10 +40,17 @@ class DetectorOutput(Output):
     """(batch, places, 4), as the family's interpretation reads it."""
     centre: Float[Tensor, "batch places"] | None = None
     """(batch, places): a logit for how near to a box's middle a place lies."""
-    cells: Cells
+    cells: Cells | None = None
+    """Where the places are, for a family whose boxes follow from it."""
     extent: tuple[int, int]
     """Height and width of the picture."""
     interpretation: Interpretation
+
+    @property
+    def located(self) -> Cells:
+        """The cells, for a family that has them."""
+        assert self.cells is not None
+        return self.cells
 
 
 def class_loss(

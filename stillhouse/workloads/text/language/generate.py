@@ -15,6 +15,9 @@ from stillhouse.workloads.text.language.sample import Batch
 if TYPE_CHECKING:
     from jaxtyping import Int
 
+CONTEXT = "_stillhouse_context"
+"""The attribute of a network that has no configuration of Hugging Face in which its family says how many tokens it sees at once."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
@@ -31,7 +34,7 @@ class Prompt:
 def apply(network: nn.Module, batch: Batch | Prompt) -> Output:
     """(batch, context, vocabulary) of logits: of what follows each token, or of each token after a prompt.
 
-    Raises UserError if windows are longer than the network's configuration says that it is made for.
+    Raises UserError if windows are longer than those that the network is made for.
     """
     if isinstance(batch, Prompt):
         return _continued(network, batch)
@@ -43,8 +46,8 @@ def apply(network: nn.Module, batch: Batch | Prompt) -> Output:
 
 
 def _most(network: nn.Module) -> int | None:
-    """Tokens that a network of Hugging Face sees at once; of others nothing is known."""
-    return getattr(getattr(network, "config", None), "max_position_embeddings", None)
+    """Tokens that a network sees at once, where that is known."""
+    return getattr(network, CONTEXT, None) or getattr(getattr(network, "config", None), "max_position_embeddings", None)
 
 
 def _continued(network: nn.Module, prompt: Prompt) -> Output:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph, asked_pairs, hide_pairs, hide_triples, inverse
+from stillhouse.workloads.graphs.knowledge import graph as graphs
+from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph, asked_pairs, hide_pairs, hide_triples, inverse, joins_target
 from tests.workloads.graphs.knowledge.graphs import random_graph, some_triples
 
 CASES = given(st.integers(0, 2**31), st.integers(2, 8), st.integers(1, 3), st.integers(0, 12))
@@ -37,6 +39,14 @@ def test_hiding_triples_drops_them_and_their_inverse_copies(seed: int, nodes: in
     asked = {tuple(triple) for triple in triples.reshape(-1, 3).tolist()}
     asked |= {tuple(triple) for triple in inverse(triples, relations).reshape(-1, 3).tolist()}
     assert listed(hide_triples(graph, triples)) == listed(graph) - asked
+
+
+def test_pairs_of_a_large_graph_are_found_without_a_table_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, triples = case(0, 8, 3, 60)
+    by_table = joins_target(graph, triples)
+    monkeypatch.setattr(graphs, "_CELLS", 0)
+    assert torch.equal(joins_target(graph, triples), by_table)
+    assert 0 < by_table.sum() < len(by_table)
 
 
 @CASES

@@ -78,7 +78,7 @@ def test_a_perfect_prediction_scores_best(data: Data[Batch]) -> None:
 
 
 def test_an_unknown_family_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(ValidationError, match="'isdea', 'isdea_marked', 'isdea_plus'"):
+    with pytest.raises(ValidationError, match="'isdea', 'isdea_marked', 'isdea_plus', 'module'"):
         settings({"family": "transe"})
 
 

@@ -198,7 +198,7 @@ def test_every_family_can_be_taught_by_every_other(teacher: str, student: str) -
 
 def test_wrong_settings_are_refused() -> None:
     build = TypeAdapter(WORKLOAD.model_settings).validate_python
-    with pytest.raises(ValidationError, match="'fcos', 'retinanet'"):
+    with pytest.raises(ValidationError, match="'fcos', 'module', 'retinanet'"):
         build({"family": "yolo"})
     with pytest.raises(ValidationError, match="greater than 0"):
         build({"family": "retinanet", "anchors": {"sizes": [0.0]}})

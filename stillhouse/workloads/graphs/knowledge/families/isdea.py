@@ -198,11 +198,11 @@ class Isdea(nn.Module):
         like = self.score.second.weight
         visible = Visible.of(batch, self.settings.layers, like)
         state = like.new_ones(batch.graph.nodes, self.settings.width)
-        features = {}
+        features, rows = {}, asked
         for index, step in enumerate(visible.rows.steps):
-            state = self._layer(str(index), state, step, visible)
-            features[f"layer{index}"] = Feature(state[step.after.row_of_code(asked)], NODES)
-        final = self._mix(state, visible.rows.steps[-1].after, asked)
+            state, rows = self._layer(str(index), state, step, visible), step.after.row_of_code(asked)
+            features[f"layer{index}"] = Feature(state[rows], NODES)
+        final = self._mix(state, visible.rows.steps[-1].after, rows)
         head, tail = final[place].unbind(1)
         logits, hidden = self.score(head, tail, batch)
         features |= {"state": Feature(final, NODES), "pair": Feature(hidden, NODES)}
@@ -215,12 +215,12 @@ class Isdea(nn.Module):
         return step.lift(state) + self.depth_gates[name](changed) if name in self.depth_gates else changed
 
     def _mix(self, state: Tensor, level: Level, asked: Tensor) -> Tensor:
-        """(rows, channels) -> (asked, channels): two layers without edges, the second one only where it is asked for."""
+        """(rows, channels) -> (asked, channels): two layers without edges, the second one only in the rows that are asked about."""
         state, share = self.mix_gates[0](state), level.share
         own, other = self.mixes[0](state, self.totals[0](state, level.gather, share), level.relations)
         state = self.mix_gates[1](torch.relu(self.norm(own + level.spread(other), share)))
         total = self.totals[1](state, level.gather, share)
-        own, other = self.mixes[1](state[level.row_of_code(asked)], total[asked // level.relations], level.relations)
+        own, other = self.mixes[1](state[asked], total[level.node[asked]], level.relations)
         return own + other
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from stillhouse.contracts import foreign
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.families import Family
-from stillhouse.contracts.foreign import ModuleSettings
+from stillhouse.contracts.foreign import AsOutput, ModuleSettings
 from stillhouse.space.blueprint import Architecture
 from stillhouse.workloads.graphs.temporal.batch import Batch
 
@@ -30,7 +30,7 @@ def module(settings: ModuleSettings, sizes: Mapping[str, int], architecture: Arc
         raise UserError(f"family module - wanted data in which nodes have values and edges are the same at every step - got {got}")
     place = torch.arange(_NODES)
     example = (torch.zeros(_NODES, sizes["steps"] * sizes["channels"]), torch.stack((place, place.roll(1))), torch.zeros(_NODES))
-    return foreign.module(settings, example, architecture, "values", (_NODES, sizes["outputs"]), unpacked)
+    return foreign.module(settings, example, architecture, AsOutput("values", settings.prediction), (_NODES, sizes["outputs"]), unpacked)
 
 
 def unpacked(network: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:

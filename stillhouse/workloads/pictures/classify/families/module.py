@@ -9,14 +9,14 @@ from torch import nn
 
 from stillhouse.contracts import foreign
 from stillhouse.contracts.families import Family
-from stillhouse.contracts.foreign import ModuleSettings
+from stillhouse.contracts.foreign import AsOutput, ModuleSettings
 from stillhouse.space.blueprint import Architecture
 
 
 def module(settings: ModuleSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
     """For pictures of the data's height and width."""
     example = (torch.zeros(2, sizes["channels"], sizes["height"], sizes["width"]),)
-    return foreign.module(settings, example, architecture, "classes", (2, sizes["classes"]))
+    return foreign.module(settings, example, architecture, AsOutput("classes", settings.prediction), (2, sizes["classes"]))
 
 
 FAMILY = Family(ModuleSettings, module)

@@ -54,7 +54,7 @@ class Pointed:
         GIoU error weighted by centre-ness, over the sum of that (eq. 2).
         """
         assert output.centre is not None
-        cells = output.cells
+        cells = output.located
         matched = assign(self.shape, cells, boxes.to(cells.centre), label >= 0)
         stands = matched >= 0
         count = stands.sum().clamp(min=1)
@@ -75,7 +75,7 @@ class Pointed:
 
     def boxes(self, output: DetectorOutput, place: Int[Tensor, "batch chosen"]) -> Float[Tensor, "batch chosen 4"]:
         """(batch, chosen, 4)"""
-        return _decoded(at(upcast(output.box), place), output.cells, place)
+        return _decoded(at(upcast(output.box), place), output.located, place)
 
 
 def _decoded(value: Tensor, cells: Cells, place: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ class Anchored:
 
     def loss(self, output: DetectorOutput, boxes: Float[Tensor, "batch most 4"], label: Int[Tensor, "batch most"]) -> Float[Tensor, ""]:
         """Focal loss of all anchors plus the boxes' error at those that stand for one, over the number of the latter."""
-        anchors = self.anchors(output.cells)
+        anchors = self.anchors(output.located)
         matched = match(anchors, boxes.to(anchors), label >= 0)
         stands = matched >= 0
         wanted = torch.where(stands, at(label, matched), BACKGROUND)
@@ -76,7 +76,7 @@ class Anchored:
 
     def boxes(self, output: DetectorOutput, place: Int[Tensor, "batch chosen"]) -> Float[Tensor, "batch chosen 4"]:
         """(batch, chosen, 4)"""
-        return from_offsets(at(upcast(output.box), place), self.anchors(output.cells)[place])
+        return from_offsets(at(upcast(output.box), place), self.anchors(output.located)[place])
 
     def anchors(self, cells: Cells) -> Tensor:
         """(cells * anchors of a cell, 4)"""

@@ -9,7 +9,7 @@ from torch import nn
 
 from stillhouse.contracts import foreign
 from stillhouse.contracts.families import Family
-from stillhouse.contracts.foreign import ModuleSettings
+from stillhouse.contracts.foreign import AsOutput, ModuleSettings
 from stillhouse.space.blueprint import Architecture
 
 
@@ -17,7 +17,7 @@ def module(settings: ModuleSettings, sizes: Mapping[str, int], architecture: Arc
     """For pictures of the data's height and width; the prediction is (batch, class, height, width)."""
     places = (sizes["height"], sizes["width"])
     example = (torch.zeros(2, sizes["channels"], *places),)
-    return foreign.module(settings, example, architecture, "classes", (2, sizes["classes"], *places))
+    return foreign.module(settings, example, architecture, AsOutput("classes", settings.prediction), (2, sizes["classes"], *places))
 
 
 FAMILY = Family(ModuleSettings, module)

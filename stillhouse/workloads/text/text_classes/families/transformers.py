@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
 from stillhouse.contracts import hugging_face
@@ -14,9 +13,7 @@ from stillhouse.contracts.families import Family
 from stillhouse.contracts.hugging_face import TransformersSettings
 from stillhouse.contracts.watched import watch
 from stillhouse.space.blueprint import Architecture
-
-_TOKENS = 13
-"""Of the example that a network is traced on."""
+from stillhouse.workloads.text.text_classes.example import example
 
 
 def transformers(settings: TransformersSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
@@ -24,16 +21,12 @@ def transformers(settings: TransformersSettings, sizes: Mapping[str, int], archi
 
     Raises UserError if the configuration has fewer tokens than the data, and as `hugging_face.network`.
     """
-    config, shape = completed(settings.config, sizes), (2, min(_TOKENS, sizes["length"]))
+    config = completed(settings.config, sizes)
     if not isinstance(config["vocab_size"], int) or config["vocab_size"] < sizes["vocabulary"]:
         wanted = f"wanted a vocab_size of {sizes['vocabulary']} at least, as the data have it"
         raise UserError(f"family transformers - {wanted} - got {config['vocab_size']!r:.100}")
-    mask = torch.ones(shape, dtype=torch.int64)
-    mask[1, shape[1] // 2 :] = 0
-    token = torch.randint(sizes["vocabulary"], shape, generator=torch.Generator().manual_seed(0)).where(mask == 1, sizes["pad"])
-    example = {"input_ids": token, "attention_mask": mask}
     kind, wanted = "AutoModelForSequenceClassification", "a classifier of texts"
-    model = hugging_face.network(kind, wanted, config, example, architecture, (2, sizes["classes"]))
+    model = hugging_face.network(kind, wanted, config, example(sizes), architecture, (2, sizes["classes"]))
     return watch(model, settings.features, architecture)
 
 
