@@ -19,6 +19,7 @@ from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.rwlock import rwlock
 
+from stillhouse.contracts import devices
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import order, zombies
 from stillhouse.record import hashes, locked
@@ -55,7 +56,7 @@ class Node:
     forced: bool = False
     """To be run although DVC finds nothing changed."""
     threads: int = 1
-    """CPU threads, as params.yaml says."""
+    """CPU threads of all its processes, as params.yaml says."""
     alone: bool = False
     """Whether no other stage of the execution may run meanwhile."""
     same_as: str = ""
@@ -263,12 +264,20 @@ def _newest(folder: Path) -> str | None:
 
 
 def _threads(stage: Stage) -> int:
-    found = [dep.read_params().get("threads") for dep in stage.deps if hasattr(dep, "read_params")]
-    return next((value for value in found if isinstance(value, int) and value > 0), 1)
+    found = [values.get("threads") for values in _params(stage)]
+    return next((value for value in found if isinstance(value, int) and value > 0), 1) * _devices(stage)
+
+
+def _devices(stage: Stage) -> int:
+    return max(map(devices.wanted, _params(stage)), default=1)
+
+
+def _params(stage: Stage) -> list[Mapping[str, Any]]:
+    return [dep.read_params() for dep in stage.deps if hasattr(dep, "read_params")]
 
 
 def _wishes(stage: Stage) -> dict[str, Any]:
-    """What `meta` asks of the scheduler.
+    """What `meta` asks of the scheduler; a stage on GPUs that splits its training asks for as many as it is split over.
 
     Raises:
         UserError: a value of the wrong kind.
@@ -276,9 +285,9 @@ def _wishes(stage: Stage) -> dict[str, Any]:
     meta = stage.meta or {}
     alone = _only_true(stage, meta)
     try:
-        timeout = meta.get("timeout")
+        timeout, gpu = meta.get("timeout"), int(meta.get("gpu", 0))
         return {
-            "gpu": int(meta.get("gpu", 0)),
+            "gpu": max(gpu, _devices(stage)) if gpu else 0,
             "retries": int(meta.get("retries", 0)),
             "timeout": None if timeout is None else float(timeout),
             "alone": alone,
