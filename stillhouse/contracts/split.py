@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic
 
+from torch import Tensor
+
 from stillhouse.contracts.data import Batch
+from stillhouse.contracts.output import Output
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,10 @@ class Share:
     loss: float = 1.0
     first: bool = True
     last: bool = True
+
+    def of(self, loss: Callable[[Output, Any], Tensor], output: Output, batch: Any) -> Tensor:
+        """What a part adds to the task's loss: nothing where it has nothing that counts, of which a mean would be no number."""
+        return self.loss * loss(output, batch) if self.loss else 0 * output.prediction.sum()
 
 
 WHOLE = Share()

@@ -53,7 +53,7 @@ def train(problem: Problem[Any], model: nn.Module, training: FitSettings, rng: t
     """Trains a network on the task where it lies; goes on from what lies in `scratch`."""
 
     def loss(batch: Any, share: Share = WHOLE) -> Float[Tensor, ""]:
-        return share.loss * problem.loss(problem.apply(model, batch), batch)
+        return share.of(problem.loss, problem.apply(model, batch), batch)
 
     for epoch in fit(model, loss, problem.data.train, training, rng, progress=Progress(scratch), split=problem.split):
         problem.log({"epoch": epoch.index, "epochs": training.epochs, "loss": epoch.loss})

@@ -71,7 +71,7 @@ class _Joint:
         """The task's loss under soft masks, plus the weighted excess of the cost, which is one for all parts of a batch."""
         masks, counts = self.structure()
         with masked(self.supernet, masks):
-            task = share.loss * self.problem.loss(self.problem.apply(self.supernet, batch), batch)
+            task = share.of(self.problem.loss, self.problem.apply(self.supernet, batch), batch)
         if not share.first:
             return task
         excess = resource_loss(self.problem.cost(counts), self.target())

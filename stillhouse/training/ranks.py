@@ -64,10 +64,13 @@ def from_first(value: Value) -> Value:
     return held[0]
 
 
-def require_same(what: str, value: Any) -> None:
-    """Raises UserError unless all processes have the same `value`."""
-    if from_first(value) != value:
-        raise UserError(f"device {number()} of {count()} has another {what} than the first one: run the stage again")
+def require_same(what: str, value: object) -> None:
+    """Raises UserError, in each process, unless all have the same `value`."""
+    values: list[Any] = [value] * count()
+    if count() > 1:
+        dist.all_gather_object(values, value)
+    if any(other != values[0] for other in values):
+        raise UserError(f"the {count()} devices of this training do not have the same {what}: run the stage again")
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from stillhouse.contracts.errors import UserError
@@ -51,7 +52,7 @@ class Spread:
     def require_same(self) -> None:
         """Raises UserError if the devices no longer have the same weights; looked at once per pass, because it waits for them."""
         if ranks.count() > 1:
-            ranks.require_same("network", ranks.digest(self.model))
+            ranks.require_same("weights", ranks.digest(self.model))
 
     def _part(self, *of_batch: Any) -> Tensor:
         device = next(self.model.parameters()).device
@@ -102,34 +103,47 @@ def _share(parts: Sequence[Part[Any]], place: int, *, last: bool) -> Share:
 
 
 class _BatchNormOverDevices(TorchFunctionMode):
-    """Sees every call of PyTorch and changes the one that all batch norms come down to: in training, statistics are of all devices' rows.
+    """Sees every call of PyTorch and changes the two that all batch norms come down to: in training, statistics are of all devices' rows.
 
     PyTorch's own SyncBatchNorm does the same on CUDA alone, and only in layers that have been exchanged for it.
     """
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        if func is not torch.batch_norm or not args[5]:
+        given = dict(zip(_ARGUMENTS.get(func, ()), args, strict=False)) | (kwargs or {})
+        if func not in _ARGUMENTS or not given.pop("training", False):
             return func(*args, **(kwargs or {}))
-        value, weight, bias, mean, variance, _, momentum, eps = args[:8]
-        return _batch_norm(value, weight, bias, mean, variance, momentum, eps)
+        given.pop("cudnn_enabled", None)
+        return _batch_norm(**given)
+
+
+_ARGUMENTS: dict[Callable[..., Any], tuple[str, ...]] = {
+    functional.batch_norm: ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"),
+    torch.batch_norm: ("input", "weight", "bias", "running_mean", "running_var", "training", "momentum", "eps", "cudnn_enabled"),
+}
 
 
 def _batch_norm(
-    value: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor | None, variance: Tensor | None, momentum: float, eps: float
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
 ) -> Tensor:
-    """`value` is (batch, channel, *positions); the running `mean` and `variance` (channel,) move as those of one device would."""
-    axes, shape = [0, *range(2, value.dim())], [1, -1, *[1] * (value.dim() - 2)]
-    known = value.to(torch.promote_types(value.dtype, torch.float32))
+    """`input` is (batch, channel, *positions); the running statistics (channel,) move as those of one device would."""
+    axes, shape = [0, *range(2, input.dim())], [1, -1, *[1] * (input.dim() - 2)]
+    known = input.to(torch.promote_types(input.dtype, torch.float32))
     own = known.new_tensor([known.numel() / known.shape[1]])
     sums = ranks.total(torch.cat((known.sum(axes), own)))
-    samples, centre = sums[-1].detach(), sums[:-1] / sums[-1].detach()
-    away = known - centre.view(shape)
-    spread = ranks.total(away.square().sum(axes)) / samples
+    samples = sums[-1].detach()
+    mean = sums[:-1] / samples
+    away = known - mean.view(shape)
+    variance = ranks.total(away.square().sum(axes)) / samples
     with torch.no_grad():
-        if mean is not None and variance is not None:
-            mean.lerp_(centre.to(mean), momentum)
-            variance.lerp_((spread * samples / (samples - 1).clamp(min=1)).to(variance), momentum)
-    result = away * (spread + eps).rsqrt().view(shape)
-    if weight is not None:
-        result = result * weight.view(shape)
-    return (result if bias is None else result + bias.view(shape)).to(value.dtype)
+        if running_mean is not None and running_var is not None:
+            running_mean.lerp_(mean.to(running_mean), momentum)
+            running_var.lerp_((variance * samples / (samples - 1).clamp(min=1)).to(running_var), momentum)
+    result = away * (variance + eps).rsqrt().view(shape)
+    result = result if weight is None else result * weight.view(shape)
+    return (result if bias is None else result + bias.view(shape)).to(input.dtype)

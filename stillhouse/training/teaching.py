@@ -127,11 +127,11 @@ def _taught(task: Task[Any], settings: TeachingSettings, parts: nn.ModuleDict, t
         output = task.apply(parts["student"], batch)
         with torch.no_grad():
             wanted = task.apply(teacher, batch)
-        return settings.task_weight * share.loss * task.loss(output, batch) + parts["teaching"](output, wanted, share)
+        return settings.task_weight * share.of(task.loss, output, batch) + parts["teaching"](output, wanted, share)
 
     return objective
 
 
 def untaught(task: Task[Any], student: nn.Module) -> Objective:
     """The task's loss alone."""
-    return lambda batch, share=WHOLE: share.loss * task.loss(task.apply(student, batch), batch)
+    return lambda batch, share=WHOLE: share.of(task.loss, task.apply(student, batch), batch)
