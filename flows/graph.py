@@ -19,9 +19,8 @@ from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.rwlock import rwlock
 
-from stillhouse.contracts import devices
 from stillhouse.contracts.errors import UserError
-from stillhouse.flows import order, zombies
+from stillhouse.flows import order, wishes, zombies
 from stillhouse.record import hashes, locked
 
 if TYPE_CHECKING:
@@ -159,7 +158,14 @@ def _nodes(needs: Mapping[Stage, Sequence[Stage]], *, allow_missing: bool) -> It
             stale[stage.addressing] = stage
         lacking = () if state == "unchanged" else tuple(_lacking(stage, stale.values(), needed))
         yield Node(
-            stage.addressing, str(stage.cmd), tuple(before), state, reasons, **_wishes(stage), threads=_threads(stage), lacking=lacking
+            stage.addressing,
+            str(stage.cmd),
+            tuple(before),
+            state,
+            reasons,
+            **_wishes(stage),
+            threads=wishes.threads(stage),
+            lacking=lacking,
         )
 
 
@@ -263,19 +269,6 @@ def _newest(folder: Path) -> str | None:
     return str(max(files, key=lambda path: path.stat().st_mtime).relative_to(folder)) if files else None
 
 
-def _threads(stage: Stage) -> int:
-    found = [values.get("threads") for values in _params(stage)]
-    return next((value for value in found if isinstance(value, int) and value > 0), 1) * _devices(stage)
-
-
-def _devices(stage: Stage) -> int:
-    return max(map(devices.wanted, _params(stage)), default=1)
-
-
-def _params(stage: Stage) -> list[Mapping[str, Any]]:
-    return [dep.read_params() for dep in stage.deps if hasattr(dep, "read_params")]
-
-
 def _wishes(stage: Stage) -> dict[str, Any]:
     """What `meta` asks of the scheduler; a stage on GPUs that splits its training asks for as many as it is split over.
 
@@ -287,7 +280,7 @@ def _wishes(stage: Stage) -> dict[str, Any]:
     try:
         timeout, gpu = meta.get("timeout"), int(meta.get("gpu", 0))
         return {
-            "gpu": max(gpu, _devices(stage)) if gpu else 0,
+            "gpu": max(gpu, wishes.split_over(stage)) if gpu else 0,
             "retries": int(meta.get("retries", 0)),
             "timeout": None if timeout is None else float(timeout),
             "alone": alone,
