@@ -159,6 +159,23 @@ def test_the_first_loss_that_is_not_finite_is_told_whatever_fails_after_it(tmp_p
         next(epochs)
 
 
+def test_a_loss_that_is_not_finite_is_never_saved(tmp_path, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_CHECKPOINT_SECONDS", "0")
+    model = nn.Linear(1, 1)
+    losses = iter([1.0, math.nan, 1.0, 1.0])
+    epochs = fit(
+        model,
+        lambda batch: model.weight.sum() * 0 + next(losses),
+        random_batches(),
+        SETTINGS,
+        torch.Generator(),
+        progress=Progress(tmp_path),
+    )
+    with pytest.raises(UserError, match="became nan"):
+        next(epochs)
+    assert [path.name[:6] for path in tmp_path.iterdir()] == ["000001"], "of the first step"
+
+
 def test_a_loss_that_is_not_finite_ends_a_long_epoch_early(monkeypatch):
     monkeypatch.setattr(fit_module, "LOOK", 3)
     model, asked = nn.Linear(1, 1), []
