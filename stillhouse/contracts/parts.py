@@ -216,6 +216,11 @@ class Search:
     """Whether it may run on several devices: all that it decides follows from what `fit` makes the same on each."""
 
 
+def never(settings: Any) -> bool:
+    """Whatever the settings are."""
+    return False
+
+
 @dataclass(frozen=True)
 class Loss:
     """A distillation loss: `make(settings, student Output, teacher Output)` builds an adapter, or refuses, before any epoch.
@@ -226,7 +231,7 @@ class Loss:
 
     settings: type[Settings]
     make: Callable[[Any, Output, Output], nn.Module]
-    pools: Callable[[Any], bool] = lambda settings: False
+    pools: Callable[[Any], bool] = never
     """Whether, with such settings, it takes statistics over the rows of a batch, and so wants the whole of it on several devices; else
     it is a mean over rows."""
 

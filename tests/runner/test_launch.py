@@ -43,10 +43,9 @@ def test_all_processes_end_with_any_of_them_and_one_device_goes_on_from_two(
     assert stage.stdout is not None
     said = r"device 2 of 2 ended before the others: stopped by SIGKILL \(its output is in \.work/teach@rings/\w+/devices/1\.txt\)"
     assert re.fullmatch(said, stage.stdout.read().splitlines()[-1])
-    done = len(epochs(project))
 
     stage = start("stillhouse.stages", "teach", "rings")
-    other = training(project, stage, after=done + 1)
+    [other] = until(lambda: others(stage))  # not even told of yet: nothing but the kernel can end it
     stage.kill()
     stage.wait()
     until(lambda: not alive(other), 10)
@@ -72,11 +71,16 @@ def epochs(project: Path) -> list[int]:
     ]
 
 
-def training(project: Path, stage: subprocess.Popen[str], after: int = 0) -> int:
-    """The stage's other process, once some epochs have been told."""
-    until(lambda: stage.poll() is not None or len(epochs(project)) > after)
-    [other] = psutil.Process(stage.pid).children()
-    return other.pid
+def training(project: Path, stage: subprocess.Popen[str]) -> int:
+    """The stage's other process, once an epoch has been told."""
+    until(lambda: stage.poll() is not None or epochs(project))
+    [other] = others(stage)
+    return other
+
+
+def others(stage: subprocess.Popen[str]) -> list[int]:
+    """The processes that a stage has started for its other devices."""
+    return [child.pid for child in psutil.Process(stage.pid).children() if "stillhouse.stages" in child.cmdline()]
 
 
 @pytest.fixture
