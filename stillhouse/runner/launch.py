@@ -38,16 +38,16 @@ _LOST = re.compile(r"gloo|nccl|connection (closed|reset)|broken pipe|process gro
 
 
 @dataclass(frozen=True)
-class _Others:
+class Others:
     """The processes that a stage has started, and the folder where they meet it and where their output lies."""
 
     processes: Sequence[subprocess.Popen[bytes]]
     folder: Path
 
     def ended(self) -> str | None:
-        """What one of them that has ended said last; None while all live."""
+        """What one of them that failed said last; None while none has. One may be done before the stage is, which has to write."""
         for number, process in enumerate(self.processes, start=1):
-            if process.poll() is not None:
+            if process.poll():
                 log = self.folder / f"{number}.txt"
                 lines = log.read_text(errors="replace").strip().splitlines()
                 code = process.returncode
@@ -85,7 +85,7 @@ def together(ready: Run) -> Iterator[None]:
     folder = ready.scratch / "devices"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    others, over = _Others([_start(ready, folder, number, count) for number in range(1, count)], folder), threading.Event()
+    others, over = Others([_start(ready, folder, number, count) for number in range(1, count)], folder), threading.Event()
     try:
         _meet(others)
         threading.Thread(target=_watch, args=(others, over), name="watch-devices", daemon=True).start()
@@ -109,7 +109,7 @@ def _start(ready: Run, folder: Path, number: int, count: int) -> subprocess.Pope
         return subprocess.Popen(leashed(command), env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 
 
-def _meet(others: _Others) -> None:
+def _meet(others: Others) -> None:
     """Waits until all are about to join: from then on torch.distributed notices the end of one."""
     while not all((others.folder / f"{number}.ready").exists() for number in range(1, len(others.processes) + 1)):
         if said := others.ended():
@@ -118,7 +118,7 @@ def _meet(others: _Others) -> None:
 
 
 @contextmanager
-def _told(others: _Others) -> Iterator[None]:
+def _told(others: Others) -> Iterator[None]:
     """Turns what torch.distributed says when another process is gone into what that process said."""
     try:
         yield
@@ -133,7 +133,7 @@ def _told(others: _Others) -> Iterator[None]:
         raise UserError(said) from error
 
 
-def _watch(others: _Others, over: threading.Event) -> None:
+def _watch(others: Others, over: threading.Event) -> None:
     """Ends this process too where one of the others has ended and this one waits for it inside of a device, which no signal reaches."""
     while not over.wait(1.0):
         if (said := others.ended()) and not over.wait(GRACE):
@@ -153,7 +153,8 @@ def follow(verb: str, name: str, told: Mapping[str, Any]) -> None:
 
     folder = ready.scratch / "devices"
     (folder / f"{told['number']}.ready").touch()
+    paths = {**ready.paths, list(ready.paths)[-1]: folder / "output"}  # which no verb fills here
     joined = ranks.joined(folder / "meeting", told["number"], told["count"], machine.device())
     with joined, machine.telling_memory(), machine.telling_deterministic():
         rng = machine.seed(ready.block.seed)
-        ready.function(ready.block.settings, **ready.block.parts, **ready.paths, rng=rng, log=lambda record: None)
+        ready.function(ready.block.settings, **ready.block.parts, **paths, rng=rng, log=lambda record: None)

@@ -7,6 +7,7 @@ between CPUs, NCCL between CUDA devices.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -44,7 +45,8 @@ def first() -> bool:
 @contextmanager
 def joined(meeting: Path, number: int, count: int, device: torch.device) -> Iterator[None]:
     """This process as one of `count`, which find one another by the file `meeting` that is not there yet."""
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # one machine: nothing is heard outside of it, and no name must be resolved
+    if sys.platform == "linux":  # one machine: nothing is heard outside of it, and no name must be resolved
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     backend = "gloo" if device.type == "cpu" else f"cpu:gloo,{device.type}:nccl"
     if device.type == "cuda":
         torch.cuda.set_device(device)

@@ -18,7 +18,7 @@ import torch
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
-from stillhouse.runner import devices, params
+from stillhouse.runner import devices, launch, params
 from stillhouse.stages.__main__ import main
 from stillhouse.training import machine
 from tests.processes import alive, until
@@ -81,6 +81,16 @@ def training(project: Path, stage: subprocess.Popen[str]) -> int:
 def others(stage: subprocess.Popen[str]) -> list[int]:
     """The processes that a stage has started for its other devices."""
     return [child.pid for child in psutil.Process(stage.pid).children() if "stillhouse.stages" in child.cmdline()]
+
+
+def test_a_process_that_is_done_first_has_not_failed(tmp_path: Path) -> None:
+    both = [subprocess.Popen(["true"]), subprocess.Popen(["sh", "-c", "exit 3"])]
+    for process in both:
+        process.wait()
+    (tmp_path / "1.txt").write_text("a line\nthe last line\n")
+    assert launch.Others(both[:1], tmp_path).ended() is None
+    said = launch.Others(both[1:], tmp_path).ended()
+    assert said == f"device 2 of 2 ended before the others: the last line (its output is in {tmp_path / '1.txt'})"
 
 
 @pytest.fixture
