@@ -73,10 +73,7 @@ def together(ready: Run) -> Iterator[None]:
 
     Raises UserError if there are not so many, or if one of the other processes ends before the stage's work is done.
     """
-    from stillhouse.runner import devices
-
-    count = devices.number(ready.block.settings)
-    if count == 1:
+    if not ready.computes or (count := _wanted(ready)) == 1:
         yield
         return
     from stillhouse.training import machine, ranks
@@ -95,6 +92,12 @@ def together(ready: Run) -> Iterator[None]:
         over.set()
         others.end()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wanted(ready: Run) -> int:
+    from stillhouse.runner import devices
+
+    return devices.number(ready.block.settings)
 
 
 def _start(ready: Run, folder: Path, number: int, count: int) -> subprocess.Popen[bytes]:
