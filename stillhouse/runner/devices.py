@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from stillhouse.training.fit import FitSettings
+if TYPE_CHECKING:
+    from stillhouse.training.fit import FitSettings
 
 
 def number(settings: Any) -> int:
@@ -17,6 +18,8 @@ def number(settings: Any) -> int:
 
 def fits(settings: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FitSettings]]:
     """Where in a block of settings it is said how weights are trained, and what."""
+    from stillhouse.training.fit import FitSettings  # and PyTorch, which the comparison does without
+
     if isinstance(settings, FitSettings):
         yield path, settings
     elif isinstance(settings, BaseModel):
