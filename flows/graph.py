@@ -20,7 +20,7 @@ from dvc.repo import Repo, lock_repo
 from dvc.rwlock import rwlock
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.flows import order, zombies
+from stillhouse.flows import order, wishes, zombies
 from stillhouse.record import hashes, locked
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Node:
     forced: bool = False
     """To be run although DVC finds nothing changed."""
     threads: int = 1
-    """CPU threads, as params.yaml says."""
+    """CPU threads of all its processes, as params.yaml says."""
     alone: bool = False
     """Whether no other stage of the execution may run meanwhile."""
     same_as: str = ""
@@ -160,7 +160,14 @@ def _nodes(needs: Mapping[Stage, Sequence[Stage]], *, allow_missing: bool) -> It
             stale[stage.addressing] = stage
         lacking = () if state == "unchanged" else tuple(_lacking(stage, stale.values(), needed))
         yield Node(
-            stage.addressing, str(stage.cmd), tuple(before), state, reasons, **_wishes(stage), threads=_threads(stage), lacking=lacking
+            stage.addressing,
+            str(stage.cmd),
+            tuple(before),
+            state,
+            reasons,
+            **_wishes(stage),
+            threads=wishes.threads(stage),
+            lacking=lacking,
         )
 
 
@@ -264,13 +271,8 @@ def _newest(folder: Path) -> str | None:
     return str(max(files, key=lambda path: path.stat().st_mtime).relative_to(folder)) if files else None
 
 
-def _threads(stage: Stage) -> int:
-    found = [dep.read_params().get("threads") for dep in stage.deps if hasattr(dep, "read_params")]
-    return next((value for value in found if isinstance(value, int) and value > 0), 1)
-
-
 def _wishes(stage: Stage) -> dict[str, Any]:
-    """What `meta` asks of the scheduler.
+    """What `meta` asks of the scheduler; a stage on GPUs that splits its training asks for as many as it is split over.
 
     Raises:
         UserError: a value of the wrong kind.
@@ -278,9 +280,9 @@ def _wishes(stage: Stage) -> dict[str, Any]:
     meta = stage.meta or {}
     alone = _only_true(stage, meta)
     try:
-        timeout = meta.get("timeout")
+        timeout, gpu = meta.get("timeout"), int(meta.get("gpu", 0))
         return {
-            "gpu": int(meta.get("gpu", 0)),
+            "gpu": max(gpu, wishes.split_over(stage)) if gpu else 0,
             "memory": float(meta.get("memory", 0)),
             "retries": int(meta.get("retries", 0)),
             "timeout": None if timeout is None else float(timeout),

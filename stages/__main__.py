@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from stillhouse.project import version
 from stillhouse.record import process, room, surroundings
 from stillhouse.record.run_record import Execution
 from stillhouse.registry import VERBS
+from stillhouse.runner import launch
 from stillhouse.runner.entries import PARAMS, Entries
 from stillhouse.runner.run import Call
 from stillhouse.runner.stage import run_stage
@@ -25,10 +27,14 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     surroundings.complete()
     given = _parse(arguments)
-    process.stop_on_signals()
+    other = os.environ.get(launch.OTHER)
+    if not other:  # such a process is ended by its stage, and has nothing to put in order
+        process.stop_on_signals()
     try:
         version.check(Path.cwd())
-        if given.verb == "check":
+        if other:
+            launch.follow(given.verb, given.name, json.loads(other))
+        elif given.verb == "check":
             _check()
         else:
             run_stage(_call(given.verb, given.name, parent))

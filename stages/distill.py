@@ -10,7 +10,7 @@ import torch
 from stillhouse.contracts.data import Log, Metrics
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.parts import Loss, Workload
-from stillhouse.training import checkpoint, curve, machine, table
+from stillhouse.training import checkpoint, curve, machine, ranks, table
 from stillhouse.training.progress import Progress
 from stillhouse.training.teaching import TeachingSettings, train
 
@@ -45,6 +45,8 @@ def distill(
     progress = Progress(scratch)
     record = curve.Curve(log, progress)
     metrics = train(workload, data, model, master, settings, losses, rng=rng, log=record, progress=progress)
+    if not ranks.first():
+        return metrics
     origin = {"search": read_json(found / "search.json"), "losses": [item.loss for item in settings.losses]}
     checkpoint.write_model(student, model.state_dict(), checkpoint.read_record(found) | origin)
     table.keep(workload, prepared, student)

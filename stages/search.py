@@ -15,7 +15,7 @@ from stillhouse.contracts.parts import Problem, Search, Workload
 from stillhouse.contracts.runtime import MakeClock
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture
-from stillhouse.training import checkpoint, machine
+from stillhouse.training import checkpoint, machine, ranks
 from stillhouse.training.budget import Budgets
 from stillhouse.training.problem import Networks, pose, solve
 from stillhouse.training.timing import Bench, sized_batch
@@ -72,6 +72,8 @@ def search(
     choice: dict[str, Any] = {"only": settings.only, "keep": settings.keep}
     problem = pose(workload, data, networks, settings.budget, **choice, log=log, scratch=scratch, bench=bench)
     best, facts = solve(problem, method, settings.settings, rng)
+    if not ranks.first():
+        return facts
     weights = best.weights if best.weights is not None else problem.static(best.architecture).state_dict()
     record = _record(settings, teacher) | {"architecture": best.architecture.kept, "inherited": best.weights is not None}
     checkpoint.write_model(found, weights, record)

@@ -13,12 +13,13 @@ from stillhouse.contracts.data import Data, Log, Metrics
 from stillhouse.contracts.parts import Workload
 from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
-from stillhouse.training import checkpoint, curve, machine, table
+from stillhouse.training import checkpoint, curve, machine, ranks, table
 from stillhouse.training import given as weights
 from stillhouse.training.fit import FitSettings, fit, fit_best
 from stillhouse.training.given import Given
 from stillhouse.training.progress import Progress
 from stillhouse.training.score import first_batch, score
+from stillhouse.training.teaching import untaught
 
 
 class TeachSettings(Settings):
@@ -65,6 +66,8 @@ def teach(
     progress = Progress(scratch)
     record = curve.Curve(log, progress)
     best = _trained(settings.fit, workload, model, data, rng, record, progress) if settings.fit else _scored(workload, model, data, record)
+    if not ranks.first():
+        return best
     description = {"model": settings.model.model_dump(mode="json"), "sizes": dict(data.sizes), "architecture": None}
     checkpoint.write_model(teacher, model.state_dict(), description)
     table.keep(workload, prepared, teacher)
@@ -83,7 +86,7 @@ def _trained(
 ) -> Metrics:
     return fit_best(
         model,
-        fit(model, lambda batch: workload.loss(workload.apply(model, batch), batch), data.train, settings, rng, progress=progress),
+        fit(model, untaught(workload, model), data.train, settings, rng, progress=progress, split=workload.split),
         settings,
         lambda: score(workload, model, data.valid),
         record,

@@ -143,6 +143,7 @@ class _Task:
     """A teacher's functions, with one sentence for each that gives something else than it should."""
 
     teacher: Teacher[Any]
+    split: None = None
 
     @property
     def higher_is_better(self) -> bool:

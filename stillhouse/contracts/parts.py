@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from stillhouse.contracts.data import Batch, Batches, Data, Log, Metrics
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.split import Split
 from stillhouse.space.blueprint import Architecture, Group
 
 if TYPE_CHECKING:
@@ -94,6 +95,10 @@ class Task(Protocol[Asked]):
     def higher_is_better(self) -> bool:
         """Whether more is better in the first metric."""
 
+    @property
+    def split(self) -> Split | None:
+        """How a batch is split, for several devices; None if it cannot be."""
+
 
 @dataclass(frozen=True)
 class Workload(Generic[Batch]):
@@ -121,6 +126,9 @@ class Workload(Generic[Batch]):
     """How alike two models are on one batch, one number per row; None compares predictions (`stillhouse/training/score.py`)."""
     table: Table[Batch] | None = None
     """How its models are asked by tables; without it they are for the verbs alone."""
+    split: Split | None = None
+    """How a training batch is split, for several devices (`stillhouse/contracts/split.py`); None: what a model says of a row depends on
+    the others, or the loss is no mean."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +194,8 @@ class Problem(Generic[Batch]):
     scratch: Path | None = None
     limits: tuple[Limit, ...] = ()
     """The budgets one by one, of which `cost` and `budget` are all at once."""
+    split: Split | None = None
+    """The task's own."""
 
     @property
     def multiple(self) -> int:
@@ -202,6 +212,13 @@ class Search:
 
     settings: type[Settings]
     run: Callable[[Problem[Any], Any, torch.Generator], Iterator[Trial]]
+    spreads: bool = False
+    """Whether it may run on several devices: all that it decides follows from what `fit` makes the same on each."""
+
+
+def never(settings: Any) -> bool:
+    """Whatever the settings are."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -214,6 +231,9 @@ class Loss:
 
     settings: type[Settings]
     make: Callable[[Any, Output, Output], nn.Module]
+    pools: Callable[[Any], bool] = never
+    """Whether, with such settings, it takes statistics over the rows of a batch, and so wants the whole of it on several devices; else
+    it is a mean over rows."""
 
 
 @dataclass(frozen=True)

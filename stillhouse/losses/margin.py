@@ -66,4 +66,4 @@ def _in_batch(excess: Float[Tensor, "queries items"]) -> Float[Tensor, ""]:
     return (distance.sum() - distance.diagonal().sum()) / others
 
 
-LOSS = Loss(settings=MarginSettings, make=Margin)
+LOSS = Loss(settings=MarginSettings, make=Margin, pools=lambda settings: bool(settings.in_batch))

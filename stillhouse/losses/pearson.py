@@ -1,7 +1,6 @@
 """PKD: each channel of the student follows the teacher's in Pearson correlation, whatever its mean and scale (arXiv 2207.02039).
 
-Statistics pool over the batch and all positions. A batch that is spread over several processes is therefore not the
-same as one large batch.
+Statistics pool over the batch and all positions. On several devices the loss is given the whole batch, so that they are those of one.
 """
 
 from __future__ import annotations
@@ -70,4 +69,4 @@ def _refuse_single_samples(pairs: Pairs) -> None:
             raise UserError(f"a correlation wants at least two samples per channel, got (batch, channel, positions) = {tuple(ours.shape)}")
 
 
-LOSS = Loss(settings=PearsonSettings, make=Pearson)
+LOSS = Loss(settings=PearsonSettings, make=Pearson, pools=lambda settings: True)

@@ -111,11 +111,14 @@ class Entries:
         """The path of a teacher's raw data."""
         return _mapping(_mapping(self.values.get("teachers")).get(name)).get("raw")
 
+    def block(self, verb: str, name: str | None) -> Any:
+        """What is said of a stage, as it stands."""
+        owner = "teachers" if verb in _TEACHERS else "students"
+        return _mapping(_mapping(self.values.get(owner)).get(name)).get(verb)
+
     def files(self, verb: str, name: str | None) -> Iterator[Path]:
         """The files under data/raw that a stage's block names, such as given weights; of a folder those that lie in it."""
-        owner = "teachers" if verb in _TEACHERS else "students"
-        block = _mapping(_mapping(self.values.get(owner)).get(name)).get(verb)
-        for text in dict.fromkeys(_texts(block)):
+        for text in dict.fromkeys(_texts(self.block(verb, name))):
             path = Path(os.path.normpath(text)) if text and "\0" not in text else Path()
             if path.is_relative_to(_RAW):
                 yield from (file for file in (sorted(path.iterdir()) if path.is_dir() else [path]) if file.is_file())

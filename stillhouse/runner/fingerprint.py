@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse import registry
+from stillhouse.contracts import devices
 from stillhouse.contracts.discovery import PARTS
 from stillhouse.record import code
 from stillhouse.runner.entries import Entries
@@ -62,6 +63,8 @@ def take(verb: str, name: str | None, inputs: Mapping[str, str], settings: Any, 
     if name and entries.deterministic:  # what was made without the setting keeps its fingerprint
         facts[DETERMINISTIC] = True
     environment = _environment(reached) | ({DETERMINISTIC: "yes"} if DETERMINISTIC in facts else {})
+    if (number := devices.wanted(entries.block(verb, name))) > 1:  # of one, nothing is said, as before
+        environment["devices"] = str(number)
     counted = facts | ({"environment": environment} if entries.environment == "due" else {})
     text = json.dumps(counted, sort_keys=True, separators=(",", ":"), default=str)
     return Fingerprint(hashlib.sha256(text.encode()).hexdigest(), facts, environment)

@@ -14,6 +14,7 @@ from stillhouse import registry
 from stillhouse.comparison.gate import Gate
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import LARGEST, Settings
+from stillhouse.runner import devices
 from stillhouse.runner.entries import has_latency, load
 
 if TYPE_CHECKING:
@@ -153,6 +154,8 @@ class _Reader:
             if verb in ("search", "evaluate") and has_latency(entry.search):
                 parts["clock"] = registry.clock()
             settings = self._valid(module.SETTINGS, raw, path)
+            for where, wanted, got in devices.obstacles(entry.workload, settings, parts):
+                self._note((*path, *where), wanted, got)
         source = Path(entry.raw) if isinstance(entry, _Teacher) else None
         facts = settings.model_dump(mode="json") if isinstance(settings, BaseModel) else {}
         return Block(settings, parts, self.params.seed, self.params.threads, teacher, source, self.params.deterministic, facts)

@@ -16,7 +16,7 @@ from stillhouse.contracts.files import sweep
 from stillhouse.record import durations, hashes, outbox, process, revision
 from stillhouse.record.hashes import Inputs
 from stillhouse.record.run_record import Status
-from stillhouse.runner import results, run, usage
+from stillhouse.runner import launch, results, run, usage
 from stillhouse.runner.compose import Seen, compose
 from stillhouse.runner.entries import Entries
 from stillhouse.runner.fingerprint import Fingerprint, differences
@@ -64,7 +64,7 @@ def _known(call: Call, before: Inputs, fingerprint: Fingerprint) -> bool:
 def _compute(ready: Run, seen: Seen) -> None:
     call = ready.call
     try:
-        with usage.sampled(seen.usage):
+        with usage.sampled(seen.usage), launch.together(ready):
             metrics = run.execute(ready)
     except BaseException as error:
         _tell(ready, seen, "KILLED" if isinstance(error, process.Stopped) else "FAILED", {}, error)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stillhouse.contracts.parts import Problem, Trial
+from stillhouse.contracts.split import WHOLE, Share
 from stillhouse.space.blueprint import Architecture, Axis, Group, axes_of, axis_mask
 from stillhouse.space.cost import counts_of
 from stillhouse.training.fit import FitSettings, fit
@@ -51,10 +52,10 @@ def candidate(
 def train(problem: Problem[Any], model: nn.Module, training: FitSettings, rng: torch.Generator, scratch: Path | None) -> None:
     """Trains a network on the task where it lies; goes on from what lies in `scratch`."""
 
-    def loss(batch: Any) -> Float[Tensor, ""]:
-        return problem.loss(problem.apply(model, batch), batch)
+    def loss(batch: Any, share: Share = WHOLE) -> Float[Tensor, ""]:
+        return share.of(problem.loss, problem.apply(model, batch), batch)
 
-    for epoch in fit(model, loss, problem.data.train, training, rng, progress=Progress(scratch)):
+    for epoch in fit(model, loss, problem.data.train, training, rng, progress=Progress(scratch), split=problem.split):
         problem.log({"epoch": epoch.index, "epochs": training.epochs, "loss": epoch.loss})
 
 

@@ -20,11 +20,13 @@ from torch import Tensor, nn
 
 from stillhouse.contracts.parts import Problem, Search, Trial
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.split import WHOLE, Share
 from stillhouse.searches._candidate import candidate
 from stillhouse.searches._rounding import Rounding, most_important
 from stillhouse.space.blueprint import Architecture, full, masked
 from stillhouse.space.extraction import extract
 from stillhouse.space.structure import Counts, Structure, geometric_target, resource_loss
+from stillhouse.training import ranks
 from stillhouse.training.fit import FitSettings, fit
 from stillhouse.training.progress import Progress
 
@@ -65,11 +67,13 @@ class _Joint:
     full_cost: float
     steps: int
 
-    def loss(self, batch: Any) -> Float[Tensor, ""]:
-        """The task's loss under soft masks, plus the weighted excess of the cost."""
+    def loss(self, batch: Any, share: Share = WHOLE) -> Float[Tensor, ""]:
+        """The task's loss under soft masks, plus the weighted excess of the cost, which is one for all parts of a batch."""
         masks, counts = self.structure()
         with masked(self.supernet, masks):
-            task = self.problem.loss(self.problem.apply(self.supernet, batch), batch)
+            task = share.of(self.problem.loss, self.problem.apply(self.supernet, batch), batch)
+        if not share.first:
+            return task
         excess = resource_loss(self.problem.cost(counts), self.target())
         return task + self.settings.resource_weight * excess.to(task.dtype)
 
@@ -77,6 +81,11 @@ class _Joint:
         """What the cost should be at this step."""
         budget = min(self.problem.budget, self.full_cost)
         return geometric_target(self.full_cost, budget, self.structure.updates.double() / self.steps)
+
+    def update(self) -> None:
+        """After each step: the importances move by the gradient of the whole batch, on each device alike."""
+        ranks.add_up([self.structure.gradient, self.structure.task_gradient])
+        self.structure.update()
 
     def parameters(self) -> list[dict[str, Any]]:
         """Two optimiser groups: decay of a pruning ratio would mean growth, and a cosine would leave the last targets unmet."""
@@ -105,7 +114,8 @@ def run(problem: Problem[Any], settings: DmsSettings, rng: torch.Generator) -> I
         rng,
         progress=Progress(problem.scratch),
         parameters=joint.parameters(),
-        after_step=joint.structure.update,
+        after_step=joint.update,
+        split=problem.split,
     )
     for epoch in epochs:
         problem.log({"epoch": epoch.index, "epochs": settings.fit.epochs, "loss": epoch.loss} | joint.progress())
@@ -138,4 +148,4 @@ def _architecture(joint: _Joint) -> Architecture:
     return joint.rounding.fit(shares, blocks, scores)
 
 
-SEARCH = Search(DmsSettings, run)
+SEARCH = Search(DmsSettings, run, spreads=True)

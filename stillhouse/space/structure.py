@@ -62,6 +62,7 @@ class Structure(nn.Module):
     pinned: Tensor
     depth: Tensor
     gradient: Tensor
+    task_gradient: Tensor
     applied: Tensor
 
     def __init__(
@@ -99,6 +100,7 @@ class Structure(nn.Module):
         constant("pinned", [group.size <= group.minimum for group in self.groups])
         constant("depth", [group.kind == "depth" for group in self.groups])
         self.register_buffer("gradient", torch.zeros_like(self.importance), persistent=False)
+        self.register_buffer("task_gradient", torch.zeros_like(self.held), persistent=False)
         self.register_buffer("applied", torch.ones_like(self.importance), persistent=False)
 
     def forward(self) -> tuple[Masks, Counts]:
@@ -113,7 +115,7 @@ class Structure(nn.Module):
         if applied.requires_grad:
             self.applied = applied.detach()
             applied.register_hook(self._collect)
-            for_task.register_hook(self._measure)
+            for_task.register_hook(self._collect_task)
             for_cost.register_hook(self._balanced)
         hard = (counted >= 0.5).to(counted)
         return self._by_group(applied), self._counts(hard + (counted - counted.detach()))
@@ -142,7 +144,9 @@ class Structure(nn.Module):
         still = self._frozen()[self.group] | ~torch.isfinite(self.gradient).all()
         self.importance.copy_(torch.where(still, self.importance, moved))
         self.held.copy_(self.ratio)
+        self._measure()
         self.gradient.zero_()
+        self.task_gradient.zero_()
         self.updates += 1
 
     def importances(self) -> Masks:
@@ -160,7 +164,12 @@ class Structure(nn.Module):
     def _collect(self, gradient: Float[Tensor, " elements"]) -> None:
         self.gradient += gradient
 
-    def _measure(self, gradient: Float[Tensor, " groups"]) -> None:
+    def _collect_task(self, gradient: Float[Tensor, " groups"]) -> None:
+        self.task_gradient += gradient
+
+    def _measure(self) -> None:
+        """Moves the average norm of the task's gradient by what all backward passes of a step have made of it."""
+        gradient = self.task_gradient
         weight = torch.clamp(1 / self.updates.clamp(min=1), min=1 - AVERAGE).to(gradient)
         self.task_norm = torch.where(gradient.isfinite().all(), self.task_norm.lerp(gradient.norm(), weight), self.task_norm)
 

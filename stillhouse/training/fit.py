@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 
 from stillhouse.contracts.data import Batches, Log, Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
-from stillhouse.training.machine import move
+from stillhouse.contracts.split import Split
+from stillhouse.training import ranks
 from stillhouse.training.place import Place
-from stillhouse.training.precision import Precision, mixed
+from stillhouse.training.precision import Precision
 from stillhouse.training.progress import Progress
+from stillhouse.training.spread import Objective, Spread
 
 
 class FitSettings(Settings):
@@ -34,6 +36,16 @@ class FitSettings(Settings):
     patience: int | None = Field(None, gt=0)
     """Epochs without a better validation score after which training stops; None trains to the end."""
     precision: Precision = "32-true"
+    devices: int = Field(1, gt=0, le=1024, exclude=True)
+    """Over how many devices each batch is split; what comes out differs by rounding alone, so it is no part of what makes a result."""
+    accumulate: int = Field(1, gt=0)
+    """In how many parts each device takes its rows of a batch, one after the other: memory for a part of them is enough."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what says nothing: results of before the setting keep their fingerprint."""
+        values: dict[str, Any] = plain(self)
+        return {name: value for name, value in values.items() if (name, value) != ("accumulate", 1)}
 
 
 @dataclass(frozen=True)
@@ -45,10 +57,11 @@ class Epoch:
     seconds: float
 
 
-Objective = Callable[[Any], Tensor]
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 DIVERGED = 1e6
 """How many times the first epoch's loss (or 1, if that is more) an epoch's loss may be."""
+LOOK = 100
+"""Steps between two looks at the loss within an epoch: a look waits for the device."""
 
 
 def fit(
@@ -61,34 +74,45 @@ def fit(
     progress: Progress | None = None,
     parameters: list[dict[str, Any]] | None = None,
     after_step: Callable[[], None] | None = None,
+    split: Split | None = None,
 ) -> Iterator[Epoch]:
     """Trains `model` on `objective(batch)` (a scalar), yielding after every epoch; goes on from the checkpoint in `progress`, if any.
 
     `model` is all that is trained and checkpointed (an nn.ModuleDict for several parts), on the device where it lies. An epoch is saved
     when the caller asks for the next one, so that what the caller makes of it (a validation, a curve) is in the same checkpoint.
-    `parameters` are optimiser groups; a group with "constant": True is left out of the learning-rate schedule. Raises UserError if the
-    loss is no finite number, or diverges.
+    `parameters` are optimiser groups; a group with "constant": True is left out of the learning-rate schedule. `split` is the task's own;
+    with it, and where the settings say so, the objective is asked for parts, `objective(part, share)`. Raises UserError if the loss is no
+    finite number, or diverges, or if the settings want other devices than there are.
     """
+    _require_devices(settings)
     progress = progress or Progress()
     groups = parameters or [{"params": list(model.parameters())}]
     optimizer = _OPTIMIZERS[settings.optimizer](groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     rates = [group["lr"] for group in optimizer.param_groups]
-    place = Place(model, optimizer, rng)
+    place, spread = Place(model, optimizer, rng), Spread(model, objective, split, settings.accumulate, settings.precision)
     progress.keep("training", place)
     progress.restore()
     while place.epoch < settings.epochs:
         started = time.perf_counter()
-        for batch in place.batches(batches):
-            loss = _step(model, objective, optimizer, settings, batch)
+        spread.require_same()
+        for number, batch in enumerate(place.batches(batches), start=1):
+            with place.telling():
+                place.count(_step(spread, optimizer, settings, batch))
             if after_step:
                 after_step()
-            place.count(loss)
+            if number % LOOK == 0:
+                place.require_finite()
             progress.save_in_time()
         loss = place.finish(batches.length)
         _schedule(optimizer, rates, settings, place.epoch)
         _refuse_divergence(loss, place)
         yield Epoch(place.epoch, loss, time.perf_counter() - started)
         progress.save()
+
+
+def _require_devices(settings: FitSettings) -> None:
+    if settings.devices != ranks.count():
+        raise UserError(f"fit.devices - wanted {settings.devices} - this training has {ranks.count()}: only stages start others")
 
 
 def _refuse_divergence(loss: float, place: Place) -> None:
@@ -107,21 +131,17 @@ def _schedule(optimizer: torch.optim.Optimizer, rates: list[float], settings: Fi
                 group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * epoch / settings.epochs))
 
 
-def _step(model: nn.Module, objective: Objective, optimizer: torch.optim.Optimizer, settings: FitSettings, batch: Any) -> float:
-    device = next(model.parameters()).device
-    model.train()
+def _step(spread: Spread, optimizer: torch.optim.Optimizer, settings: FitSettings, batch: Any) -> Tensor:
+    """The loss before the step. Nothing here waits for the device."""
+    spread.model.train()
     optimizer.zero_grad()
-    with mixed(device, settings.precision):
-        loss = objective(move(batch, device))
-    if not torch.isfinite(loss):
-        raise UserError(f"the training loss became {loss.item()}: lower the learning rate or clip the gradient")
-    loss.backward()
+    loss = spread.backward(batch)
     if settings.clip_norm:
-        nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        nn.utils.clip_grad_norm_(spread.model.parameters(), settings.clip_norm)
     if settings.clip_value:
-        nn.utils.clip_grad_value_(model.parameters(), settings.clip_value)
+        nn.utils.clip_grad_value_(spread.model.parameters(), settings.clip_value)
     optimizer.step()
-    return loss.item()
+    return loss
 
 
 def fit_best(
@@ -143,7 +163,7 @@ def fit_best(
     if progress:
         progress.keep("best", best)
     for epoch in epochs:
-        metrics = validate()
+        metrics = ranks.from_first(validate())
         log({"epoch": epoch.index, "epochs": settings.epochs, "loss": epoch.loss, "seconds": epoch.seconds} | _prefixed(metrics))
         best.offer(epoch.index, metrics)
         if settings.patience and epoch.index - best.epoch >= settings.patience:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.contracts.data import Batches
+from stillhouse.contracts.errors import UserError
 
 
 class Place:
@@ -23,7 +25,7 @@ class Place:
         """Finished passes."""
         self.first_loss = 0.0
         """The mean loss of the first pass."""
-        self._steps, self._total = 0, 0.0
+        self._steps, self._total, self._loss = 0, *self._zeros()
         self._start = rng.get_state()
         self._waiting: tuple[Mapping[str, Tensor], Mapping[str, Any]] | None = None
         """States of the global generators that were read and not yet put back."""
@@ -37,25 +39,46 @@ class Place:
         self._continue_generators()
         yield from drawn
 
-    def count(self, loss: float) -> None:
-        """One step is done."""
+    def count(self, loss: Tensor) -> None:
+        """One step is done; its loss (a scalar) stays on the device, which is not waited for."""
+        loss = loss.double()
         self._steps, self._total = self._steps + 1, self._total + loss
+        self._loss = torch.where(self._loss.isfinite(), loss, self._loss)
+
+    def require_finite(self) -> None:
+        """Raises UserError, naming the first of them, if a loss of this pass was no finite number."""
+        if not self._loss.isfinite():
+            loss = self._loss.item()
+            raise UserError(f"epoch {self.epoch + 1}: the training loss became {loss}: lower the learning rate or clip the gradient")
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """What fails after a loss that was no finite number fails for that reason. Raises UserError."""
+        try:
+            yield
+        except Exception:
+            self.require_finite()
+            raise
 
     def finish(self, length: int) -> float:
-        """The pass is done; returns its mean loss."""
-        loss = self._total / length
-        self.epoch, self._steps, self._total, self._start = self.epoch + 1, 0, 0.0, self.rng.get_state()
+        """The pass is done; returns its mean loss. Raises UserError if that is no finite number."""
+        self.require_finite()
+        loss = self._total.item() / length
+        self.epoch, self._steps, self._start = self.epoch + 1, 0, self.rng.get_state()
+        self._total, self._loss = self._zeros()
         self.first_loss = loss if self.epoch == 1 else self.first_loss
         return loss
 
     def tensors(self) -> Mapping[str, Tensor]:
+        """Raises UserError if a loss was no finite number: nothing goes on from there."""
+        self.require_finite()
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
         return state | {f"rng.{name}": value for name, value in self._device_generators().items()} | {"rng.batches": self._start}
 
     def facts(self) -> Mapping[str, Any]:
-        place = {"epoch": self.epoch, "steps": self._steps, "total": self._total, "first_loss": self.first_loss}
+        place = {"epoch": self.epoch, "steps": self._steps, "total": self._total.item(), "first_loss": self.first_loss}
         return place | {"groups": self.optimizer.state_dict()["param_groups"], "libraries": _libraries()}
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -65,11 +88,17 @@ class Place:
             index, _, key = name.partition(".")
             values.setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict({"state": values, "param_groups": facts["groups"]})
-        self.epoch, self._steps, self._total, self.first_loss = (facts[name] for name in ("epoch", "steps", "total", "first_loss"))
+        self.epoch, self._steps, total, self.first_loss = (facts[name] for name in ("epoch", "steps", "total", "first_loss"))
+        self._total, self._loss = self._total.new_tensor(total), self._loss.new_zeros(())
         self.rng.set_state(tensors["rng.batches"])
         self._waiting = _under("rng.", tensors), facts["libraries"]
         if not self._steps:  # also where no pass is left to be drawn
             self._continue_generators()
+
+    def _zeros(self) -> tuple[Tensor, Tensor]:
+        """The sum of the losses of a pass, and the last of them or the first that was no finite number; on the device."""
+        zeros = torch.zeros(2, dtype=torch.float64, device=next(self.model.parameters()).device)
+        return zeros[0], zeros[1]
 
     def _device_generators(self) -> dict[str, Tensor]:
         device = next(self.model.parameters()).device

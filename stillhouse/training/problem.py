@@ -83,6 +83,7 @@ def pose(
         log=log,
         scratch=scratch,
         limits=limits,
+        split=task.split,
     )
 
 

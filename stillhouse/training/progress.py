@@ -23,6 +23,7 @@ from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import replace
+from stillhouse.training import ranks
 
 KEPT = 2
 """Checkpoints that a folder keeps: the newest, and one to fall back upon."""
@@ -55,8 +56,11 @@ class Progress:
         self._parts[name] = part
 
     def restore(self) -> bool:
-        """Puts the states of the newest undamaged checkpoint back into the parts; False if there is none."""
-        found = self._folder and newest(self._folder)
+        """Puts the states of the newest undamaged checkpoint back into the parts; False if there is none.
+
+        Of several processes the first one has the folder, and all go on from what it finds there.
+        """
+        found = ranks.from_first(newest(self._folder) if self._folder else None)
         if not found:
             return False
         tensors, facts = found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,8 +13,10 @@ from stillhouse.contracts.data import Data, Log, Metrics
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Loss, Task
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.split import WHOLE, Share
 from stillhouse.space import cost
-from stillhouse.training.fit import FitSettings, fit, fit_best
+from stillhouse.training import ranks
+from stillhouse.training.fit import FitSettings, Objective, fit, fit_best
 from stillhouse.training.progress import Progress
 from stillhouse.training.score import first_batch, score
 
@@ -44,19 +46,30 @@ class Teaching(nn.Module):
 
     steps: Tensor
 
-    def __init__(self, losses: list[tuple[float, nn.Module]], warmup_steps: float) -> None:
+    def __init__(self, losses: list[tuple[float, nn.Module]], warmup_steps: float, pooling: Sequence[int] = ()) -> None:
+        """`pooling` are the places of those losses that want a whole batch."""
         super().__init__()
         self.weights = [weight for weight, _ in losses]
         self.terms = nn.ModuleList(term for _, term in losses)
-        self.warmup_steps = warmup_steps
+        self.warmup_steps, self.pooling = warmup_steps, frozenset(pooling)
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
-    def forward(self, student: Output, teacher: Output) -> Tensor:
-        """A scalar."""
-        share = min(1.0, float(self.steps) / self.warmup_steps) if self.warmup_steps else 1.0
-        terms = [weight * term(student, teacher) for weight, term in zip(self.weights, self.terms, strict=True)]
-        self.steps += 1
-        return share * torch.stack(terms).sum()
+    def forward(self, student: Output, teacher: Output, share: Share = WHOLE) -> Tensor:
+        """A scalar: what the rows of this part, a `share` of the batch, add to the loss of the batch."""
+        terms = [weight * self._term(place, student, teacher, share) for place, weight in enumerate(self.weights)]
+        total = torch.stack(terms).sum()
+        if self.warmup_steps:
+            total = (self.steps.double() / self.warmup_steps).clamp(max=1).to(total) * total
+        self.steps += share.last
+        return total
+
+    def _term(self, place: int, student: Output, teacher: Output, share: Share) -> Tensor:
+        term = self.terms[place]
+        if place in self.pooling and ranks.count() > 1:
+            whole: Tensor = term(ranks.whole(student), ranks.whole(teacher))
+            return whole / ranks.count()  # each device has it all, and what they have is added up
+        part: Tensor = term(student, teacher)
+        return share.rows * part
 
 
 def train(
@@ -80,14 +93,14 @@ def train(
     example = first_batch(data.valid, next(student.parameters()).device)
     parts = nn.ModuleDict({"student": student})
     if teacher is None:
-        objective = _untaught(task, student)
+        objective = untaught(task, student)
     else:
         pair = _outputs(task, student, teacher, example)
         parts["teaching"] = _teaching(settings, losses, pair, data.train.length).to(next(student.parameters()).device)
         objective = _taught(task, settings, parts, teacher)
     best = fit_best(
         student,
-        fit(parts, objective, data.train, settings.fit, rng, progress=progress),
+        fit(parts, objective, data.train, settings.fit, rng, progress=progress, split=task.split),
         settings.fit,
         lambda: score(task, student, data.valid),
         log,
@@ -103,19 +116,22 @@ def _outputs(task: Task[Any], student: nn.Module, teacher: nn.Module, batch: Any
 
 
 def _teaching(settings: TeachingSettings, losses: Sequence[Loss], pair: tuple[Output, Output], steps_per_epoch: int) -> Teaching:
-    made = [(item.weight, loss.make(item.settings, *pair)) for item, loss in zip(settings.losses, losses, strict=True)]
-    return Teaching(made, settings.warmup_epochs * steps_per_epoch)
+    named = list(zip(settings.losses, losses, strict=True))
+    made = [(item.weight, loss.make(item.settings, *pair)) for item, loss in named]
+    pooling = [place for place, (item, loss) in enumerate(named) if loss.pools(item.settings)]
+    return Teaching(made, settings.warmup_epochs * steps_per_epoch, pooling)
 
 
-def _taught(task: Task[Any], settings: TeachingSettings, parts: nn.ModuleDict, teacher: nn.Module) -> Callable[[Any], Tensor]:
-    def objective(batch: Any) -> Tensor:
+def _taught(task: Task[Any], settings: TeachingSettings, parts: nn.ModuleDict, teacher: nn.Module) -> Objective:
+    def objective(batch: Any, share: Share = WHOLE) -> Tensor:
         output = task.apply(parts["student"], batch)
         with torch.no_grad():
             wanted = task.apply(teacher, batch)
-        return settings.task_weight * task.loss(output, batch) + parts["teaching"](output, wanted)
+        return settings.task_weight * share.of(task.loss, output, batch) + parts["teaching"](output, wanted, share)
 
     return objective
 
 
-def _untaught(task: Task[Any], student: nn.Module) -> Callable[[Any], Tensor]:
-    return lambda batch: task.loss(task.apply(student, batch), batch)
+def untaught(task: Task[Any], student: nn.Module) -> Objective:
+    """The task's loss alone."""
+    return lambda batch, share=WHOLE: share.of(task.loss, task.apply(student, batch), batch)

@@ -161,6 +161,15 @@ def test_wishes_to_the_scheduler_change_no_result(done):
         nodes()
 
 
+def test_a_training_that_is_split_takes_a_device_and_threads_for_each_part(fresh):
+    path = fresh.folder / "params.yaml"
+    path.write_text(path.read_text().replace("threads: 1", "threads: 2").replace("epochs: 3", "epochs: 3\n        devices: 2", 1))
+    found = nodes()
+    assert (found["teach@rings"].gpu, found["teach@rings"].threads) == (2, 4)
+    assert (found["prepare@rings"].gpu, found["prepare@rings"].threads) == (0, 2)
+    assert (found["teach@other"].gpu, found["teach@other"].threads) == (1, 2)
+
+
 def test_a_running_stage_makes_the_folder_busy_and_not_the_reader_wait(fresh):
     fresh.order(prepare__rings={"seconds": 30})
     running = fresh.start("dvc", "repro", "--single-item", "prepare@rings")

@@ -47,6 +47,23 @@ def test_all_or_nothing():
             assert free == {"CUDA_VISIBLE_DEVICES": "1"}, "the try for two left nothing locked"
 
 
+def test_stages_that_want_two_of_three_devices_have_them_one_after_the_other():
+    """None keeps the one that it could have while it waits for a second."""
+    running, most = [], []
+
+    def run(number):
+        with slots.hold(2, ("0", "1", "2"), Event()) as held:
+            running.append(number)
+            most.append(len(running))
+            time.sleep(0.03)
+            running.remove(number)
+            return len(held["CUDA_VISIBLE_DEVICES"].split(","))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, range(4), timeout=20)) == [2, 2, 2, 2]
+    assert max(most) == 1
+
+
 def test_more_than_there_are_is_all_there_are():
     with slots.hold(4, ("3", "5"), Event()) as held:
         assert held == {"CUDA_VISIBLE_DEVICES": "3,5"}

@@ -131,7 +131,11 @@ def test_the_sentence_names_the_place_what_was_wanted_and_what_was_got(tmp_path:
     [
         ("seed", ..., "seed - is required"),
         ("seed", "one", r"seed - should be a valid integer, .* - got 'one'"),
-        ("teachers.rings.teach.fit.epoch", 3, "teachers.rings.teach.fit.epoch - is no setting; there are clip_norm, .*epochs.*"),
+        (
+            "teachers.rings.teach.fit.epoch",
+            3,
+            "teachers.rings.teach.fit.epoch - is no setting; there are accumulate, clip_norm, .*epochs.*",
+        ),
         ("teachers.rings.teach.fit", ..., "teachers.rings.teach.fit - is required"),
         ("teachers.rings.teach.model.width", "wide", "teachers.rings.teach.model.width - should be a valid integer.* - got 'wide'"),
         ("teachers.rings.teach.data.batch", 6, "teachers.rings.teach.data.batch - is no setting; there are batch_size"),

@@ -28,6 +28,7 @@ TASK: Any = SimpleNamespace(
     loss=lambda output, batch: cross_entropy(output.prediction, batch[1]),
     score=lambda pairs: {"score": sum(float(output.prediction.mean()) for output, _ in pairs)},
     higher_is_better=True,
+    split=None,
 )
 HALF = Budget(unit="macs", share=0.5)
 

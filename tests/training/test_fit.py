@@ -9,11 +9,15 @@ import numpy
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from stillhouse.contracts.data import Batches
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.output import Output
+from stillhouse.training import fit as fit_module
 from stillhouse.training.fit import FitSettings, fit, fit_best
 from stillhouse.training.progress import Progress
+from stillhouse.training.teaching import Teaching
 
 SETTINGS = FitSettings(epochs=6, learning_rate=0.05)
 
@@ -133,8 +137,87 @@ def test_clipping_bounds_the_step():
 
 def test_a_loss_that_is_not_finite_stops_with_a_sentence():
     model = nn.Linear(1, 1)
-    with pytest.raises(UserError, match="became nan: lower the learning rate"):
+    with pytest.raises(UserError, match=r"^epoch 1: the training loss became nan: lower the learning rate"):
         list(fit(model, lambda batch: model.weight.sum() * math.nan, random_batches(), SETTINGS, torch.Generator()))
+
+
+@pytest.mark.parametrize("checkpoints", ["0", "1000"])
+def test_the_first_loss_that_is_not_finite_is_told_whatever_fails_after_it(tmp_path, monkeypatch, checkpoints):
+    """Looked at before anything is saved, at an error, and at the end of an epoch: here in the second one, by the step after it."""
+    monkeypatch.setenv("STILLHOUSE_CHECKPOINT_SECONDS", checkpoints)
+    model, losses = nn.Linear(1, 1), iter([1.0, 1.0, 1.0, 1.0, 1.0, math.inf, math.nan])
+    epochs = fit(
+        model,
+        lambda batch: model.weight.sum() * 0 + next(losses),
+        random_batches(),
+        SETTINGS,
+        torch.Generator(),
+        progress=Progress(tmp_path),
+    )
+    assert next(epochs).loss == 1
+    with pytest.raises(UserError, match=r"^epoch 2: the training loss became inf: lower the learning rate"):
+        next(epochs)
+
+
+def test_a_loss_that_is_not_finite_is_never_saved(tmp_path, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_CHECKPOINT_SECONDS", "0")
+    model = nn.Linear(1, 1)
+    losses = iter([1.0, math.nan, 1.0, 1.0])
+    epochs = fit(
+        model,
+        lambda batch: model.weight.sum() * 0 + next(losses),
+        random_batches(),
+        SETTINGS,
+        torch.Generator(),
+        progress=Progress(tmp_path),
+    )
+    with pytest.raises(UserError, match="became nan"):
+        next(epochs)
+    assert [path.name[:6] for path in tmp_path.iterdir()] == ["000001"], "of the first step"
+
+
+def test_a_loss_that_is_not_finite_ends_a_long_epoch_early(monkeypatch):
+    monkeypatch.setattr(fit_module, "LOOK", 3)
+    model, asked = nn.Linear(1, 1), []
+
+    def objective(batch):
+        asked.append(batch)
+        return model.weight.sum() * math.nan
+
+    with pytest.raises(UserError, match="became nan"):
+        list(fit(model, objective, random_batches(), SETTINGS, torch.Generator()))
+    assert len(asked) == 3
+
+
+class Waits(TorchDispatchMode):
+    """Counts how often a number is read off a device, for which the device is waited for."""
+
+    def __init__(self):
+        super().__init__()
+        self.number = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.number += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("steps", [4, 40])
+def test_no_step_waits_for_the_device(steps):
+    """The loss and whether it is finite are read at the end of an epoch, however many steps it has; half of it is the warm-up."""
+    torch.manual_seed(0)
+    model, teaching = make_model(), Teaching([(1.0, Squares())], warmup_steps=steps / 2)
+    settings = FitSettings(epochs=1, learning_rate=0.01, optimizer="sgd", clip_norm=1.0, clip_value=1.0)
+    batches = Batches(lambda rng: iter([torch.ones(2, 3)] * steps), steps)
+    with Waits() as waits:
+        list(fit(model, lambda batch: teaching(*2 * [Output(model(batch), "values")]), batches, settings, torch.Generator()))
+    assert waits.number == 2
+
+
+class Squares(nn.Module):
+    """A loss of the student alone."""
+
+    def forward(self, student, teacher):
+        return student.prediction.square().mean()
 
 
 def scripted(scores, higher=True, patience=None, scratch=None):

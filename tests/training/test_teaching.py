@@ -35,6 +35,7 @@ def moved(task_weight: float, weight: float = 1.0) -> float:
         loss=lambda output, batch: 3 * output.prediction.mean(),
         score=lambda outputs: {"quality": float(len(list(outputs)))},
         higher_is_better=True,
+        split=None,
     )
     settings = TeachingSettings(losses=[WeightedLoss(loss="shift", weight=weight, settings=Settings())], task_weight=task_weight, fit=FIT)
     part = Loss(Settings, lambda settings, student, teacher: Shift())

@@ -20,6 +20,7 @@ from stillhouse.contracts.output import Output
 from stillhouse.space import cost
 from stillhouse.space.blueprint import Architecture, groups_of, hard_masks, masked
 from stillhouse.space.extraction import extract
+from stillhouse.training.spread import shares
 from tests.space.cutting import random_architecture
 from tests.workloads.untrained import TEACHERS, WORKLOADS, teacher
 
@@ -60,7 +61,8 @@ def made(workload: str) -> SimpleNamespace:
     found = teacher(workload, Path(mkdtemp()))
     data = found.workload.load(found.data, found.prepared)
     batch = next(iter(data.valid.draw(torch.Generator().manual_seed(0))))
-    return SimpleNamespace(part=found.workload, data=data, sizes=data.sizes, batch=batch, prepared=found.prepared)
+    trained = next(iter(data.train.draw(torch.Generator().manual_seed(0))))
+    return SimpleNamespace(part=found.workload, data=data, sizes=data.sizes, batch=batch, trained=trained, prepared=found.prepared)
 
 
 def network(workload: str, family: str, architecture: Architecture | None = None) -> nn.Module:
@@ -130,3 +132,15 @@ def test_what_is_cut_out_predicts_and_costs_what_is_masked(workload: str, family
     torch.testing.assert_close(prediction(workload, static), wanted, rtol=1e-3, atol=1e-4)
     counted = cost.evaluate(cost.parameters(model), cost.counts_of(groups, architecture))
     assert float(counted) == sum(value.numel() for value in static.parameters())
+
+
+@pytest.mark.parametrize("workload", [name for name in WORKLOADS if registry.workload(name).split])
+def test_the_parts_of_a_batch_add_up_to_its_loss(workload: str) -> None:
+    """Several devices minimise what one does; norms stand still here."""
+    here, block = made(workload), next(block for block in TEACHERS.values() if block["workload"] == workload)
+    model, split = network(workload, block["teach"]["model"].get("family", "pspnet")), here.part.split
+    with torch.no_grad():
+        wanted = here.part.loss(here.part.apply(model, here.trained), here.trained)
+        parts = [share.of(here.part.loss, here.part.apply(model, part), part) for _, part, share in shares(split, here.trained, 3)]
+    assert len(parts) == 3
+    torch.testing.assert_close(torch.stack(parts).sum(), wanted, rtol=1e-4, atol=1e-6)

@@ -9,7 +9,7 @@ from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Workload
 from stillhouse.workloads.pictures.segment.prepare import PrepareSettings, prepare
 from stillhouse.workloads.pictures.segment.sample import Batch, DataSettings, load
-from stillhouse.workloads.pictures.segment.scoring import loss, score
+from stillhouse.workloads.pictures.segment.scoring import loss, score, split
 from stillhouse.workloads.pictures.segment.table import TABLE
 
 
@@ -30,4 +30,5 @@ WORKLOAD = Workload(
     loss=loss,
     score=score,
     table=TABLE,
+    split=split,
 )

@@ -11,6 +11,7 @@ from torch.nn import functional
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
+from stillhouse.contracts.split import Part, by_rows
 from stillhouse.workloads.pictures.segment.crop import VOID
 from stillhouse.workloads.pictures.segment.sample import Batch
 
@@ -18,6 +19,11 @@ from stillhouse.workloads.pictures.segment.sample import Batch
 def loss(output: Output, batch: Batch) -> Tensor:
     """The mean cross-entropy of the batch's pixels that have a class, 0 if none has."""
     return _entropy(output.prediction, batch) / (batch.mask != VOID).sum().clamp(min=1)
+
+
+def split(batch: Batch, number: int) -> list[Part[Batch]]:
+    """By pictures, each of which counts for its pixels that have a class."""
+    return by_rows(batch, number, ("image", "mask"), lambda part: int((part.mask != VOID).sum()))
 
 
 def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:

@@ -7,7 +7,7 @@ from stillhouse.contracts.parts import Workload
 from stillhouse.workloads.text.language.generate import apply
 from stillhouse.workloads.text.language.prepare import PrepareSettings, prepare
 from stillhouse.workloads.text.language.sample import DataSettings, load
-from stillhouse.workloads.text.language.scoring import loss, score
+from stillhouse.workloads.text.language.scoring import loss, score, split
 from stillhouse.workloads.text.language.table import TABLE
 
 FAMILIES = families.of("language", __name__)
@@ -23,4 +23,5 @@ WORKLOAD = Workload(
     score=score,
     higher_is_better=False,
     table=TABLE,
+    split=split,
 )

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
+from stillhouse.contracts.split import Part, by_rows
 from stillhouse.workloads.text.language.sample import UNSCORED, Batch
 
 _HIGHEST = 700.0
@@ -20,6 +21,11 @@ _HIGHEST = 700.0
 def loss(output: Output, batch: Batch) -> Tensor:
     """The mean cross-entropy of all targets that count, in nats."""
     return functional.cross_entropy(_rows(output), batch.target.flatten(), ignore_index=UNSCORED)
+
+
+def split(batch: Batch, number: int) -> list[Part[Batch]]:
+    """By windows, each of which counts for its targets; what they cover together is told of the whole batch."""
+    return by_rows(batch, number, ("token", "target"), lambda part: int((part.target != UNSCORED).sum()))
 
 
 def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:

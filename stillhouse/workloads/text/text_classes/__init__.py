@@ -9,7 +9,7 @@ from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Workload
 from stillhouse.workloads.text.text_classes.prepare import PrepareSettings, prepare
 from stillhouse.workloads.text.text_classes.sample import Batch, DataSettings, load
-from stillhouse.workloads.text.text_classes.scoring import loss, score
+from stillhouse.workloads.text.text_classes.scoring import loss, score, split
 from stillhouse.workloads.text.text_classes.table import TABLE
 
 
@@ -31,4 +31,5 @@ WORKLOAD = Workload(
     loss=loss,
     score=score,
     table=TABLE,
+    split=split,
 )

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
+from stillhouse.contracts.split import Part, by_rows
 from stillhouse.training.f1 import macro_f1
 from stillhouse.workloads.text.text_classes.sample import Batch
 
@@ -17,6 +18,11 @@ from stillhouse.workloads.text.text_classes.sample import Batch
 def loss(output: Output, batch: Batch) -> Tensor:
     """The mean cross-entropy of the batch."""
     return functional.cross_entropy(output.prediction, batch.label)
+
+
+def split(batch: Batch, number: int) -> list[Part[Batch]]:
+    """By texts, all as long as the longest of the whole batch."""
+    return by_rows(batch, number, ("token", "mask", "label"))
 
 
 def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:

@@ -22,6 +22,7 @@ from stillhouse.contracts.data import Batches, Data, Metrics
 from stillhouse.contracts.output import Feature, Layout, Output
 from stillhouse.contracts.parts import Question, Table, Workload
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.split import Part
 from stillhouse.training import files
 
 from .network import Network, NetworkSettings
@@ -85,6 +86,12 @@ def loss(output: Output, batch: Points) -> Tensor:
     return cross_entropy(output.prediction, batch[1].to(output.prediction.device))
 
 
+def split(batch: Points, number: int) -> list[Part[Points]]:
+    """By points."""
+    pairs = zip(*(column.tensor_split(number) for column in batch), strict=True)
+    return [Part((points, label), len(label), len(label)) for points, label in pairs]
+
+
 def score(pairs: Iterable[tuple[Output, Points]]) -> Metrics:
     """Accuracy, and the mean cross-entropy over rows."""
     rows = hits = entropy = 0.0
@@ -138,4 +145,5 @@ WORKLOAD = Workload(
     loss=loss,
     score=score,
     table=Table("toy", lambda prepared, context: None, example, ask),
+    split=split,
 )

@@ -1,0 +1,23 @@
+"""How much of a machine a stage takes, read off the parameters that DVC tracks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stillhouse.contracts import devices
+
+
+def threads(stage: Any) -> int:
+    """CPU threads of all processes of a stage of DVC's."""
+    found = [values.get("threads") for values in _params(stage)]
+    return next((value for value in found if isinstance(value, int) and value > 0), 1) * split_over(stage)
+
+
+def split_over(stage: Any) -> int:
+    """Over how many devices its training is split, each with a process of its own."""
+    return max(map(devices.wanted, _params(stage)), default=1)
+
+
+def _params(stage: Any) -> list[Mapping[str, Any]]:
+    return [dep.read_params() for dep in stage.deps if hasattr(dep, "read_params")]
