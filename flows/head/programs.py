@@ -41,11 +41,13 @@ def prefect(folder: Path, wishes: Wishes, token: str) -> Program:
 
 
 def mlflow(folder: Path, wishes: Wishes, token: str) -> Program:
-    """MLflow's server. Its database is the one that runs without it use too, or PostgreSQL; artifacts go through it to `mlartifacts`."""
-    database = databases.for_mlflow(wishes.mlflow_database) if wishes.mlflow_database else f"sqlite:///{folder / 'mlflow.db'}"
-    environment = {
-        "MLFLOW_BACKEND_STORE_URI": database,
-        "MLFLOW_ARTIFACTS_DESTINATION": (folder / "mlartifacts").as_uri(),
+    """MLflow's server. Its database is the one that runs without it use too, or PostgreSQL, and then artifacts go through the server."""
+    artifacts = (folder / "mlartifacts").as_uri()
+    if wishes.mlflow_database:
+        store = {"MLFLOW_BACKEND_STORE_URI": databases.for_mlflow(wishes.mlflow_database), "MLFLOW_ARTIFACTS_DESTINATION": artifacts}
+    else:  # a run that finds no server must find the artifacts of these runs, and their place is kept with the experiment
+        store = {"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder / 'mlflow.db'}", "MLFLOW_DEFAULT_ARTIFACT_ROOT": artifacts}
+    environment = store | {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_LOGGING_LEVEL": "WARNING",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -45,13 +46,12 @@ def up(
 
 
 def _more(folder: Path, prefect: servers.Server) -> list[str]:
-    address = prefect.public.removesuffix("/api")
-    secret = f" --token {servers.TOKEN.name}" if prefect.authentication else ""
-    lines = [f"user {servers.USER}, password in {folder / servers.TOKEN}"] if prefect.authentication else []
-    if is_local(address.partition("://")[2].rpartition(":")[0]):
+    secret, ask = folder / servers.TOKEN, prefect.authentication
+    lines = [f"user {servers.USER}, password in {secret}"] if ask else []
+    if is_local(urlsplit(prefect.public).hostname or ""):
         return [*lines, "only this machine reaches them: for nodes, `stillhouse down`, then `stillhouse up --host 0.0.0.0`"]
-    copy = f", with a copy of {folder / servers.TOKEN}" if secret else ""
-    return [*lines, f"on a node{copy}: stillhouse node --head {address}{secret}"]
+    given = f'PREFECT_API_AUTH_STRING="{servers.USER}:$(cat token)" ' if ask else ""
+    return [*lines, f"on a node, beside a copy of that file: {given}stillhouse node --head {prefect.public}"]
 
 
 def down() -> None:

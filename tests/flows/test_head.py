@@ -15,8 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from stillhouse.cli import doctor
+from stillhouse.cli import head as command
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows.head import databases, life, wishes
 from stillhouse.flows.head.wishes import Wishes
@@ -55,6 +58,12 @@ def numbers(folder: Path) -> list[int]:
     return [int(name.split("/")[-2]) for each in servers.read(folder).values() for name in each.processes]
 
 
+def listening(pids: list[int]) -> set[str]:
+    """The addresses of this machine where some processes listen."""
+    connections = [each for pid in pids for each in psutil.Process(pid).net_connections() if each.status == psutil.CONN_LISTEN]
+    return {each.laddr.ip for each in connections}
+
+
 @pytest.fixture
 def served(done: Project) -> Iterator[Project]:
     """A project whose servers are ended in any case; its stages do no work, its tracker is the real one."""
@@ -70,8 +79,9 @@ def test_what_up_starts_is_used_by_a_run_and_ended_by_down(served):
     mine = numbers(folder)
     assert first.stdout.count("(started)") == 2
     assert "only this machine reaches them" in first.stdout
-    assert up(served).stdout.count("(it runs already)") == 2, "other ports are no reason to start others"
-    assert numbers(folder) == mine
+    assert life.up(folder, Wishes()) == {"prefect": False, "mlflow": False}, "other ports are no reason to start others"
+    assert (numbers(folder), listening(mine)) == (mine, {"127.0.0.1"})
+    assert "Prefect's server at http://127.0.0.1:" in doctor.head(folder)
 
     assert (folder / servers.TOKEN).stat().st_mode & 0o777 == 0o600
     assert not [log for log in (folder / servers.FOLDER).glob("*.log") if token in log.read_text()]
@@ -91,12 +101,12 @@ def test_what_up_starts_is_used_by_a_run_and_ended_by_down(served):
 
     os.kill(mine[0], signal.SIGKILL)  # the first one of MLflow's, which leaves its worker
     until(lambda: servers.dead(folder))
-    told = served.call("stillhouse", "plan").stderr
-    assert told == f"warning: MLflow's server of this project has ended: {servers.REMEDY}\n"
+    with pytest.raises(UserError, match=r"^MLflow's server of this project has ended: `stillhouse up` starts it again"):
+        doctor.head(folder)
     down = served.call("stillhouse", "down").stdout
     assert down == "Prefect's server has ended\nMLflow's server had ended already\n"
     assert not [pid for pid in mine if alive(pid)]
-    assert served.call("stillhouse", "down").stdout == "no servers run for this project\n"
+    assert life.down(folder) == {}
 
 
 @NEEDS
@@ -145,6 +155,22 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path):
         with pytest.raises(UserError, match=rf"127.0.0.1:{port} - wanted a free port of this machine - .* choose another --mlflow-port"):
             life.up(tmp_path, Wishes(prefect_port=free_port(), mlflow_port=port, authentication=False))
     assert servers.read(tmp_path) == {}
+
+
+def test_the_line_for_a_node_names_the_file_of_the_token_and_not_the_token(tmp_path):
+    """Where others reach the servers; else the line says how they could."""
+    address = Wishes(host="0.0.0.0", known_as="box.example").public
+    server = servers.Server("http://127.0.0.1:4200/api", f"http://{address}:4200/api", (), True)
+    words, line = command._more(tmp_path, server)
+    assert words == f"user stillhouse, password in {tmp_path / servers.TOKEN}"
+    assert line.endswith('PREFECT_API_AUTH_STRING="stillhouse:$(cat token)" stillhouse node --head http://box.example:4200/api')
+
+
+def test_a_server_that_has_ended_is_told_with_the_remedy_by_every_command(done):
+    dead = servers.Server("http://127.0.0.1:9", "http://127.0.0.1:9", (process.identity(1).rpartition("/")[0] + "/1.00",), False)
+    servers.write(done.folder, {"mlflow": dead})
+    told = done.call("stillhouse", "plan")
+    assert (told.returncode, told.stderr) == (0, f"warning: MLflow's server of this project has ended: {servers.REMEDY}\n")
 
 
 def test_a_process_that_got_the_number_of_a_server_is_left_alone(tmp_path):
