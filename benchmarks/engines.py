@@ -1,7 +1,7 @@
 """Which engine brings stages to nodes: Prefect's process workers against Ray through prefect-ray, on two nodes simulated on one machine.
 
-Both run the same idle stage. Each node has a folder, a home and processes of its own, which are killed together, as if the machine were gone. Ray
-and prefect-ray lie in an environment that is made for the benchmark, or that exists: STILLHOUSE_BENCHMARK_ENGINES names its Python.
+Both run the same idle stage. Each node has a folder, a home and processes of its own, which are killed together, as if the machine were
+gone. Ray and prefect-ray lie in an environment that is made for the benchmark; STILLHOUSE_BENCHMARK_ENGINES names the Python of another.
 """
 
 from __future__ import annotations
