@@ -153,7 +153,7 @@ def _restart(nodes: Nodes) -> None:
     say("running stages that a restart of the head left alone", bool(ended))
     say("runs with the right state after a restart of the head", until(lambda: nodes.state(run) == "COMPLETED", 60) is not None)
     _, mark = nodes.submit(0)
-    say("seconds from the head's answer to the start of a new stage, after its restart", begun(mark)["time"] - back)
+    say("seconds from a restarted head's answer to the start of a new stage", begun(mark)["time"] - back)
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ def _restart(nodes: Nodes) -> None:
     flow.wait()
     _, mark = nodes.submit(0)
     if until(mark.exists, 60):
-        say("seconds from the head's answer to the start of a new stage, after its restart", begun(mark)["time"] - back)
+        say("seconds from a restarted head's answer to the start of a new stage", begun(mark)["time"] - back)
     say("nodes that came back by themselves after a restart of the head", mark.exists())
 
 
