@@ -20,6 +20,8 @@ from stillhouse.record import process, servers
 from stillhouse.record.group import GRACE
 from stillhouse.record.servers import TITLES, Server
 
+_HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
+
 
 def up(folder: Path, wishes: Wishes) -> dict[str, bool]:
     """Starts what does not run yet and waits until it answers; the names of the servers, and whether each was started now.
@@ -35,8 +37,8 @@ def up(folder: Path, wishes: Wishes) -> dict[str, bool]:
         for name in known.keys() - running.keys():
             _end(known[name])
         for name in missing:
-            require_free(wishes.host, _port(wishes, name), f"--{name}-port")
-            if database := _database(wishes, name):
+            require_free(wishes.host, wishes.port(name), f"--{name}-port")
+            if database := wishes.database(name):
                 databases.prepare(database, name)
         _start(folder, wishes, running, missing)
     return {name: name in missing for name in PROGRAMS}
@@ -69,7 +71,7 @@ def _start(folder: Path, wishes: Wishes, running: Mapping[str, Server], missing:
             started[name] = _begin(folder, name, wishes, secret)
             servers.write(folder, {**running, **_described(started, wishes)})
         for name, begun in started.items():
-            ask = partial(_ask, f"http://{wishes.asked_at}:{_port(wishes, name)}{_HEALTH[name]}")
+            ask = partial(_ask, f"http://{wishes.asked_at}:{wishes.port(name)}{_HEALTH[name]}")
             server.await_answer(TITLES[name], begun, log(folder, name), ask, Event())
         servers.write(folder, {**running, **_described(started, wishes)})
     except BaseException:
@@ -77,9 +79,6 @@ def _start(folder: Path, wishes: Wishes, running: Mapping[str, Server], missing:
             _end(each)
         servers.write(folder, running)
         raise
-
-
-_HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
 
 
 def _ask(address: str) -> None:
@@ -100,7 +99,7 @@ def _described(started: Mapping[str, subprocess.Popen[bytes]], wishes: Wishes) -
     """Those that live: where they are, and each process that they consist of now."""
     found = {}
     for name, begun in started.items():
-        port, path = _port(wishes, name), "/api" if name == "prefect" else ""
+        port, path = wishes.port(name), "/api" if name == "prefect" else ""
         with suppress(psutil.NoSuchProcess):
             first = psutil.Process(begun.pid)
             family = tuple(process.identity(each.pid) for each in (first, *first.children(recursive=True)))
@@ -130,11 +129,3 @@ def _family(pid: int) -> list[psutil.Process]:
 def log(folder: Path, name: str) -> Path:
     """Where a server's own words are."""
     return folder / servers.FOLDER / f"{name}.log"
-
-
-def _port(wishes: Wishes, name: str) -> int:
-    return wishes.prefect_port if name == "prefect" else wishes.mlflow_port
-
-
-def _database(wishes: Wishes, name: str) -> str:
-    return wishes.prefect_database if name == "prefect" else wishes.mlflow_database

@@ -35,6 +35,14 @@ class Wishes:
         """The host by which others do."""
         return self.known_as or (socket.gethostname() if self.host in _EVERYWHERE else self.host)
 
+    def port(self, name: str) -> int:
+        """Where one of the servers listens."""
+        return self.prefect_port if name == "prefect" else self.mlflow_port
+
+    def database(self, name: str) -> str:
+        """The address of one's database; "" is SQLite."""
+        return self.prefect_database if name == "prefect" else self.mlflow_database
+
     @property
     def local(self) -> bool:
         """Whether nobody else can reach them."""
