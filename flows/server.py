@@ -21,6 +21,7 @@ import psutil
 from stillhouse.contracts.errors import UserError
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
+from stillhouse.record.servers import JOINED, REMEDY
 
 STILL = 120.0
 """Seconds in which a server that starts must print something or compute; its first start in a folder also makes its database."""
@@ -65,12 +66,11 @@ def server(folder: Path) -> Iterator[Serving]:
     Call it before the first import of prefect, which reads its settings then.
 
     Raises:
-        UserError: the named one does not answer.
+        UserError: the reader has named one, and it does not answer.
     """
     os.environ.update(settings(folder))
     if address := os.environ.get("PREFECT_API_URL"):
-        ask(address)
-        yield Serving(own=False, wait=lambda _: None, lives=partial(_answers, address))
+        yield _named(address)
         return
     port = _free_port()
     address = f"http://127.0.0.1:{port}/api"
@@ -83,6 +83,17 @@ def server(folder: Path) -> Iterator[Serving]:
         del os.environ["PREFECT_API_URL"]
 
 
+def _named(address: str) -> Serving:
+    """A server of the reader's must answer; one of the project's may be away, and then its flow hears nothing."""
+    try:
+        ask(address)
+    except UserError:
+        if JOINED not in os.environ:
+            raise
+        return Serving(own=False, wait=lambda _: ask(address), lives=lambda: False)
+    return Serving(own=False, wait=lambda _: None, lives=partial(_answers, address))
+
+
 def ask(address: str) -> None:
     """Asks a server for its health.
 
@@ -93,7 +104,8 @@ def ask(address: str) -> None:
         with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=10):
             return
     except (OSError, ValueError) as error:
-        raise UserError(f"{address} does not answer ({error}): start that server, or unset PREFECT_API_URL") from error
+        remedy = REMEDY if JOINED in os.environ else "start that server, or unset PREFECT_API_URL"
+        raise UserError(f"{address} does not answer ({error}): {remedy}") from error
 
 
 def skew(address: str) -> float:
@@ -124,16 +136,27 @@ def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 def _wait(process: subprocess.Popen[bytes], address: str, folder: Path, stop: Event) -> None:
     log = Path(os.environ["PREFECT_HOME"]) / "server.log"
+    await_answer("Prefect's server", process, log, partial(ask, address), stop, f", or run `stillhouse doctor` in {folder}")
+
+
+def await_answer(
+    title: str, process: subprocess.Popen[bytes], log: Path, asking: Callable[[], None], stop: Event, remedy: str = ""
+) -> None:
+    """Returns when a server that starts answers (`asking` raises no error any more), or when the event is set.
+
+    Raises:
+        UserError: it has ended, or neither prints nor computes, with the last words of its log.
+    """
     end, still, seen = time.monotonic() + LONGEST, time.monotonic() + STILL, (0, 0)
     while process.poll() is None and time.monotonic() < min(end, still) and not stop.is_set():
-        with suppress(UserError):
-            ask(address)
+        with suppress(UserError, OSError):
+            asking()
             return
         if (now := _progress(process, log)) != seen:
             still, seen = time.monotonic() + STILL, now
         stop.wait(0.1)
     if not stop.is_set():
-        raise UserError(f"Prefect's server does not start: {last_words(log)} (see {log}, or run `stillhouse doctor` in {folder})")
+        raise UserError(f"{title} does not start: {last_words(log)} (see {log}{remedy})")
 
 
 def _progress(process: subprocess.Popen[bytes], log: Path) -> tuple[int, int]:

@@ -59,6 +59,7 @@ ONLY = {
     "dvc_objects": {"record/stored.py"},
     "typer": {"cli"},
     "onnxruntime": {"runtimes/onnx.py", "runtimes/onnx_int8.py"},
+    "psycopg": {"flows/head/databases.py"},
     "onnxscript": {"runtimes/onnx.py"},
     "torch_geometric": {"workloads/graphs/static_nodes/geometric.py"},
     "matplotlib": set(),
@@ -158,7 +159,7 @@ def test_a_tool_is_imported_in_its_own_place_alone(package):
 def test_what_is_imported_is_declared():
     """A package that comes by way of another one can be gone tomorrow. What only a type checker imports need not be there."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = (line for name in ("transformers", "graphs", "export") for line in project["optional-dependencies"][name])
+    extras = (line for name in ("transformers", "graphs", "export", "postgresql") for line in project["optional-dependencies"][name])
     declared = {canonicalize_name(Requirement(line).name) for line in (*project["dependencies"], *extras)}
     providers = packages_distributions()
     used = {name.partition(".")[0] for file in FILES for name in code.imports(file, dotted(file))} - {

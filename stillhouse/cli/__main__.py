@@ -19,6 +19,7 @@ import typer
 from stillhouse.cli import node as node_commands
 from stillhouse.cli import sources
 from stillhouse.cli.export import export
+from stillhouse.cli.head import down, up
 from stillhouse.cli.init import init
 from stillhouse.cli.inspect import inspect
 from stillhouse.cli.lineage import lineage
@@ -33,7 +34,7 @@ from stillhouse.contracts.hidden import hide
 from stillhouse.flows import cores, estimate, graph
 from stillhouse.flows.graph import Node
 from stillhouse.project import version
-from stillhouse.record import process, revision, room, surroundings
+from stillhouse.record import process, revision, room, servers, surroundings
 from stillhouse.runner.entries import Entries
 
 STALE = 3
@@ -57,10 +58,13 @@ def _version(wanted: bool) -> None:
 
 @commands.callback()
 def main(
+    context: typer.Context,
     wanted: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version of this library.")] = False,
 ) -> None:
     """Distil big models into small ones that fit a budget."""
     process.ask_this_machine_directly()
+    if context.invoked_subcommand not in ("up", "down"):
+        _join()
 
 
 Force = Annotated[
@@ -180,6 +184,8 @@ commands.command()(export)
 commands.command()(report)
 commands.command()(verify)
 commands.command()(inspect)
+commands.command()(up)
+commands.command()(down)
 commands.command()(node_commands.node)
 commands.command()(node_commands.nodes)
 
@@ -202,6 +208,17 @@ def app() -> None:
         if sentence is None:
             raise
         sys.exit(sentence)
+
+
+def _join() -> None:
+    """Uses the servers of the project, if this is one and `stillhouse up` has started some."""
+    try:
+        folder = graph.root(Path.cwd())
+    except UserError:
+        return
+    servers.join(folder)
+    for sentence in servers.dead(folder):
+        print(f"warning: {sentence}", file=sys.stderr)
 
 
 def _enter() -> Path:

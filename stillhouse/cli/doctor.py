@@ -18,6 +18,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.flows import graph, server
 from stillhouse.record import outbox, revision, surroundings
+from stillhouse.record import servers as kept
 
 PACKAGES = ("torch", "dvc", "prefect", "fastapi", "mlflow", "pyarrow", "pydantic")
 LINKS = ("reflink", "hardlink", "symlink")
@@ -140,6 +141,15 @@ def scheduler(_: Path) -> str:
     return f"{address} answers"
 
 
+def head(folder: Path) -> str:
+    """The servers that `stillhouse up` started live."""
+    root = graph.root(folder)
+    if dead := kept.dead(root):
+        raise UserError("; ".join(dead))
+    known = [f"{kept.TITLES[name]} at {server.public}" for name, server in kept.read(root).items()]
+    return ", ".join(known) or "none; `stillhouse up` starts some that stay"
+
+
 CHECKS: dict[str, Callable[[Path], str]] = {
     "versions": versions,
     "Prefect's server": servers,
@@ -148,6 +158,7 @@ CHECKS: dict[str, Callable[[Path], str]] = {
     "pipeline": pipeline,
     "settings": settings,
     "DVC's cache": cache,
+    "servers that stay": head,
     "MLflow": tracker,
     "Prefect's API": scheduler,
 }

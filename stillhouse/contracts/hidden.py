@@ -10,7 +10,7 @@ MASK = "***"
 _USER = re.compile(r"(?<=://)[^/\s@'\"<>]*(?:@[^/\s@'\"<>]*)*@(?=[\w.\[-])")
 _TOKEN = re.compile(r"(?i)([?&;][\w.-]*(?:token|password|passwd|pwd|secret|key|signature|sig|credential)[\w.-]*=)[^&;\s'\"<>)]+")
 _ADDRESSES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "PREFECT_API_URL")
-_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PREFECT_API_KEY")
+_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
 _SHORTEST = 4
 """Characters; a shorter password would be found in innocent words."""
 
@@ -33,5 +33,6 @@ def _known() -> list[str]:
     for name in _ADDRESSES:
         user = os.environ.get(name, "").partition("://")[2].rpartition("@")[0]
         found.add(user.partition(":")[2])
+    found.add(os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")[2])
     found |= {unquote(secret) for secret in found}
     return sorted((secret for secret in found if len(secret) >= _SHORTEST), key=len, reverse=True)

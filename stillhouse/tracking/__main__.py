@@ -20,7 +20,7 @@ from typing import Any
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
-from stillhouse.record import process
+from stillhouse.record import process, servers
 from stillhouse.record.deadline import UPLOADS, TooLate, seconds
 from stillhouse.record.outbox import await_upload
 from stillhouse.tracking import outbox, queries
@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parse(arguments)
     process.ask_this_machine_directly()
     root = Path()
+    servers.join(root)
     if given.command in ("runs", "version", "artifact"):
         return _reply(given, root)
     if given.command == "serve":
