@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.record import process, room
+from stillhouse.flows import graph
+from stillhouse.record import process, room, servers
 
 POOL = "nodes"
 FOLDER = Path("~/.stillhouse")
@@ -48,6 +49,8 @@ def node(
 
 def nodes(pool: PoolName = POOL) -> None:
     """Show the nodes of a pool: what each has, what runs on it since when, and whether it lives."""
+    if "PREFECT_API_URL" not in os.environ:
+        servers.join(graph.root(Path.cwd()))
     if "PREFECT_API_URL" not in os.environ:
         raise UserError("no server is named that has nodes: say `stillhouse up`, or set PREFECT_API_URL")
     from rich.console import Console
