@@ -1,10 +1,11 @@
-"""One head at a time for a project: two would write dvc.lock for the same stages.
+"""One head at a time for a project, or for an experiment of it, which has a dvc.lock of its own: two would write it for the same stages.
 
 A head gives signs of life as workers do, under a name that says whose it is; no lock is left behind by one that dies.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,9 +23,10 @@ from stillhouse.flows.nodes.pool import Pool
 @contextmanager
 def alone(pool: Pool, project: str, folder: Path) -> Iterator[None]:
     """Raises UserError while another head of the project lives; of two that begin in the same moment perhaps in both."""
-    mine, over = f"head {project} {quote(f'{socket.gethostname()}:{folder.resolve()}', safe='')}", Event()
+    start, over = f"head {project}{os.environ.get('DVC_EXP_NAME', '')} ", Event()
+    mine = start + quote(f"{socket.gethostname()}:{folder.resolve()}", safe="")
     _beat(pool, mine)
-    others = [name for name, silent in pool.beats().items() if name.startswith(f"head {project} ") and name != mine and silent < LOST]
+    others = [name for name, silent in pool.beats().items() if name.startswith(start) and name != mine and silent < LOST]
     if others:
         _leave(pool, mine)
         where = unquote(others[0].split(" ", 2)[2])

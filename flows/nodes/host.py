@@ -24,9 +24,11 @@ from stillhouse.flows.nodes import environment, result
 from stillhouse.flows.nodes.checkpoints import Checkpoints
 from stillhouse.flows.nodes.life import HOME
 from stillhouse.flows.nodes.line import Line
-from stillhouse.flows.nodes.tree import Tree, dvc
+from stillhouse.flows.nodes.tree import Tree, dvc, lease_of
 from stillhouse.flows.stage import StageFailed, Stopped, run_due_stage
 from stillhouse.record import process
+
+_OTHER = "raw data that neither git nor DVC has, or another kind of device where params.yaml says `environment: due`"
 
 
 def main() -> int:
@@ -60,6 +62,8 @@ def _run(tree: Tree, line: Line, stop: Event) -> None:
             result.tell(remote, tree.folder)
     if stop.is_set():
         raise Stopped
+    if not result.known(tree.folder, job.key):
+        raise UserError(f"{job.stage} read something else on this node than the head has: {_OTHER}")
     dvc(tree.folder, "push", "--quiet", job.stage)
     result.give(remote, tree.folder, job.key)
 
@@ -83,7 +87,7 @@ def _stage(tree: Tree, python: Path, stop: Event) -> None:
 def _turns(tree: Tree, stop: Event) -> Iterator[None]:
     """Waits until no other run of this stage goes on here, and until the node is free for what is measured alone. Raises Stopped."""
     with (
-        _held(tree.place.with_name(f"{tree.place.name}.lease"), fcntl.LOCK_EX, stop),
+        _held(lease_of(tree.place), fcntl.LOCK_EX, stop),
         _held(tree.home / "turn", fcntl.LOCK_EX if tree.job.alone else fcntl.LOCK_SH, stop),
     ):
         yield

@@ -16,6 +16,11 @@ KNOWN = Path(".work/results")
 """Where the runner notes what it knows, a file for each fingerprint."""
 
 
+def known(folder: Path, key: str) -> bool:
+    """Whether the runner has noted the result of a fingerprint."""
+    return (folder / KNOWN / f"{key}.json").exists()
+
+
 def give(remote: Remote, folder: Path, key: str) -> None:
     """Puts a stage's result, which DVC has pushed, and all that waits to be told of it, into the remote."""
     tell(remote, folder)

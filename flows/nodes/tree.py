@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows.nodes import result
 from stillhouse.flows.nodes.job import Job
-from stillhouse.record.process import waiting_lock
+from stillhouse.record import process
 from stillhouse.record.remote import Remote, configure
-from stillhouse.record.worktree import add, git
+from stillhouse.record.worktree import add, git, remove
+
+KEPT = 10
+"""Worktrees of a project that stay, the newest first."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Tree:
     @property
     def place(self) -> Path:
         """The worktree of the job's stage."""
-        return self.home / "projects" / self.job.project / "stages" / self.job.stage.replace("/", "-")
+        name = f"{self.job.stage.replace('/', '-')}-{self.job.key[:12]}"
+        return self.home / "projects" / self.job.project / "stages" / name
 
     @property
     def folder(self) -> Path:
@@ -44,7 +48,7 @@ class Tree:
         carried.mkdir(parents=True, exist_ok=True)
         configure(carried, self.job.remote)
         remote = Remote(carried, self.job.project)
-        with waiting_lock(carried / "lock"):
+        with process.waiting_lock(carried / "lock"):
             self._commit(remote, carried)
             self._check_out()
         self._change(remote)
@@ -71,11 +75,25 @@ class Tree:
     def _check_out(self) -> None:
         """What git ignores stays: the scratch folders, and data that are looked at again by their hash."""
         if not (self.place / ".git").exists():
-            shutil.rmtree(self.place, ignore_errors=True)
-            git(self.clone, "worktree", "prune")
+            self._clear()
             add(self.clone, self.place, self.job.packed.commit)
         git(self.place, "checkout", "--quiet", "--force", "--detach", self.job.packed.commit)
         git(self.place, "clean", "--quiet", "-fd")
+
+    def _clear(self) -> None:
+        """Removes what is left of this worktree, and the oldest ones where there are many; not those in which a stage runs."""
+        remove(self.clone, self.place)
+        places = sorted(
+            (path for path in self.place.parent.glob("*") if path.is_dir()), key=lambda path: path.stat().st_mtime, reverse=True
+        )
+        for place in places[KEPT:]:
+            with suppress(UserError), process.lease(lease_of(place)):
+                remove(self.clone, place)
+
+
+def lease_of(place: Path) -> Path:
+    """What a process holds that works in a worktree."""
+    return place.with_name(f"{place.name}.lease")
 
 
 def dvc(folder: Path, *words: str) -> None:

@@ -123,7 +123,7 @@ def run(
         from stillhouse.cli import sweep
 
         options = ["--force"] * force + ["--no-keep-going"] * (not keep_going) + ["--allow-missing"] * allow_missing
-        words = [*(names or []), *options, *(["--jobs", str(jobs)] if jobs else [])]
+        words = [*(names or []), *options, *(["--jobs", str(jobs)] if jobs else []), *(["--on", on] if on else [])]
         raise typer.Exit(sweep.run(folder, words, given, at_once, dry))
     planned = _planned(folder, names or [], force=force, allow_missing=allow_missing)
     if dry:

@@ -218,7 +218,7 @@ def _said(folder: Path, *words: str) -> str:
 
 
 def _metrics(home: Path) -> list[str]:
-    paths = list(home.glob("projects/*/stages/teach@rings/.work/teach@rings/*/metrics.jsonl"))
+    paths = list(home.glob("projects/*/stages/teach@rings-*/.work/teach@rings/*/metrics.jsonl"))
     return paths[0].read_text().splitlines() if paths else []
 
 
