@@ -39,6 +39,7 @@ class Here:
     home: Path
     head: str
     pool: str
+    cores: int
 
     def check(self) -> list[str]:
         """What was looked at, a line each. Raises UserError at what is not as it should be."""
@@ -55,7 +56,7 @@ class Here:
     def facts(self) -> dict[str, Any]:
         """What the head is told of it."""
         packages = {"python": platform.python_version(), "stillhouse": version("stillhouse")}
-        return {"cores": os.cpu_count() or 1, "gpus": gpus(), "memory": round(psutil.virtual_memory().total / 2**30), **packages}
+        return {"cores": self.cores, "gpus": gpus(), "memory": round(psutil.virtual_memory().total / 2**30), **packages}
 
     def _gpus(self) -> str:
         return ", ".join(f"{memory:.0f} GiB" for memory in gpus())

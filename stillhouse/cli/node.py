@@ -26,6 +26,7 @@ def node(
     ],
     pool: PoolName = POOL,
     name: Annotated[str, typer.Option("--name", help="What the head calls this node; the name of the machine by default.")] = "",
+    cores: Annotated[int, typer.Option("--cores", min=0, help="CPU cores that stages may use; all by default.")] = 0,
     folder: Annotated[Path, typer.Option("--folder", help="Where clones, caches and checkpoints lie.")] = FOLDER,
 ) -> None:
     """Take stages of a pool on this machine until Ctrl-C."""
@@ -36,7 +37,7 @@ def node(
         signal.signal(number, lambda *_: stop.set())
     home = folder.expanduser().resolve()
     home.mkdir(parents=True, exist_ok=True)
-    here = Here(name or socket.gethostname(), home, head.rstrip("/"), pool)
+    here = Here(name or socket.gethostname(), home, head.rstrip("/"), pool, cores or os.cpu_count() or 1)
     try:
         with process.lease(here.home / "node.lease"):
             for line in here.check():
