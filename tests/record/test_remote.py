@@ -5,31 +5,37 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.record.remote import Remote, configure
+from tests.sshd import served
 
 
 def dvc(folder: Path, *words: str) -> None:
     subprocess.run([sys.executable, "-m", "dvc", *words], cwd=folder, check=True, capture_output=True)
 
 
-@pytest.fixture(scope="module")
-def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository that has pushed a folder of two files."""
+@pytest.fixture(scope="module", params=["folder", "ssh"])
+def pushed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A repository that has pushed a folder of two files, to another folder or through an SSH server."""
     place = tmp_path_factory.mktemp("remote")
     folder = place / "here"
     (folder / "data").mkdir(parents=True)
     (folder / "data/a.txt").write_text("a")
     (folder / "data/b.txt").write_text("b")
     dvc(folder, "init", "-q", "--no-scm")
-    dvc(folder, "remote", "add", "-q", "-d", "store", "../store")
-    dvc(folder, "add", "-q", "data")
-    dvc(folder, "push", "-q")
-    return place
+    with served(place / "ssh") if request.param == "ssh" else nullcontext({"url": "../store"}) as options:
+        dvc(folder, "remote", "add", "-q", "-d", "store", options["url"])
+        for name in options.keys() - {"url"}:
+            dvc(folder, "remote", "modify", *["--local"] * (name == "keyfile"), "store", name, options[name])
+        dvc(folder, "add", "-q", "data")
+        dvc(folder, "push", "-q")
+        yield place
 
 
 def test_files_come_and_go_under_their_names(pushed: Path, tmp_path: Path):
@@ -52,10 +58,14 @@ def test_files_come_and_go_under_their_names(pushed: Path, tmp_path: Path):
 
 def test_another_machine_has_the_same_remote_and_gets_folders_whole(pushed: Path):
     settings = Remote(pushed / "here", "project").settings
-    assert settings == {"name": "store", "url": str(pushed / "store")}
+    assert settings["name"] == "store"
+    assert settings["url"] in (str(pushed / "store"), f"ssh://127.0.0.1{pushed / 'ssh/store'}")
+    assert "keyfile" not in settings
     there = pushed / "there"
     there.mkdir()
     configure(there, settings, there / "cache")
+    if "port" in settings:  # each machine has its own key
+        dvc(there, "remote", "modify", "--local", "store", "keyfile", str(pushed / "ssh/user"))
     md5 = next(line.split()[-1] for line in (pushed / "here/data.dvc").read_text().splitlines() if "md5:" in line)
     Remote(there, "project").fetch({"data": md5})
     assert sorted(path.read_text() for path in (there / "cache/files/md5").rglob("*") if path.is_file() and path.suffix != ".dir") == [
