@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench tables mutants kills fuzz
+.PHONY: demo test test-nodes lint bench tables mutants kills fuzz
 
 demo: $(READY)
 	@echo 'demo: trains the teachers and students of params.yaml, as far as they are due, and ends with a table that compares them'
@@ -16,6 +16,9 @@ demo: $(READY)
 test: $(READY)
 	@echo 'test: the whole suite, about fourteen minutes on two cores'
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
+
+test-nodes: $(READY)
+	STILLHOUSE_TEST_NODES=1 $(PYTHON) -m pytest tests/flows/test_nodes.py
 
 lint: $(READY)
 	ruff check . && ruff format --check . && mypy

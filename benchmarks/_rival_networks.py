@@ -66,6 +66,8 @@ class Subject:
     valid: Loader
     test: Loader
     higher_is_better: bool = True
+    split: None = None
+    """One device trains it."""
 
     @property
     def data(self) -> Data[Batch]:

@@ -25,6 +25,7 @@ from stillhouse.flows.server import ask, settings
 from tests.processes import until
 from tests.projects import locked
 
+pytestmark = pytest.mark.skipif("STILLHOUSE_TEST_NODES" not in os.environ, reason="takes two minutes: make test-nodes")
 EPOCHS = 300
 """Enough for a kill in the middle."""
 
