@@ -33,6 +33,7 @@ MADE: dict[str, Callable[[], Case]] = {
     "knowledge-zip, expands": lambda: _bomb("knowledge-zip"),
     "knowledge-folder, a pipe": lambda: ("knowledge-folder", {"graph/train.txt": Pipe()}),
     "knowledge-folder, a link that leads out": lambda: ("knowledge-folder", {"graph/train.txt": Link("/etc/passwd")}),
+    "language-files, a word of 140,000 characters": lambda: ("language-files", {"t/train/b/3.txt": b"x" * 140_000}),
     "params, a folder": lambda: ("params", {"params.yaml": Folder()}),
     "params, a pipe": lambda: ("params", {"params.yaml": Pipe()}),
     "dvc-lock, nested deeply": lambda: ("dvc-lock", {"dvc.lock": DEEP}),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ FILE = "tokenizer.json"
 END = "<|endoftext|>"
 PAD = "<|pad|>"
 _LETTERS = 256
+_WITHOUT_SPACE = 1000
+"""Characters without a space that are learned from as one word."""
 
 
 class TokenizerSettings(Settings):
@@ -104,9 +107,19 @@ def _trained(vocabulary: int, texts: Iterable[str], special: tuple[str, ...]) ->
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, special_tokens=list(special), initial_alphabet=sorted(alphabet), show_progress=False
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator((piece for text in texts for piece in _pieces(text)), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{END} $A", special_tokens=[(END, tokenizer.token_to_id(END))])
     return tokenizer
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text, cut within what has no space for long: each merge of two tokens would look at all of it, which takes hours for a book."""
+    start = 0
+    for run in re.finditer(rf"\S{{{_WITHOUT_SPACE + 1},}}", text):
+        for cut in range(run.start() + _WITHOUT_SPACE, run.end(), _WITHOUT_SPACE):
+            yield text[start:cut]
+            start = cut
+    yield text[start:]
 
 
 def _library() -> Any:
