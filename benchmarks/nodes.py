@@ -7,7 +7,6 @@ distillation, evaluation and table are made again, in each of the ways in turn. 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from typing import Any
 import yaml
 
 from benchmarks import stage_cost
-from benchmarks._engines import running
+from benchmarks._engines import port, running
 
 name = "nodes"
 expected_seconds = 900
@@ -92,7 +91,7 @@ def _command(place: Path, *words: str) -> str:
 @contextmanager
 def _serving(place: Path) -> Iterator[None]:
     """The servers of the project, and the nodes of both pools."""
-    ports = [str(_free()) for _ in range(2)]
+    ports = [str(port()) for _ in range(2)]
     _command(place, "up", "--prefect-port", ports[0], "--mlflow-port", ports[1])
     token = (place / ".work/servers/token").read_text().strip()
     secret = {"PREFECT_API_AUTH_STRING": f"stillhouse:{token}"}
@@ -136,12 +135,6 @@ def _waits(place: Path) -> list[float]:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=place, env=_environment(place), capture_output=True, text=True, check=True)
     return [float(line) for line in done.stdout.splitlines()]
-
-
-def _free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _environment(place: Path) -> dict[str, str]:

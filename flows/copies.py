@@ -6,13 +6,12 @@ They share DVC's cache, the known results and the raw data with the project.
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.flows.dvc_command import dvc
 from stillhouse.record import revision
 from stillhouse.record.worktree import add, git, remove
 
@@ -55,7 +54,7 @@ def _new(folder: Path) -> list[Path]:
 def _share(folder: Path, project: Path) -> None:
     if (local := folder / ".dvc/config.local").exists():
         shutil.copy(local, project / ".dvc")
-    _dvc(project, "config", "--local", "cache.dir", _dvc(folder, "cache", "dir"))
+    dvc(project, "config", "--local", "cache.dir", dvc(folder, "cache", "dir"))
     (project / RAW).mkdir(parents=True, exist_ok=True)
     for path in (folder / RAW).iterdir() if (folder / RAW).is_dir() else ():
         if not (project / RAW / path.name).exists():
@@ -63,10 +62,3 @@ def _share(folder: Path, project: Path) -> None:
     (folder / ".work/results").mkdir(parents=True, exist_ok=True)
     (project / ".work").mkdir(exist_ok=True)
     (project / ".work/results").symlink_to((folder / ".work/results").resolve())
-
-
-def _dvc(folder: Path, *words: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "dvc", *words], cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(f"dvc {words[0]}: {' '.join(done.stderr.split())}")
-    return done.stdout.strip()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import until
+from tests.processes import free_port, listens, until
 
 PLACES = f"{os.environ['PATH']}{os.pathsep}/usr/lib/postgresql/15/bin"
 PASSWORD = "correct-horse"
@@ -48,7 +47,7 @@ def _running(programs: dict[str, str | None], folder: Path) -> Iterator[str]:
     command = [str(programs["postgres"]), *data, "-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-c", "fsync=off"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, **who)
     try:
-        until(lambda: _listens(port))
+        until(lambda: listens(port))
         yield f"postgresql://someone:{PASSWORD}@127.0.0.1:{port}/postgres"
     finally:
         server.send_signal(2)  # with SIGINT it does not wait for its clients
@@ -64,15 +63,3 @@ def _someone() -> dict[str, Any]:
             entry = pwd.getpwnam(name)
             return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
     pytest.skip("PostgreSQL refuses to be run by root, and there is no user postgres or nobody")
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

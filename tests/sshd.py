@@ -5,14 +5,14 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.processes import free_port, listens, until
 
 PROGRAM = shutil.which("sshd") or "/usr/sbin/sshd"
 
@@ -30,7 +30,7 @@ def served(folder: Path) -> Iterator[dict[str, str]]:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
     if os.getuid() == 0:  # it wants its empty folder then
         Path("/run/sshd").mkdir(exist_ok=True)
-    port = _free()
+    port = free_port()
     (folder / "settings").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder / 'host'}\nAuthorizedKeysFile {folder / 'user.pub'}\n"
         f"StrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\nSubsystem sftp internal-sftp\n"
@@ -38,23 +38,9 @@ def served(folder: Path) -> Iterator[dict[str, str]]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([PROGRAM, "-D", "-e", "-f", str(folder / "settings")], stdout=log, stderr=log)
     try:
-        _await(port)
+        until(lambda: listens(port), 10)
         store = {"url": f"ssh://127.0.0.1{folder / 'store'}", "port": str(port), "user": getpass.getuser()}
         yield store | {"keyfile": str(folder / "user")}
     finally:
         process.terminate()
         process.wait()
-
-
-def _await(port: int) -> None:
-    for _ in range(100):
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.1)
-    raise AssertionError("sshd does not start")
-
-
-def _free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

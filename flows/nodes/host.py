@@ -19,12 +19,13 @@ from uuid import UUID
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.flows import slots
+from stillhouse.flows.dvc_command import dvc
 from stillhouse.flows.graph import Node
 from stillhouse.flows.nodes import environment, result
 from stillhouse.flows.nodes.checkpoints import Checkpoints
 from stillhouse.flows.nodes.life import HOME
 from stillhouse.flows.nodes.line import Line
-from stillhouse.flows.nodes.tree import Tree, dvc, lease_of
+from stillhouse.flows.nodes.tree import Tree, lease_of
 from stillhouse.flows.stage import StageFailed, Stopped, run_due_stage
 from stillhouse.record import process
 

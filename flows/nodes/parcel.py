@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.flows.dvc_command import dvc
 from stillhouse.flows.graph import Node
 from stillhouse.flows.nodes.job import Packed
 from stillhouse.record import hashes, packages, revision
@@ -46,7 +45,7 @@ class Packer:
         self._bundle()
         before = [name for name in node.after if name not in self._given]
         if before:
-            self._push(before)
+            dvc(self.folder, "push", "--quiet", *before)
             self._given.update(before)
         lock = self.folder / "dvc.lock"
         texts = {"patch": self._patch(), "lock": lock.read_text() if lock.exists() else "", "packages": self._packages}
@@ -81,13 +80,6 @@ class Packer:
                 self.remote.put(Path(scratch) / "text", f"texts/{name}")
         self._given.add(name)
         return name
-
-    def _push(self, stages: list[str]) -> None:
-        """What earlier stages made here or came home."""
-        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "push", "--quiet", *stages]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise UserError(f"dvc push {' '.join(stages)}: {' '.join(done.stderr.split())[-300:]}")
 
 
 def _project(folder: Path, prefix: str) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import (
@@ -51,19 +52,31 @@ class Pool:
     _seen: dict[str, tuple[datetime | None, float]] = field(default_factory=dict)
 
     def make(self) -> None:
-        """Makes sure that there is such a pool of process workers. Raises UserError if it is of another kind."""
+        """Makes sure that there is such a pool of process workers. Raises UserError if it is of another kind, or where none may be made."""
+        self._greet()
         with suppress(ObjectAlreadyExists):
             self.client.create_work_pool(WorkPoolCreate(name=self.name, type="process", base_job_template=_template()))
         if (kind := self.client.read_work_pool(self.name).type) != "process":
             raise UserError(f"--on {self.name} - wanted a pool of process workers - it is one of {kind}: choose another name")
 
     def require(self) -> None:
-        """Raises UserError if there is no such pool."""
+        """Raises UserError if there is no such pool, or its server does not let this machine in."""
+        self._greet()
         try:
             self.client.read_work_pool(self.name)
         except ObjectNotFound:
             there = ", ".join(sorted(pool.name for pool in self.client.read_work_pools())) or "none"
             raise UserError(f"no pool is named {self.name!r}; there is {there}: `stillhouse node --pool {self.name}` makes it") from None
+
+    def _greet(self) -> None:
+        server.ask(address := str(self.client.api_url))
+        try:
+            self.client.read_work_pools(limit=1)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code not in (401, 403):
+                raise
+            remedy = "set PREFECT_API_AUTH_STRING as `stillhouse up` says it"
+            raise UserError(f"{address} does not let this machine in ({error.response.status_code}): {remedy}") from None
 
     def announce(self, node: str, facts: Mapping[str, Any]) -> None:
         """Gives a node its queue, and says what it has."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.flows.dvc_command import dvc
 from stillhouse.flows.nodes import result
 from stillhouse.flows.nodes.job import Job
 from stillhouse.record import process
@@ -94,11 +94,3 @@ class Tree:
 def lease_of(place: Path) -> Path:
     """What a process holds that works in a worktree."""
     return place.with_name(f"{place.name}.lease")
-
-
-def dvc(folder: Path, *words: str) -> None:
-    """Runs DVC. Raises UserError with its words where it fails."""
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(f"dvc {' '.join(words)[:200]}: {' '.join(done.stderr.split())[-300:]}")

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from stillhouse.cli import node as node_commands
-from stillhouse.cli import sources
+from stillhouse.cli import results, sources
 from stillhouse.cli.export import export
 from stillhouse.cli.head import down, up
 from stillhouse.cli.init import init
@@ -132,7 +132,7 @@ def run(
     if all(node.state == "unchanged" for node in planned):
         print(f"nothing to do: {len(planned)} stages are up to date")
         _mend(folder)
-        _results(folder)
+        results.show(folder)
         return
     revision.head(folder)  # where git refuses to tell it, every stage would fail
     room.require(folder)
@@ -143,7 +143,7 @@ def run(
         folder, names or [], planned, jobs, afresh=force, keep_going=keep_going, allow_missing=allow_missing, on=elsewhere
     )
     if ended.code == 0:
-        _results(folder)
+        results.show(folder)
     if ended.gone:
         sys.stdout.flush()
         os._exit(ended.code)
@@ -272,32 +272,6 @@ def _print_plan(nodes: Sequence[Node], total: int) -> None:
     console.print(table)
     console.print(f"{len(nodes)} of {total} stages; kept: the result is known and only put in place; maybe: runs only if a stage before it")
     console.print("gives something new")
-
-
-def _results(folder: Path) -> None:
-    """The comparison, if there is one, and where the rest is."""
-    comparison, reports = folder / "data" / "comparison" / "table.md", folder / "data" / "reports"
-    if comparison.exists():
-        _print_markdown(comparison.read_text())
-    if reports.exists():
-        print(f"reports: {reports}")
-    print(f"MLflow: {hide(os.environ.get('MLFLOW_TRACKING_URI', f'sqlite:///{folder}/mlflow.db'))}")
-
-
-def _print_markdown(text: str) -> None:
-    """As a table on a terminal; anywhere else as it is, which reads well too and is not cut to a width."""
-    if not sys.stdout.isatty():
-        print(text)
-        return
-    from rich.console import Console
-
-    from stillhouse.cli.columns import fitting
-
-    console = Console()
-    drawn, left_out = fitting(text, console.width)
-    console.print(drawn, soft_wrap=True)
-    if left_out:
-        console.print(f"not shown for want of width: {', '.join(left_out)} (data/comparison/table.md)")
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from stillhouse.flows.head import databases, life, wishes
 from stillhouse.flows.head.wishes import Wishes
 from stillhouse.record import process, servers
 from tests.pipelines import REPOSITORY, Project
-from tests.postgresql import PASSWORD, free_port, postgresql
-from tests.processes import alive, until
+from tests.postgresql import PASSWORD, postgresql
+from tests.processes import alive, free_port, until
 
 NEEDS = pytest.mark.skipif(
     wishes.importlib.util.find_spec("flask_wtf") is None, reason="MLflow's authentication is not installed: pip install 'Flask-WTF<2'"
@@ -90,6 +90,10 @@ def test_what_up_starts_is_used_by_a_run_and_ended_by_down(served):
     mlflow = f"{known['mlflow'].address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=stillhouse"
     assert [ask(prefect, word, {}) for word in ("", "wrong")] == [401, 401]
     assert [ask(mlflow, word) for word in ("", "wrong")] == [401, 401]
+    stranger = {"PREFECT_API_URL": known["prefect"].address, "PREFECT_API_AUTH_STRING": "stillhouse:wrong"}
+    refused = served.call("stillhouse", "node", "--head", known["prefect"].address, "--folder", str(folder / "node"), **stranger)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "does not let this machine in (401): set PREFECT_API_AUTH_STRING" in refused.stderr
 
     served.set("students.half.evaluate", {"evaluations": []})
     ran = served.call("stillhouse", "run", "evaluate@half")

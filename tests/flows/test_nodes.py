@@ -22,7 +22,7 @@ import yaml
 from ruamel.yaml import YAML
 
 from stillhouse.flows.server import ask, settings
-from tests.processes import until
+from tests.processes import free_port, until
 from tests.projects import locked
 
 pytestmark = pytest.mark.skipif("STILLHOUSE_TEST_NODES" not in os.environ, reason="takes two minutes: make test-nodes")
@@ -40,7 +40,7 @@ def story(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         _surround(patch, place)
         _said(folder, "run", "prepare@rings")
         shutil.copytree(folder, alone, symlinks=True)
-        address = f"http://127.0.0.1:{_port()}/api"
+        address = f"http://127.0.0.1:{free_port()}/api"
         with _server(place, address) as server, _node(place, "first", address) as first, _node(place, "second", address) as second:
             patch.setenv("PREFECT_API_URL", address)
             told: dict[str, Any] = {"folder": folder, "place": place, "alone": alone}
@@ -150,12 +150,6 @@ def _surround(patch: pytest.MonkeyPatch, place: Path) -> None:
     patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     for name, value in settings(place).items():
         patch.setenv(name, value)
-
-
-def _port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

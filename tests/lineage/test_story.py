@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -27,7 +26,7 @@ import yaml
 from stillhouse import lineage
 from stillhouse.flows.stage import end_group
 from tests.pipelines import Project, build_toy
-from tests.processes import until
+from tests.processes import free_port, until
 
 STUDENT = "data/half/student"
 pytestmark = pytest.mark.timeout(900)
@@ -77,9 +76,7 @@ class _server:
         self.folder = folder.parent
 
     def __enter__(self) -> str:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         place = [
             "--backend-store-uri",
             f"sqlite:///{self.folder / 'runs.db'}",

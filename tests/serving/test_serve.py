@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.processes import until
+from tests.processes import free_port, listens, until
 from tests.projects import tell
 from tests.tracking.test_registration import Make, distilled, evaluated
-from tests.tracking.test_tracking import answers, free_port
 
 __all__ = ["distilled", "evaluated"]
 
@@ -43,7 +42,7 @@ def test_the_champion_is_served_without_its_project(
     shutil.rmtree(project / "data")
     (project / "parts").rename(project / "away")
     process = start(*server, "--host", "127.0.0.1", "--port", str(port), MLFLOW_DISABLE_TELEMETRY="true")
-    until(lambda: answers(port) or process.poll() is not None, seconds=200)
+    until(lambda: listens(port) or process.poll() is not None, seconds=200)
     (project / "away").rename(project / "parts")
     columns = {"columns": ["x", "y"], "data": [[0.0, 1.0], [3.0, 0.5]]}
     assert ask(port, {"dataframe_split": columns}) == {"predictions": wanted.to_dict("records")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import socket
 import subprocess
 import time
 import uuid
@@ -20,7 +19,7 @@ from stillhouse.record.run_record import Execution, Item, RunRecord
 from stillhouse.tracking import outbox
 from stillhouse.tracking.__main__ import main
 from stillhouse.tracking.store import opened
-from tests.processes import until
+from tests.processes import free_port, listens, until
 from tests.projects import tell
 
 Runs = Callable[[], list[Any]]
@@ -227,18 +226,6 @@ def test_one_record_that_mlflow_refuses_does_not_hold_up_the_others(project: Pat
     assert main(["sync"]) == 1, "the exit status says that something still waits"
 
 
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def test_a_tracker_that_is_down_costs_seconds_and_a_warning_and_is_told_when_it_is_back(
     project: Path, runs: Runs, start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, capsys
 ):
@@ -254,7 +241,7 @@ def test_a_tracker_that_is_down_costs_seconds_and_a_warning_and_is_told_when_it_
     server = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     store = ["--backend-store-uri", f"sqlite:///{project / 'mlflow.db'}", "--default-artifact-root", (project / "served").as_uri()]
     start(*server, *store, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_DISABLE_TELEMETRY="true")
-    until(lambda: answers(port))
+    until(lambda: listens(port))
     until(lambda: outbox.sync(project))
     _, teach, distill = runs()
     assert teach.outputs.model_outputs[0].model_id == distill.inputs.model_inputs[0].model_id

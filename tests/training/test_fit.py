@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy
 import pytest
@@ -15,7 +17,7 @@ from stillhouse.contracts.data import Batches
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.training import fit as fit_module
-from stillhouse.training.fit import FitSettings, fit, fit_best
+from stillhouse.training.fit import Epoch, FitSettings, fit, fit_best
 from stillhouse.training.progress import Progress
 from stillhouse.training.teaching import Teaching
 
@@ -141,19 +143,21 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence():
         list(fit(model, lambda batch: model.weight.sum() * math.nan, random_batches(), SETTINGS, torch.Generator()))
 
 
+def with_losses(values: list[float], folder: Path) -> Iterator[Epoch]:
+    """A training whose steps have these losses, with checkpoints in a folder."""
+    model, losses = nn.Linear(1, 1), iter(values)
+
+    def objective(batch: object) -> torch.Tensor:
+        return model.weight.sum() * 0 + next(losses)
+
+    return fit(model, objective, random_batches(), SETTINGS, torch.Generator(), progress=Progress(folder))
+
+
 @pytest.mark.parametrize("checkpoints", ["0", "1000"])
 def test_the_first_loss_that_is_not_finite_is_told_whatever_fails_after_it(tmp_path, monkeypatch, checkpoints):
     """Looked at before anything is saved, at an error, and at the end of an epoch: here in the second one, by the step after it."""
     monkeypatch.setenv("STILLHOUSE_CHECKPOINT_SECONDS", checkpoints)
-    model, losses = nn.Linear(1, 1), iter([1.0, 1.0, 1.0, 1.0, 1.0, math.inf, math.nan])
-    epochs = fit(
-        model,
-        lambda batch: model.weight.sum() * 0 + next(losses),
-        random_batches(),
-        SETTINGS,
-        torch.Generator(),
-        progress=Progress(tmp_path),
-    )
+    epochs = with_losses([1.0, 1.0, 1.0, 1.0, 1.0, math.inf, math.nan], tmp_path)
     assert next(epochs).loss == 1
     with pytest.raises(UserError, match=r"^epoch 2: the training loss became inf: lower the learning rate"):
         next(epochs)
@@ -161,16 +165,7 @@ def test_the_first_loss_that_is_not_finite_is_told_whatever_fails_after_it(tmp_p
 
 def test_a_loss_that_is_not_finite_is_never_saved(tmp_path, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_CHECKPOINT_SECONDS", "0")
-    model = nn.Linear(1, 1)
-    losses = iter([1.0, math.nan, 1.0, 1.0])
-    epochs = fit(
-        model,
-        lambda batch: model.weight.sum() * 0 + next(losses),
-        random_batches(),
-        SETTINGS,
-        torch.Generator(),
-        progress=Progress(tmp_path),
-    )
+    epochs = with_losses([1.0, math.nan, 1.0, 1.0], tmp_path)
     with pytest.raises(UserError, match="became nan"):
         next(epochs)
     assert [path.name[:6] for path in tmp_path.iterdir()] == ["000001"], "of the first step"
