@@ -23,8 +23,8 @@ from benchmarks import stage_cost
 from benchmarks._engines import port, running
 
 name = "nodes"
-expected_seconds = 900
-settings = {"rounds": 3, "epochs": 1500}
+expected_seconds = 420
+settings = {"rounds": 2, "epochs": 1000}
 
 ROOT = Path(__file__).parents[1]
 ONE, TWO = "in turn on this machine", "side by side on this machine"

@@ -1,4 +1,4 @@
-"""Writes the result tables of README.md, docs/results.md and docs/engines.md: `make tables`. With --check it only says whether they agree.
+"""Writes the result tables of README.md and of results, engines and nodes in docs: `make tables`. With --check it only says whether they agree.
 
 A table stands between `<!-- results NAME: metric, metric, ... -->` and `<!-- end -->`; a metric may be given as `metric as head`,
 one in seconds as `metric in ms` too.
@@ -17,7 +17,7 @@ from stillhouse.contracts.files import read_json
 
 ROOT = Path(__file__).parent.parent
 MS = " in ms"
-FILES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "engines.md")
+FILES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "engines.md", ROOT / "docs" / "nodes.md")
 _CHOICE = r"(?: of (?P<methods>[^:\n]*?))?(?: in (?P<sets>[^:\n]*?))?"
 PLACE = re.compile(r"(<!-- results (?P<name>[\w.-]+)" + _CHOICE + r": (?P<metrics>[^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
