@@ -1,4 +1,4 @@
-"""Writes the result tables of README.md and of results, engines and nodes in docs: `make tables`. With --check it only says whether they agree.
+"""Writes the result tables of README.md and of results, engines and nodes in docs: `make tables`. With --check it only compares.
 
 A table stands between `<!-- results NAME: metric, metric, ... -->` and `<!-- end -->`; a metric may be given as `metric as head`,
 one in seconds as `metric in ms` too.
