@@ -7,7 +7,7 @@ from torch import nn
 from stillhouse.contracts import families
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Workload
-from stillhouse.workloads.queue.batch import Batch, loss, score
+from stillhouse.workloads.queue.batch import Batch, agreement, loss, score
 from stillhouse.workloads.queue.prepare import PrepareSettings, prepare
 from stillhouse.workloads.queue.sample import DataSettings, load
 from stillhouse.workloads.queue.table import TABLE
@@ -31,5 +31,6 @@ WORKLOAD = Workload(
     loss=loss,
     score=score,
     higher_is_better=False,
+    agreement=agreement,
     table=TABLE,
 )

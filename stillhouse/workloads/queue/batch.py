@@ -74,6 +74,11 @@ def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
     return _errors(torch.cat(error), torch.cat(share)) | {"log_loss": nats / max(seen, 1.0)}
 
 
+def agreement(first: Output, second: Output) -> Tensor:
+    """(samples,): the share of time that two distributions over the states have in common, 1 less their total variation distance."""
+    return torch.minimum(first.prediction.exp(), second.prediction.exp()).sum(-1)
+
+
 def _errors(error: Tensor, share: Tensor) -> Metrics:
     some = share > 0
     if not some.any():

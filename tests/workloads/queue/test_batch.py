@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stillhouse.workloads.queue.batch import Batch, QueueOutput, loss, score
+from stillhouse.workloads.queue.batch import Batch, QueueOutput, agreement, loss, score
 
 NAN = float("nan")
 
@@ -84,3 +84,10 @@ def test_a_share_of_0_counts_in_the_square_alone() -> None:
 def test_a_batch_moves_whole() -> None:
     moved = batch_of([[1, 2, 3]], [True, True, False]).to("meta")
     assert {part.device.type for part in (moved.load, moved.counts, moved.watched, moved.full)} == {"meta"}
+
+
+def test_two_chains_agree_by_the_share_of_time_that_they_have_in_common() -> None:
+    first, second = (QueueOutput(torch.tensor([share]).log(), "classes") for share in ([0.5, 0.3, 0.2], [0.1, 0.3, 0.6]))
+
+    assert torch.allclose(agreement(first, second), torch.tensor([0.6]))
+    assert torch.allclose(agreement(first, first), torch.ones(1))
