@@ -60,7 +60,10 @@ def below(folder: Path, most: int) -> list[Path]:
 
     Raises UserError, beginning with the path, where there are more than `most`, before the rest is looked at.
     """
-    found = list(islice(folder.rglob("*"), most + 1))
+    try:
+        found = list(islice(folder.rglob("*"), most + 1))
+    except OSError as error:
+        raise UserError(f"{folder} - wanted a folder that stays as it is while it is read - {error.strerror}: {error.filename}") from None
     if len(found) > most:
         raise UserError(f"{folder} - wanted a folder that holds at most {most} files and folders - got more")
     return found

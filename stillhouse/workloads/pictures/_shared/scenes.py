@@ -92,6 +92,8 @@ def compose(digits: Digits, count: int, size: tuple[int, int], most: int, rng: n
         raise UserError(f"wanted scenes of {SIDES[0]} by {SIDES[0]} pixels at least - got {size[0]} by {size[1]}")
     if not len(digits.label):
         raise UserError("wanted digits to compose scenes of - got none")
+    if (brightest := digits.image.max()) < _INK:
+        raise UserError(f"wanted digits with pixels of {_INK} of 255 at least, as `digits: {{highest}}` scales them - got {brightest} at most")
     image = rng.integers(0, _GROUND, (count, *size), dtype=np.uint8)
     mask = np.zeros_like(image)
     found = [_filled(picture, classes, digits, most, rng) for picture, classes in zip(image, mask, strict=True)]
@@ -109,6 +111,8 @@ def _filled(image: np.ndarray, mask: np.ndarray, digits: Digits, most: int, rng:
             continue
         row = int(rng.integers(len(digits.label)))
         ink = np.asarray(Image.fromarray(digits.image[row]).resize((side, side), Image.Resampling.BILINEAR))
+        if not (ink >= _INK).any():
+            continue
         taken[place] = True
         shade = (ink * rng.uniform(_DIMMEST, 1)).astype(np.uint8)
         image[place] = np.maximum(image[place], shade)
