@@ -79,3 +79,16 @@ class Gine(nn.Module):
         """(nodes, inside), (2, pairs), (pairs, state) -> (nodes, outside); masks are in `value` and `state` already."""
         total = (1 + self.eps) * value + self.sum(value, edges, self.lift(state))
         return self.second(self.gate(torch.relu(self.first(self.gate_in(total)))))
+
+
+class Scaled(nn.Module):
+    """A convolution times one weight, which is learned from 1 on, so that edges which say nothing can be left aside."""
+
+    def __init__(self, convolution: nn.Module) -> None:
+        super().__init__()
+        self.convolution, self.weight = convolution, nn.Parameter(torch.ones(()))
+
+    def forward(self, value: Tensor, edges: Tensor, state: Tensor) -> Tensor:
+        """(nodes, inside) -> (nodes, outside), as the convolution takes them."""
+        changed: Tensor = self.convolution(value, edges, state)
+        return self.weight * changed

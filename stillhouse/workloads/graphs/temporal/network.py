@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"softplus": nn.functional.softplus, "tanh": torch.tanh, "relu": torch.relu}
 
+LEAST_DEVIATION = 0.01
+"""Is added to a window's standard deviation, in units of the target, so that a constant series is no division by 0."""
+
 
 class FamilySettings(Settings):
     """`width` is the number of hidden channels everywhere (16 as published for time-then-graph)."""
 
     width: int = Field(16, gt=0)
     activation: Literal["softplus", "tanh", "relu"] = "softplus"
-    anchor: Literal["none", "last", "mean"] = "none"
+    anchor: Literal["none", "last", "mean", "standard"] = "standard"
     """For values: the network sees and predicts the difference from this value of each node's window (and sees the value itself
-    as one more channel for each target), and not the value."""
+    as one more channel for each target), and not the value. With `standard` it is the difference from the mean in units of the
+    window's standard deviation, and the value is no channel: a series whose level or size changes looks as it did before."""
 
 
 class Body(nn.Module):
@@ -52,7 +56,7 @@ class Network(nn.Module):
         super().__init__()
         self.settings, self.classes, self.outputs = settings, sizes["classes"], sizes["outputs"]
         self.blueprint = Blueprint(architecture)
-        anchored = 0 if self.classes or settings.anchor == "none" else self.outputs
+        anchored = self.outputs if settings.anchor in ("last", "mean") and not self.classes else 0
         self.body = build(self.blueprint, sizes["channels"] + anchored)
         hidden = self.blueprint.width("head", settings.width)
         self.gate_in, self.gate_out = self.blueprint.gate(self.body.axis), self.blueprint.gate(hidden)
@@ -62,8 +66,8 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """Values (nodes, outputs) in units of the target, or logits (windows, classes)."""
-        anchor = self._anchor(batch)
-        states = self.body(batch, batch.history if anchor is None else _with_anchor(batch.history, anchor))
+        anchor, unit = self._anchor(batch), self._unit(batch)
+        states = self.body(batch, _seen(batch.history, anchor, unit))
         state = next(reversed(states.values()))
         if self.classes:
             state = _window_mean(state, batch)
@@ -72,6 +76,7 @@ class Network(nn.Module):
         features = {name: Feature(value, NODES) for name, value in states.items()} | {"head": Feature(hidden, NODES)}
         if self.classes:
             return Output(prediction, "classes", features)
+        prediction = prediction if unit is None else unit * prediction
         return Output(prediction if anchor is None else anchor + prediction, "values", features)
 
     def _anchor(self, batch: Batch) -> Float[Tensor, "nodes outputs"] | None:
@@ -79,6 +84,12 @@ class Network(nn.Module):
         if self.classes or self.settings.anchor == "none":
             return None
         return batch.last if self.settings.anchor == "last" else batch.history[..., : self.outputs].mean(1)
+
+    def _unit(self, batch: Batch) -> Float[Tensor, "nodes outputs"] | None:
+        """(nodes, outputs)"""
+        if self.classes or self.settings.anchor != "standard":
+            return None
+        return batch.history[..., : self.outputs].std(1, correction=0) + LEAST_DEVIATION
 
 
 def framed(body: Callable[[Any, Blueprint, int], Body]) -> Callable[[Any, Mapping[str, int], Architecture | None], Network]:
@@ -90,12 +101,18 @@ def framed(body: Callable[[Any, Blueprint, int], Body]) -> Callable[[Any, Mappin
     return build
 
 
-def _with_anchor(
-    history: Float[Tensor, "nodes steps channels"], anchor: Float[Tensor, "nodes outputs"]
-) -> Float[Tensor, "nodes steps channels+outputs"]:
-    """(nodes, steps, channels + outputs): the first channels, which are the targets', less the anchor, and the anchor itself."""
-    outputs, level = anchor.shape[1], anchor[:, None].expand(-1, history.shape[1], -1)
-    return torch.cat((history[..., :outputs] - level, history[..., outputs:], level), -1)
+def _seen(
+    history: Float[Tensor, "nodes steps channels"],
+    anchor: Float[Tensor, "nodes outputs"] | None,
+    unit: Float[Tensor, "nodes outputs"] | None,
+) -> Float[Tensor, "nodes steps _"]:
+    """The first channels, which are the targets', less the anchor; in the unit, or else with the anchor itself as further channels."""
+    if anchor is None:
+        return history
+    difference, others = history[..., : anchor.shape[1]] - anchor[:, None], history[..., anchor.shape[1] :]
+    if unit is not None:
+        return torch.cat((difference / unit[:, None], others), -1)
+    return torch.cat((difference, others, anchor[:, None].expand_as(difference)), -1)
 
 
 def _window_mean(state: Float[Tensor, "nodes channels"], batch: Batch) -> Float[Tensor, "{batch.windows} channels"]:

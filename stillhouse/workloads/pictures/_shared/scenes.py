@@ -93,7 +93,9 @@ def compose(digits: Digits, count: int, size: tuple[int, int], most: int, rng: n
     if not len(digits.label):
         raise UserError("wanted digits to compose scenes of - got none")
     if (brightest := digits.image.max()) < _INK:
-        raise UserError(f"wanted digits with pixels of {_INK} of 255 at least, as `digits: {{highest}}` scales them - got {brightest} at most")
+        raise UserError(
+            f"wanted digits with pixels of {_INK} of 255 at least, as `digits: {{highest}}` scales them - got {brightest} at most"
+        )
     image = rng.integers(0, _GROUND, (count, *size), dtype=np.uint8)
     mask = np.zeros_like(image)
     found = [_filled(picture, classes, digits, most, rng) for picture, classes in zip(image, mask, strict=True)]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from stillhouse.space.blueprint import Architecture
 from stillhouse.workloads.graphs.temporal import WORKLOAD
 from stillhouse.workloads.graphs.temporal.batch import Batch
-from stillhouse.workloads.graphs.temporal.convolution import Gine
+from stillhouse.workloads.graphs.temporal.convolution import Gine, Scaled
 from stillhouse.workloads.graphs.temporal.families.time_then_graph import TimeThenGraph, TimeThenGraphSettings
 from stillhouse.workloads.graphs.temporal.network import ACTIVATIONS, FamilySettings, Network
 from stillhouse.workloads.graphs.temporal.sequence import Attention, Encoder, Recurrent, Series
@@ -34,13 +34,14 @@ def settings_of(
 ) -> TimeThenGraphSettings:
     """Published unless told."""
     return TimeThenGraphSettings.model_validate(
-        {"nodes": nodes, "edges": edges, "convolution": convolution, "join": join, "width": WIDTH, **others}
+        {"activation": "softplus", "anchor": "none", "width": WIDTH}
+        | {"nodes": nodes, "edges": edges, "convolution": convolution, "join": join, **others}
     )
 
 
 SOME = [
     settings_of(KINDS[index % 4], KINDS[(index + index // 4) % 4], convolution, join)
-    for index, (convolution, join) in enumerate(product(CONVOLUTIONS, JOINS))
+    for index, (convolution, join) in enumerate([*product(CONVOLUTIONS, JOINS), *product(CONVOLUTIONS, ("weighted",))])
 ]
 """Every convolution with every join; every encoder of nodes and of edges."""
 
@@ -87,11 +88,13 @@ def naive_state(body: TimeThenGraph, batch: Batch, history: Tensor) -> Tensor:
     states = naive_edges(body, batch)
     for layer in body.layers.values():
         inside = ACTIVATIONS[settings.activation](value)
-        if isinstance(layer, Gine):
-            changed = naive_gine(layer, inside, states)
+        convolution = layer.convolution if isinstance(layer, Scaled) else layer
+        if isinstance(convolution, Gine):
+            changed = naive_gine(convolution, inside, states)
         else:
-            changed = naive_matrix(body, states, len(own)) @ (inside @ layer.linear.weight.T) + layer.bias
-        value = value + changed if settings.join == "residual" else changed
+            changed = naive_matrix(body, states, len(own)) @ (inside @ convolution.linear.weight.T) + convolution.bias
+        changed = layer.weight * changed if isinstance(layer, Scaled) else changed
+        value = value + changed if settings.join in ("residual", "weighted") else changed
     return torch.cat((value, own), 1) if settings.join == "concatenate" else value
 
 

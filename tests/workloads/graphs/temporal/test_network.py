@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stillhouse.space.blueprint import Architecture, groups_of, hard_masks, masked
 from stillhouse.space.extraction import extract
+from stillhouse.workloads.graphs.temporal import network as network_module
 from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.network import ACTIVATIONS, FamilySettings, Network
 from tests.workloads.graphs.temporal.graphs import joined, random_batch
@@ -30,7 +31,7 @@ def prediction_of(network: Network, batch: Batch) -> Tensor:
     return network(batch).prediction
 
 
-@pytest.mark.parametrize("anchor", ["last", "mean"])
+@pytest.mark.parametrize("anchor", ["last", "mean", "standard"])
 def test_with_a_head_of_zeros_the_prediction_is_the_anchor(anchor: str) -> None:
     batch = windowed()
     network = network_of(settings_of(anchor=anchor), sizes_of(batch))
@@ -58,6 +59,25 @@ def test_a_constant_added_to_a_series_is_added_to_the_prediction_of_a_network_th
     expected = prediction_of(network, batch)
     expected[node] += 5.0
     assert (difference(prediction_of(network, raised(batch, node, 5.0)), expected) < 1e-10) == (blind and anchor != "none")
+
+
+def test_a_series_of_another_level_and_size_is_forecast_at_that_level_and_in_that_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for what is added to the standard deviation. The other channels stay."""
+    monkeypatch.setattr(network_module, "LEAST_DEVIATION", 0.0)
+    batch = windowed()
+    network = network_of(settings_of(anchor="standard"), sizes_of(batch))
+    history = batch.history.clone()
+    history[..., :1] = 7 * history[..., :1] + 3
+    assert difference(prediction_of(network, replace(batch, history=history)), 7 * prediction_of(network, batch) + 3) < 1e-10
+
+
+def test_a_constant_series_stays_with_a_deviation_of_its_own() -> None:
+    batch = windowed()
+    batch = replace(batch, history=torch.ones_like(batch.history))
+    network = network_of(settings_of(anchor="standard", layers=0, join="none"), sizes_of(batch))
+    state = ACTIVATIONS["softplus"](network.body.nodes(torch.cat((torch.zeros_like(batch.history[..., :1]), batch.history[..., 1:]), 2)))
+    head = network.second(ACTIVATIONS["softplus"](network.first(state)))
+    assert difference(prediction_of(network, batch), 1 + network_module.LEAST_DEVIATION * head) < 1e-12
 
 
 def test_the_frame_of_several_targets() -> None:

@@ -78,7 +78,7 @@ def test_every_channel_is_in_a_group(settings: TimeThenGraphSettings) -> None:
     network = network_of(settings, sizes_of(batch))
     one = Architecture({group.name: tuple(range(group.minimum)) for group in groups_of(network)})
     cut = network_of(settings, sizes_of(batch), one)
-    layers = {"layers": 1} if settings.join == "residual" else {}
+    layers = {"layers": 1} if settings.join in ("residual", "weighted") else {}
     small = network_of(settings.model_copy(update={"width": 1} | layers), sizes_of(batch))
     assert {name: value.shape for name, value in cut.state_dict().items()} == {
         name: value.shape for name, value in small.state_dict().items()

@@ -23,7 +23,8 @@ from stillhouse.workloads.graphs.temporal.batch import Batch
 INCOME = Path(__file__).parents[4] / "data" / "raw" / "us-income.json"
 YEARS = {"read": {"rows": "nodes", "columns": "[0-9]+"}, "window": 6, "log": True}
 FAMILIES: list[dict[str, Any]] = [
-    {"family": "time_then_graph", "width": 6},
+    {"family": "time_then_graph", "width": 6, "edges": "gru", "join": "concatenate", "activation": "softplus", "anchor": "none"},
+    {"family": "time_then_graph", "width": 6, "convolution": "gine"},
     {"family": "time_then_graph", "width": 6, "nodes": "series", "edges": "series", "convolution": "gine", "join": "residual"},
     {"family": "time_then_graph", "width": 6, "nodes": "lstm", "edges": "attention", "convolution": "sum", "anchor": "last"},
     {"family": "evolvegcn_h", "width": 6},
@@ -153,7 +154,7 @@ def links(tmp_path_factory: pytest.TempPathFactory) -> tuple[Data[Batch], Data[B
 @pytest.mark.parametrize(("convolution", "activation", "epochs"), [("sum", "tanh", 12), ("gine", "softplus", 6)])
 def test_it_tells_circular_skip_links_apart(links: tuple[Data[Batch], Data[Batch]], convolution: str, activation: str, epochs: int) -> None:
     """Trained on 112 graphs; `sum` is the stripped form of the published network."""
-    block = {"family": "time_then_graph", "convolution": convolution, "join": "none", "activation": activation}
+    block = {"family": "time_then_graph", "edges": "gru", "convolution": convolution, "join": "none", "activation": activation}
     model = taught(model_of(block, links[0]), links[0], epochs=epochs, learning_rate=1e-2)
     assert score(WORKLOAD, model, links[1].train)["accuracy"] > 0.95
 

@@ -17,7 +17,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, fixed
 from stillhouse.workloads.graphs.temporal.batch import Batch
-from stillhouse.workloads.graphs.temporal.convolution import Gine, Weighted, normalised
+from stillhouse.workloads.graphs.temporal.convolution import Gine, Scaled, Weighted, normalised
 from stillhouse.workloads.graphs.temporal.network import ACTIVATIONS, Body, FamilySettings, Network
 from stillhouse.workloads.graphs.temporal.sequence import ENCODERS
 
@@ -26,18 +26,20 @@ if TYPE_CHECKING:
 
 
 class TimeThenGraphSettings(FamilySettings):
-    """The published network is `nodes: gru, edges: gru, convolution: gcn`, its stripped form `convolution: sum, join: none`."""
+    """Published are `edges: gru, join: concatenate, activation: softplus, anchor: none`; the stripped form: `convolution: sum, join: none`."""
 
     family: Literal["time_then_graph"] = "time_then_graph"
     nodes: Literal["gru", "lstm", "attention", "series"] = "gru"
-    edges: Literal["gru", "lstm", "attention", "series"] = "gru"
+    edges: Literal["gru", "lstm", "attention", "series"] = "series"
     """How edges' histories are encoded; static edges have none, and enter with their weight."""
     convolution: Literal["gcn", "sum", "gine"] = "gcn"
     """`gcn` weighs an edge by softplus of a linear map of its state and normalises; `sum` weighs it by its state's mean."""
     layers: int = Field(2, ge=0)
     """None leaves the edges out: the control that says what they are worth."""
-    join: Literal["concatenate", "residual", "none"] = "concatenate"
-    """How the node's own state is joined to the last layer's; with `residual` every layer adds, and can be removed."""
+    join: Literal["concatenate", "residual", "weighted", "none"] = "weighted"
+    """How the node's own state is joined to the last layer's; with `residual` every layer adds, and can be removed; with `weighted`
+    it adds by a weight that is learned, so that edges that say nothing can be left aside."""
+    activation: Literal["softplus", "tanh", "relu"] = "relu"
 
     @model_validator(mode="after")
     def _something_to_join(self) -> TimeThenGraphSettings:
@@ -71,7 +73,7 @@ class TimeThenGraph(Body):
                 self.weigh = blueprint.linear(self.edge_axis, fixed(1))
 
     def _build_layers(self, blueprint: Blueprint, axis: Axis) -> Axis:
-        settings, residual = self.settings, self.settings.join == "residual"
+        settings, residual = self.settings, self.settings.join in ("residual", "weighted")
         for index in blueprint.depth("layers", settings.layers, minimum=1) if residual else range(settings.layers):
             outside = axis if residual else blueprint.width(f"layer{index}", settings.width)
             layer = self._layer(blueprint, f"layer{index}", axis, outside)
@@ -84,8 +86,10 @@ class TimeThenGraph(Body):
 
     def _layer(self, blueprint: Blueprint, name: str, inside: Axis, outside: Axis) -> nn.Module:
         if self.settings.convolution == "gine":
-            return Gine(blueprint, name, (inside, outside, self.edge_axis), self.settings.width)
-        return Weighted(blueprint, inside, outside)
+            layer: nn.Module = Gine(blueprint, name, (inside, outside, self.edge_axis), self.settings.width)
+        else:
+            layer = Weighted(blueprint, inside, outside)
+        return Scaled(layer) if self.settings.join == "weighted" else layer
 
     def forward(self, batch: Batch, history: Float[Tensor, "nodes steps channels"]) -> dict[str, Float[Tensor, "nodes _"]]:
         """(nodes, steps, channels) -> states: `sequence` of each node's own history, `layer...`, and what is read out."""
