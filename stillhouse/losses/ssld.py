@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SsldSettings(TemperatureSettings):
-    """Which divergence.
+    """How far the two softmaxes are apart is told by either of two divergences.
 
     `jeffreys` is what the released code calls Jensen-Shannon, half the sum of the two KLs, which has no upper bound; `jensen_shannon` is
     that of the textbooks, at most T^2 ln 2. Which of them the paper prints, we could not read.
