@@ -12,7 +12,7 @@ from stillhouse import registry
 from stillhouse.contracts.data import Batches
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
-from stillhouse.contracts.parts import Pair
+from stillhouse.contracts.parts import Floor, Pair
 from stillhouse.space.blueprint import Blueprint, fixed
 from tests.tiny.parts.workloads.toy import WORKLOAD
 
@@ -50,6 +50,18 @@ def run(name: str, of: Pair, **settings: float) -> dict[str, float]:
 def test_quality_is_that_of_each_model_in_evaluation_mode():
     of = pair(Fixed(0, 1, 2, 0).train(), Fixed(0, 1, 0, 0).train())
     assert run("quality", of) == {"teacher_accuracy": 0.75, "student_accuracy": 0.5, "test_examples": 4}
+
+
+@pytest.mark.parametrize(("higher", "told"), [(True, "student"), (False, "teacher")])
+def test_a_model_that_is_no_better_than_none_says_so(higher: bool, told: str):
+    of = pair(Fixed(0, 1, 2, 0), Fixed(0, 1, 0, 0))
+    floor = Floor("accuracy", 0.5 if higher else 0.75, "say nothing")
+    of = replace(of, workload=replace(of.workload, floor=floor, higher_is_better=higher))
+    run("quality", of)
+    (remark,) = of.remarks.items()
+    value = 0.5 if higher else 0.75
+    said = f"the {told}'s accuracy is {value} on the test split, no better than {value}: it were as well to say nothing"
+    assert remark == (f"{told}_accuracy", said)
 
 
 def test_agreement_is_between_the_two_models():
@@ -154,10 +166,10 @@ class Sum(nn.Module):
 
 
 def stressed(values: torch.Tensor) -> Pair:
-    """Batches of values and a label that no model reads; the score is the mean distance from the label."""
+    """Batches of values and something that no model reads; the score is the mean distance from the values."""
 
     def score(outputs):
-        return {"distance": float(torch.cat([(output.prediction - label).abs().flatten() for output, (_, label) in outputs]).mean())}
+        return {"distance": float(torch.cat([(output.prediction - clean).abs().flatten() for output, (clean, _) in outputs]).mean())}
 
     workload = replace(WORKLOAD, apply=lambda model, batch: Output(model(batch[0]), "values"), score=score, higher_is_better=False)
     batches, other = (Batches(lambda rng, batch=batch: iter([batch]), 1) for batch in ((values, values.double()), (values.clone(), values)))

@@ -6,7 +6,7 @@ from torch import nn
 
 from stillhouse.contracts import families
 from stillhouse.contracts.output import Output
-from stillhouse.contracts.parts import Workload
+from stillhouse.contracts.parts import Floor, Workload
 from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.prepare import PrepareSettings, prepare
 from stillhouse.workloads.graphs.temporal.sample import DataSettings, load
@@ -30,5 +30,6 @@ WORKLOAD = Workload(
     apply=apply,
     loss=loss,
     score=score,
+    floor=Floor("skill", 0.0, "repeat the last value seen"),
     table=TABLE,
 )
