@@ -129,7 +129,9 @@ def test_half_precision_is_reckoned_in_single(make, dtype):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_device_gives_the_same_value(make):
+def test_a_device_gives_the_same_value(name, make):
+    if name in PAINTS:
+        pytest.skip("a device draws its own masks")
     student, teacher = output(1), output(2)
     ours, theirs = (
         Output(output.prediction.cuda(), output.meaning, {"map": Feature(output.features["map"].value.cuda(), IMAGE)})
