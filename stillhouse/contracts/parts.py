@@ -135,6 +135,8 @@ class Workload(Generic[Batch]):
     """How alike two models are on one batch, one number per row; None compares predictions (`stillhouse/training/score.py`)."""
     floor: Floor | None = None
     """For its first metric, where a forecast without a model is known."""
+    thinned: Callable[[float, Batch, torch.Generator], Batch] | None = None
+    """thinned(share, batch, rng): a batch of graphs without that share of its edges, drawn at random."""
     table: Table[Batch] | None = None
     """How its models are asked by tables; without it they are for the verbs alone."""
     split: Split | None = None

@@ -199,6 +199,13 @@ def test_pixels_stay_pixels():
     assert found == pytest.approx(deviation / (2 * torch.pi) ** 0.5, rel=0.1)
 
 
+def test_edges_are_missing_where_the_workload_says_how():
+    of = stressed(torch.arange(12).view(3, 4))
+    of = replace(of, workload=replace(of.workload, thinned=lambda share, batch, rng: (batch[0] + share, batch[1])))
+    found = run("stress", of, edges=(0.25,))
+    assert found == {f"{who}_distance_edges_25": 0.25 for who in of.models}
+
+
 def test_what_is_read_as_words_cannot_be_stressed():
     with pytest.raises(UserError, match="stress wants a network that reads numbers"):
         run("stress", stressed(torch.arange(12).view(3, 4)))
