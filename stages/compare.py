@@ -45,7 +45,7 @@ def _rows(reports: dict[str, Row], names: dict[str, str]) -> list[Row]:
         mine = {student: report for student, report in reports.items() if names[student] == teacher}
         first = next(iter(mine.values()))
         own = {"name": teacher, "kind": "teacher", "teacher": teacher, "search": "", "losses": ""}
-        rows.append(own | _facts(first, first["teacher"]))
+        rows.append(own | _facts(first, first["teacher"]) | _remarks(first, "teacher_"))
         rows += [_student_row(student, teacher, report) for student, report in mine.items()]
     return rows
 
@@ -55,8 +55,14 @@ def _student_row(name: str, teacher: str, report: Row) -> Row:
     origin["budget"] = {key: report["search"][key] for key in ("unit", "share")}
     if "latency" in report["search"]:
         origin["latency_budget"] = {**report["search"]["latency"], "predicted_ms": report["search"]["latency_predicted_ms"]}
-    facts = _facts(report, report["student"]) | {"agreement": report["agreement"]}
+    facts = _facts(report, report["student"]) | {"agreement": report["agreement"]} | _remarks(report, "student_")
     return {"name": name, "kind": "student", "teacher": teacher} | origin | facts
+
+
+def _remarks(report: Row, about: str) -> Row:
+    """The sentences of the evaluations on a model, where there are any."""
+    said = [sentence for name, sentence in report.get("remarks", {}).items() if name.startswith(about)]
+    return {"remarks": said} if said else {}
 
 
 def _facts(report: Row, own: Row) -> Row:

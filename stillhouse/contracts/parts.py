@@ -101,6 +101,15 @@ class Task(Protocol[Asked]):
 
 
 @dataclass(frozen=True)
+class Floor:
+    """What can be had without a model: where `metric` is no better than `value`, it were as well to do `instead`, and reports say so."""
+
+    metric: str
+    value: float
+    instead: str
+
+
+@dataclass(frozen=True)
 class Workload(Generic[Batch]):
     """A task with everything that the verbs need of it: its data, its model families and how a model is asked, taught and scored.
 
@@ -124,6 +133,10 @@ class Workload(Generic[Batch]):
     higher_is_better: bool = True
     agreement: Callable[[Output, Output], Tensor] | None = None
     """How alike two models are on one batch, one number per row; None compares predictions (`stillhouse/training/score.py`)."""
+    floor: Floor | None = None
+    """For its first metric, where a forecast without a model is known."""
+    thinned: Callable[[float, Batch, torch.Generator], Batch] | None = None
+    """thinned(share, batch, rng): a batch of graphs without that share of its edges, drawn at random."""
     table: Table[Batch] | None = None
     """How its models are asked by tables; without it they are for the verbs alone."""
     split: Split | None = None

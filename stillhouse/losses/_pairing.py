@@ -23,6 +23,8 @@ PREDICTION = "prediction"
 """The name under which logits (batch, *positions, classes) serve as a feature, unless the output has a feature of that name."""
 Pairs = list[tuple["Float[Tensor, '_ _ _']", "Float[Tensor, '_ _ _']"]]
 """(student, teacher), both (batch, channel, positions)."""
+Grids = list[tuple["Float[Tensor, '_ _ *grid']", "Float[Tensor, '_ _ *grid']"]]
+"""(student, teacher), both (batch, channel, *positions)."""
 _GRIDS = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
@@ -50,27 +52,34 @@ class Pairing(nn.Module):
 
     A feature without a batch axis is one sample; one without positions has one position. Where the example's channel
     counts differ, the student's side gets a 1x1 map without bias, drawn from torch's global seed and trained with the
-    student. A grid (the positions of a feature with a batch axis) is resized linearly, corners not aligned; nodes
-    (positions without a batch axis) never are. Padded positions count like all others.
+    student, unless the loss wants none (`adapted=False`), since it compares what has no channels any more. A grid (the
+    positions of a feature with a batch axis) is resized linearly, corners not aligned; nodes (positions without a batch
+    axis) never are. Padded positions count like all others.
 
     Raises UserError, when it is made and at any later batch, if two features cannot be compared.
     """
 
-    def __init__(self, settings: PairSettings, student: Output, teacher: Output) -> None:
+    def __init__(self, settings: PairSettings, student: Output, teacher: Output, *, adapted: bool = True) -> None:
         super().__init__()
         self.settings = settings
-        self.adapters = nn.ModuleList(_adapter(pair, *_features(pair, student, teacher)) for pair in settings.pairs)
+        self.adapters = nn.ModuleList(
+            _adapter(pair, *_features(pair, student, teacher)) if adapted else nn.Identity() for pair in settings.pairs
+        )
         with torch.no_grad():
             self(student, teacher)
 
     def forward(self, student: Output, teacher: Output) -> Pairs:
         """In the order of the settings."""
+        return [(ours.flatten(2), theirs.flatten(2)) for ours, theirs in self.grids(student, teacher)]
+
+    def grids(self, student: Output, teacher: Output) -> Grids:
+        """The same with an axis for each axis of positions, and one of length 1 where there are none."""
         named = zip(self.settings.pairs, self.adapters, strict=True)
         return [self._aligned(adapter, *_features(pair, student, teacher)) for pair, adapter in named]
 
     def _aligned(
         self, adapter: nn.Module, ours: Feature, theirs: Feature
-    ) -> tuple[Float[Tensor, "batch channel positions"], Float[Tensor, "batch channel positions"]]:
+    ) -> tuple[Float[Tensor, "batch _ *grid"], Float[Tensor, "batch _ *grid"]]:
         known, wanted = _arranged(ours), _arranged(theirs).detach()
         if reason := _obstacle(ours.layout, theirs.layout, known, wanted):
             raise UserError(f"a student's feature {_shape(ours)} cannot be compared with a teacher's {_shape(theirs)}: {reason}")
@@ -80,7 +89,7 @@ class Pairing(nn.Module):
                 known = _resized(known, wanted)
             else:
                 wanted = _resized(wanted, known)
-        return known.flatten(2), wanted.flatten(2)
+        return known, wanted
 
 
 def predictions(student: Output, teacher: Output) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:

@@ -98,6 +98,8 @@ def _teacher(facts: Facts, teacher: str) -> Iterator[str]:
     yield f"<div class=wide><table><thead>{_line('th', _HEADS)}</thead><tbody>{body}</tbody></table></div>"
     costs = "MACs are those of a validation batch, latency that of a test batch"
     yield f"<p class=small>Quality is {escape(rows[0]['metric'])} on the test split; {costs}.</p>"
+    for row in rows:
+        yield from (f"<p><b>{escape(row['name'])}</b>: {escape(sentence)}.</p>" for sentence in row.get("remarks", []))
     yield f"<div class=charts>{''.join(charts.quality(rows))}</div>"
     for row in rows:
         yield from _curves(facts, row)

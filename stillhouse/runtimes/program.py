@@ -99,7 +99,7 @@ def capture(workload: Task[Any], network: nn.Module, batches: Sequence[Any]) -> 
     """
     network.eval()
     example = max(batches, key=_size)
-    read = _read(workload, network, example)
+    read = tensors_read(workload, network, example)
     constants = {name: value for name, value in read.items() if _is_fact(name, value, batches)}
     inputs = {name: value for name, value in read.items() if name not in constants} | _varying(example, batches)
     with torch.no_grad():
@@ -144,7 +144,8 @@ class _Reading(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _read(workload: Task[Any], network: nn.Module, batch: Any) -> dict[str, Leaf]:
+def tensors_read(workload: Task[Any], network: nn.Module, batch: Any) -> dict[str, Leaf]:
+    """The tensors of a batch that a network reads, by name; both on one device. Raises UserError if it reads none."""
     tensors = {name: value for name, value in leaves.of(batch) if isinstance(value, Tensor)}
     with torch.no_grad(), _Reading() as reading:
         workload.apply(network, batch)

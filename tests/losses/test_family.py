@@ -13,6 +13,8 @@ SETTINGS = {name: {"pairs": ["map"]} for name, loss in FOUND.items() if "pairs" 
 """All other settings have their defaults."""
 NAIVE = {case.method: case.naive for case in benchmark.CASES}
 """A loss that is timed has a double loop too."""
+PAINTS = {"mgd"}
+"""Losses with a network of their own, in which the student is not done when it equals the teacher."""
 
 
 def output(seed, rows=3, dtype=torch.float64):
@@ -37,11 +39,25 @@ def name(request):
 
 @pytest.fixture
 def make(name):
+    """make(student, teacher) -> a function of two outputs; what is drawn at random is the same at each call."""
     chosen = FOUND[name].settings(**SETTINGS.get(name, {}))
-    return lambda student, teacher: FOUND[name].make(chosen, student, teacher)
+
+    def make(student, teacher):
+        torch.manual_seed(0)
+        module = FOUND[name].make(chosen, student, teacher)
+
+        def value(ours, theirs):
+            torch.manual_seed(0)
+            return module(ours, theirs)
+
+        return value
+
+    return make
 
 
-def test_zero_and_stationary_when_the_student_equals_the_teacher(make):
+def test_zero_and_stationary_when_the_student_equals_the_teacher(name, make):
+    if name in PAINTS:
+        pytest.skip("it is smallest elsewhere")
     student, teacher = output(1), output(1)
     value = make(student, teacher)(student, teacher)
     assert value.item() == pytest.approx(0, abs=1e-14)
@@ -113,7 +129,9 @@ def test_half_precision_is_reckoned_in_single(make, dtype):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_device_gives_the_same_value(make):
+def test_a_device_gives_the_same_value(name, make):
+    if name in PAINTS:
+        pytest.skip("a device draws its own masks")
     student, teacher = output(1), output(2)
     ours, theirs = (
         Output(output.prediction.cuda(), output.meaning, {"map": Feature(output.features["map"].value.cuda(), IMAGE)})

@@ -97,6 +97,12 @@ def parsed(folder: Path) -> Parsed:
     return Parsed(write(folder, folder / "report.html").read_text())
 
 
+def test_what_an_evaluation_remarks_on_a_model_stands_under_the_table(project: Path):
+    results(project, [ROWS[0], ROWS[1] | {"remarks": ["no better than " + EVIL]}])
+    text = " ".join(parsed(project).text)
+    assert f"half : no better than {EVIL}." in text
+
+
 def test_nothing_in_the_page_points_outside_it_and_nothing_in_it_runs(project: Path):
     found = parsed(project)
     for tag, attributes in found.tags:

@@ -14,7 +14,7 @@ from stillhouse import registry
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.output import Output
-from stillhouse.contracts.parts import Evaluation, Loss, Trial
+from stillhouse.contracts.parts import Evaluation, Floor, Loss, Trial
 from stillhouse.contracts.parts import Search as SearchPart
 from stillhouse.contracts.runtime import Clock
 from stillhouse.contracts.settings import Settings
@@ -173,7 +173,8 @@ def test_a_student_is_distilled_evaluated_and_compared(taught, tmp_path):
     assert metrics["macs"] < 0.7 * json.loads((tmp_path / "found" / "search.json").read_text())["budget"] / 0.7
     assert not any("adapter" in name for name in checkpoint.read_state(tmp_path / "student"))
     paths = {"prepared": taught / "prepared", "teacher": taught / "teacher", "student": tmp_path / "student"}
-    report = judge(WORKLOAD, tmp_path / "reports" / "small", paths)
+    judged = replace(WORKLOAD, floor=Floor("accuracy", 1.0, "draw lots"))
+    report = judge(judged, tmp_path / "reports" / "small", paths)
     assert 0 <= report["agreement"] <= 1
     assert report["student_macs"] < report["teacher_macs"]
     facts = compare(
@@ -185,6 +186,8 @@ def test_a_student_is_distilled_evaluated_and_compared(taught, tmp_path):
     rows = json.loads((tmp_path / "comparison" / "table.json").read_text())
     assert [(row["name"], row["kind"]) for row in rows] == [("rings", "teacher"), ("small", "student")]
     assert rows[1]["losses"] == "distance"
+    said = [[f"the {who}'s accuracy is {report[f'{who}_accuracy']:.4g} on the test split"] for who in ("teacher", "student")]
+    assert [[sentence.split(",")[0] for sentence in row["remarks"]] for row in rows] == said
     assert rows[1]["test_examples"] == report["test_examples"] > 0
     assert (rows[1]["higher_is_better"], rows[1]["budget"]["unit"]) == (True, "macs")
     assert rows[1]["quality"] == report["student_accuracy"]

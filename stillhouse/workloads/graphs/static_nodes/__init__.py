@@ -10,7 +10,7 @@ from stillhouse.contracts import families
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Workload
 from stillhouse.workloads.graphs.static_nodes.prepare import PrepareSettings, prepare
-from stillhouse.workloads.graphs.static_nodes.sample import Batch, DataSettings, load
+from stillhouse.workloads.graphs.static_nodes.sample import Batch, DataSettings, load, thinned
 from stillhouse.workloads.graphs.static_nodes.scoring import loss, score
 from stillhouse.workloads.graphs.static_nodes.table import TABLE
 
@@ -32,5 +32,6 @@ WORKLOAD = Workload(
     apply=apply,
     loss=loss,
     score=score,
+    thinned=thinned,
     table=TABLE,
 )

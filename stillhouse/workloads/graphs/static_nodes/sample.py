@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -42,6 +42,11 @@ class Batch:
         """On a device."""
         parts = (self.features, self.edges, self.asked, self.label, self.unseen)
         return Batch(*(part.to(device, non_blocking=non_blocking) for part in parts))
+
+
+def thinned(share: float, batch: Batch, rng: torch.Generator) -> Batch:
+    """A batch without that share of its edges, each drawn by itself: of two that lead back and forth one may stay."""
+    return replace(batch, edges=batch.edges[:, torch.rand(batch.edges.shape[1], generator=rng) >= share])
 
 
 @dataclass(frozen=True, eq=False)

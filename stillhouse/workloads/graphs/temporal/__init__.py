@@ -6,8 +6,8 @@ from torch import nn
 
 from stillhouse.contracts import families
 from stillhouse.contracts.output import Output
-from stillhouse.contracts.parts import Workload
-from stillhouse.workloads.graphs.temporal.batch import Batch
+from stillhouse.contracts.parts import Floor, Workload
+from stillhouse.workloads.graphs.temporal.batch import Batch, thinned
 from stillhouse.workloads.graphs.temporal.prepare import PrepareSettings, prepare
 from stillhouse.workloads.graphs.temporal.sample import DataSettings, load
 from stillhouse.workloads.graphs.temporal.scoring import loss, score
@@ -30,5 +30,7 @@ WORKLOAD = Workload(
     apply=apply,
     loss=loss,
     score=score,
+    floor=Floor("skill", 0.0, "repeat the last value seen"),
+    thinned=thinned,
     table=TABLE,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -88,3 +88,14 @@ class Batch:
             value = getattr(self, item.name)
             moved[item.name] = value.to(device, non_blocking=non_blocking) if isinstance(value, Tensor) else value
         return Batch(**moved)
+
+
+def thinned(share: float, batch: Batch, rng: torch.Generator) -> Batch:
+    """A batch without that share of its edges: of pairs that are an edge at all steps, else of the events, each drawn by itself."""
+    stays = torch.rand(len(batch.weight), generator=rng) >= share
+    if batch.static:
+        return replace(batch, edges=batch.edges[:, stays], weight=batch.weight[stays])
+    before = [0, *stays.cumsum(0).tolist()]
+    used, pair = batch.pair[stays].unique(return_inverse=True)
+    starts = tuple(before[start] for start in batch.starts)
+    return replace(batch, edges=batch.edges[:, used], weight=batch.weight[stays], pair=pair, starts=starts)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stillhouse.workloads.graphs.temporal.batch import ABSENT, Batch
+from stillhouse.workloads.graphs.temporal.batch import ABSENT, Batch, thinned
 from tests.workloads.graphs.temporal.graphs import random_batch
 from tests.workloads.graphs.temporal.networks import series_of
 
@@ -44,6 +44,30 @@ def test_edge_histories_of_random_graphs(static: bool, windows: int) -> None:
     assert batch.static is static
     for pair, row in zip(batch.edges.T.tolist(), batch.edge_history(), strict=True):
         assert torch.equal(row, torch.stack(naive[tuple(pair)]))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 1.0])
+def test_edges_that_go_are_those_that_are_drawn_and_all_else_stays(share: float) -> None:
+    batch, seed = by_hand(), 1
+    stays = (torch.rand(6, generator=torch.Generator().manual_seed(seed)) >= share).tolist()
+    expected, place = [], iter(stays)
+    for edges, weight in map(batch.at, range(4)):
+        kept = [next(place) for _ in weight]
+        expected.append([row for row, stay in zip(zip(edges.T.tolist(), weight.tolist(), strict=True), kept, strict=True) if stay])
+    found = thinned(share, batch, torch.Generator().manual_seed(seed))
+    rows = [list(zip(edges.T.tolist(), weight.tolist(), strict=True)) for edges, weight in map(found.at, range(4))]
+    assert rows == expected
+    assert found.edges.shape[1] == len({tuple(edge) for step in expected for edge, _ in step})
+
+
+def test_a_static_pair_goes_with_its_weight() -> None:
+    batch = random_batch(3, 6, 5, 1, True)
+    found = thinned(0.5, batch, torch.Generator().manual_seed(0))
+    whole = dict(zip(map(tuple, batch.edges.T.tolist()), batch.weight.tolist(), strict=True))
+    left = dict(zip(map(tuple, found.edges.T.tolist()), found.weight.tolist(), strict=True))
+    assert 0 < len(left) < len(whole)
+    assert left.items() <= whole.items()
+    assert found.static
 
 
 def test_there_may_be_no_edges() -> None:

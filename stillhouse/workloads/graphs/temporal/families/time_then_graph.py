@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class TimeThenGraphSettings(FamilySettings):
-    """Published are `edges: gru, join: concatenate, activation: softplus, anchor: none`; the stripped form: `convolution: sum, join: none`."""
+    """Published: `edges: gru, join: concatenate, activation: softplus, anchor: none`; stripped form: `convolution: sum, join: none`."""
 
     family: Literal["time_then_graph"] = "time_then_graph"
     nodes: Literal["gru", "lstm", "attention", "series"] = "gru"
