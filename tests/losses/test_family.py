@@ -7,12 +7,16 @@ from benchmarks import losses as benchmark
 from stillhouse import registry
 from stillhouse.contracts.output import IMAGE, Feature, Output
 from stillhouse.contracts.parts import Loss
+from stillhouse.contracts.shown import Shown
 
 FOUND: dict[str, Loss] = {name: registry.loss(name) for name in registry.known("losses")}
 SETTINGS = {name: {"pairs": ["map"]} for name, loss in FOUND.items() if "pairs" in loss.settings.model_fields}
 """All other settings have their defaults."""
 NAIVE = {case.method: case.naive for case in benchmark.CASES}
 """A loss that is timed has a double loop too."""
+ALONE = torch.zeros(2, 0, dtype=torch.int64)
+PATH = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+"""Edges between three rows."""
 
 
 def output(seed, rows=3, dtype=torch.float64):
@@ -35,15 +39,27 @@ def name(request):
     return request.param
 
 
+def maker(name, edges=PATH):
+    """make(student, teacher) -> a function of two outputs; a loss that sees the batch is shown three rows, two of a known class."""
+    loss, chosen = FOUND[name], FOUND[name].settings(**SETTINGS.get(name, {}))
+    shown = [Shown(None, torch.arange(3), torch.tensor([True, True, False]), edges)] if loss.sees else []
+
+    def make(student, teacher):
+        module = loss.make(chosen, student, teacher, *shown)
+        return lambda ours, theirs: module(ours, theirs, *shown)
+
+    return make
+
+
 @pytest.fixture
 def make(name):
-    chosen = FOUND[name].settings(**SETTINGS.get(name, {}))
-    return lambda student, teacher: FOUND[name].make(chosen, student, teacher)
+    return maker(name)
 
 
-def test_zero_and_stationary_when_the_student_equals_the_teacher(make):
+def test_zero_and_stationary_when_the_student_equals_the_teacher(name):
+    """Without neighbours, from whom a row may learn something else."""
     student, teacher = output(1), output(1)
-    value = make(student, teacher)(student, teacher)
+    value = maker(name, ALONE)(student, teacher)(student, teacher)
     assert value.item() == pytest.approx(0, abs=1e-14)
     assert all(gradient.abs().max() < 1e-14 for gradient in gradients(value, student))
 

@@ -10,7 +10,7 @@ from stillhouse.contracts import families
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Workload
 from stillhouse.workloads.graphs.static_nodes.prepare import PrepareSettings, prepare
-from stillhouse.workloads.graphs.static_nodes.sample import Batch, DataSettings, load
+from stillhouse.workloads.graphs.static_nodes.sample import Batch, DataSettings, load, shown
 from stillhouse.workloads.graphs.static_nodes.scoring import loss, score
 from stillhouse.workloads.graphs.static_nodes.table import TABLE
 
@@ -33,4 +33,5 @@ WORKLOAD = Workload(
     loss=loss,
     score=score,
     table=TABLE,
+    shown=shown,
 )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from stillhouse.contracts import foreign
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.watched import Watched, watch
 from stillhouse.space.blueprint import Architecture
 
 _NODES = 6
@@ -28,6 +29,9 @@ class GeometricSettings(Settings):
     dropout: float = Field(0.5, ge=0, lt=1)
     norm: Literal["none", "batch"] = "none"
     """`batch` normalises over the nodes between layers."""
+    features: dict[str, Watched] = Field(default_factory=dict)
+    """What losses may compare: a name of one's own -> the name of a module: `convs.0`, or `act`, which (but in
+    `gin`) is the last hidden layer, activated."""
 
 
 def network(
@@ -55,7 +59,8 @@ def network(
         return model
 
     key = json.dumps([name, given], sort_keys=True)
-    return foreign.network(key, make, foreign.AsOutput("classes"), example(sizes), architecture, (_NODES, sizes["classes"]))
+    found = foreign.network(key, make, foreign.AsOutput("classes"), example(sizes), architecture, (_NODES, sizes["classes"]))
+    return watch(found, settings.features, architecture)
 
 
 def example(sizes: Mapping[str, int]) -> tuple[Tensor, Tensor]:

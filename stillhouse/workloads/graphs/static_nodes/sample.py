@@ -13,6 +13,7 @@ from torch import Tensor
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.shown import Shown
 from stillhouse.training.files import read_parquet
 from stillhouse.workloads.graphs.static_nodes.graph import NONE, SPLITS
 
@@ -42,6 +43,14 @@ class Batch:
         """On a device."""
         parts = (self.features, self.edges, self.asked, self.label, self.unseen)
         return Batch(*(part.to(device, non_blocking=non_blocking) for part in parts))
+
+
+def shown(batch: Batch) -> Shown:
+    """The classes that the batch knows, and the edges of which both ends are asked about; each node is asked about once."""
+    place = torch.full((len(batch.features),), NONE, device=batch.asked.device)
+    place[batch.asked] = torch.arange(len(batch.asked), device=batch.asked.device)
+    ends = place[batch.edges]
+    return Shown(batch, batch.label, batch.label != NONE, ends[:, (ends != NONE).all(0)])
 
 
 @dataclass(frozen=True, eq=False)

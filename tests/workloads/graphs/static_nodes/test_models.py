@@ -127,6 +127,27 @@ def test_an_edgeless_student_follows_its_teacher_on_every_node_and_the_classes_t
         assert float(loss(student, teacher)) == pytest.approx(wanted, abs=1e-10)
 
 
+def test_a_loss_is_shown_known_classes_and_the_edges_between_the_nodes_that_are_asked_about() -> None:
+    nodes = torch.ones(4, dtype=torch.bool)
+    whole = Prepared(torch.zeros(4, 1), PATH, torch.tensor([0, 1, 2, 0]), torch.zeros(4), ~nodes)
+    asked, known = torch.tensor([False, True, True, True]), torch.tensor([True, True, False, False])
+    found = WORKLOAD.shown(whole.batch(asked, known))
+    assert found.edges is not None
+    assert found.known is not None
+    assert (found.edges.tolist(), found.known.tolist()) == ([[0, 1, 1, 2], [1, 0, 2, 1]], [True, False, False])
+    everything = WORKLOAD.shown(whole.batch(nodes, nodes))
+    assert everything.edges is not None
+    assert torch.equal(everything.edges, PATH)
+
+
+@pytest.mark.parametrize(("family", "module"), [("gcn", "act"), ("sage", "act"), ("gat", "act"), ("gin", "convs.0"), ("mlp", "act")])
+def test_hidden_layers_are_there_for_losses(family: str, module: str) -> None:
+    model, found = build({"family": family, "features": {"hidden": module}}), graph()
+    everything = torch.ones(30, dtype=torch.bool)
+    hidden = WORKLOAD.apply(model, found.batch(everything, everything)).features["hidden"]
+    assert (hidden.value.shape, hidden.layout.channel, hidden.layout.batch) == ((30, 8), 1, 0)
+
+
 def test_scores_are_over_all_nodes_and_tell_the_unseen_ones_apart() -> None:
     def asked(label: list[int], found: list[int], unseen: bool) -> tuple[Output, Batch]:
         prediction = nn.functional.one_hot(torch.tensor(found), 3).double()
