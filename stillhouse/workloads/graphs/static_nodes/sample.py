@@ -30,6 +30,7 @@ class Batch:
     """Nodes with their features, edges from the first row to the second, and the nodes that are asked about."""
 
     features: Float[Tensor, "nodes features"]
+    """With the positions of nodes after the features, where there are some."""
     edges: Int[Tensor, "2 edges"]
     asked: Int[Tensor, " asked"]
     label: Int[Tensor, " _"]
@@ -83,7 +84,13 @@ def read(prepared: Path) -> Prepared:
     """The graph of prepared data."""
     nodes, edges = _columns(prepared / "nodes.parquet"), _columns(prepared / "edges.parquet")
     label, split = nodes["label"].long(), nodes["split"].long()
-    return Prepared(nodes["features"], torch.stack((edges["source"], edges["target"])), label, split, nodes["unseen"].bool())
+    return Prepared(located(nodes), torch.stack((edges["source"], edges["target"])), label, split, nodes["unseen"].bool())
+
+
+def located(nodes: Mapping[str, Any]) -> Float[Tensor, "nodes _"]:
+    """The features of the columns of nodes, and where there are positions, these after them."""
+    found: Tensor = torch.cat((nodes["features"], nodes["position"]), 1) if "position" in nodes else nodes["features"]
+    return found
 
 
 def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
@@ -100,7 +107,7 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
         train=_fixed([seen.batch(torch.ones_like(train), train)]),
         valid=_fixed([seen.batch(valid, valid)]),
         test=_fixed([batch for batch in batches if len(batch.asked)]) if test else None,
-        sizes={"features": facts["features"], "classes": len(facts["names"])},
+        sizes={name: facts[name] for name in ("features", "positions") if facts.get(name)} | {"classes": len(facts["names"])},
     )
 
 
