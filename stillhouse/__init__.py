@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stillhouse.contracts.output import Feature, Layout, Output
     from stillhouse.contracts.parts import Loss, Search, Trial, Workload
     from stillhouse.contracts.settings import Settings
+    from stillhouse.contracts.shown import Shown
     from stillhouse.direct import Student, Teacher, distill, search
     from stillhouse.space.blueprint import Architecture, Blueprint, fixed, groups_of, masked
     from stillhouse.space.extraction import extract
@@ -34,6 +35,7 @@ __all__ = [
     "Output",
     "Search",
     "Settings",
+    "Shown",
     "Student",
     "Teacher",
     "Trial",
@@ -60,6 +62,7 @@ _HOME = {
     "Output": "stillhouse.contracts.output",
     "Search": "stillhouse.contracts.parts",
     "Settings": "stillhouse.contracts.settings",
+    "Shown": "stillhouse.contracts.shown",
     "Student": "stillhouse.direct",
     "Teacher": "stillhouse.direct",
     "Trial": "stillhouse.contracts.parts",

@@ -18,6 +18,7 @@ from stillhouse import registry
 from stillhouse.contracts.data import Batch, Batches, Data, Log, Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
+from stillhouse.contracts.shown import Shown
 from stillhouse.space.blueprint import Architecture, Blueprint
 from stillhouse.training import machine
 from stillhouse.training.budget import Budget, Budgets
@@ -55,6 +56,8 @@ class Teacher(Generic[Batch]):
     higher_is_better: bool = True
     apply: Callable[[nn.Module, Batch], Output | Tensor] = first_element
     """How a model meets a batch: an `Output`, or a tensor (..., classes) of logits."""
+    shown: Callable[[Batch], Shown] = Shown
+    """What of a batch losses that want more than outputs are shown, such as its labels or edges; by default the batch alone."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,10 @@ class _Task:
 
     teacher: Teacher[Any]
     split: None = None
+
+    @property
+    def shown(self) -> Callable[[Any], Shown]:
+        return self.teacher.shown
 
     @property
     def higher_is_better(self) -> bool:

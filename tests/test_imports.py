@@ -61,7 +61,7 @@ ONLY = {
     "onnxruntime": {"runtimes/onnx.py", "runtimes/onnx_int8.py"},
     "psycopg": {"flows/head/databases.py"},
     "onnxscript": {"runtimes/onnx.py"},
-    "torch_geometric": {"workloads/graphs/static_nodes/geometric.py"},
+    "torch_geometric": {"workloads/graphs/static_nodes/library.py"},
     "matplotlib": set(),
     "pykeen": set(),
     "libpysal": set(),

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from stillhouse.contracts.data import Batch, Batches, Data, Log, Metrics
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.shown import Shown
 from stillhouse.contracts.split import Split
 from stillhouse.space.blueprint import Architecture, Group
 
@@ -99,6 +100,10 @@ class Task(Protocol[Asked]):
     def split(self) -> Split | None:
         """How a batch is split, for several devices; None if it cannot be."""
 
+    @property
+    def shown(self) -> Callable[[Asked], Shown]:
+        """What losses that see more than outputs are shown of a batch."""
+
 
 @dataclass(frozen=True)
 class Floor:
@@ -142,6 +147,8 @@ class Workload(Generic[Batch]):
     split: Split | None = None
     """How a training batch is split, for several devices (`stillhouse/contracts/split.py`); None: what a model says of a row depends on
     the others, or the loss is no mean."""
+    shown: Callable[[Batch], Shown] = Shown
+    """What losses that see more than outputs are shown of a batch; by default the batch alone."""
 
 
 @dataclass(frozen=True)
@@ -239,14 +246,17 @@ class Loss:
     """A distillation loss: `make(settings, student Output, teacher Output)` builds an adapter, or refuses, before any epoch.
 
     It raises UserError, saying why, if the two outputs cannot be compared. The module that it makes maps (student Output, teacher
-    Output) to a scalar; its parameters are trained with the student and are no part of the student's checkpoint.
+    Output) to a scalar; its parameters are trained with the student and are no part of the student's checkpoint. One that `sees` the
+    batch is given a `Shown` after the two outputs, by `make` as by its module.
     """
 
     settings: type[Settings]
-    make: Callable[[Any, Output, Output], nn.Module]
+    make: Callable[..., nn.Module]
     pools: Callable[[Any], bool] = never
     """Whether, with such settings, it takes statistics over the rows of a batch, and so wants the whole of it on several devices; else
     it is a mean over rows."""
+    sees: bool = False
+    """Whether it compares the outputs in the light of the batch, such as its labels or edges."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -10,9 +10,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from stillhouse.contracts.data import Data, Log, Metrics
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Loss, Task
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.shown import Shown
 from stillhouse.contracts.split import WHOLE, Share
 from stillhouse.space import cost
 from stillhouse.training import ranks
@@ -46,29 +48,31 @@ class Teaching(nn.Module):
 
     steps: Tensor
 
-    def __init__(self, losses: list[tuple[float, nn.Module]], warmup_steps: float, pooling: Sequence[int] = ()) -> None:
-        """`pooling` are the places of those losses that want a whole batch."""
+    def __init__(
+        self, losses: list[tuple[float, nn.Module]], warmup_steps: float, pooling: Sequence[int] = (), seeing: Sequence[int] = ()
+    ) -> None:
+        """`pooling` are the places of those losses that want a whole batch, `seeing` of those that are shown what is in it."""
         super().__init__()
         self.weights = [weight for weight, _ in losses]
         self.terms = nn.ModuleList(term for _, term in losses)
-        self.warmup_steps, self.pooling = warmup_steps, frozenset(pooling)
+        self.warmup_steps, self.pooling, self.seeing = warmup_steps, frozenset(pooling), frozenset(seeing)
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
-    def forward(self, student: Output, teacher: Output, share: Share = WHOLE) -> Tensor:
+    def forward(self, student: Output, teacher: Output, share: Share = WHOLE, shown: Shown | None = None) -> Tensor:
         """A scalar: what the rows of this part, a `share` of the batch, add to the loss of the batch."""
-        terms = [weight * self._term(place, student, teacher, share) for place, weight in enumerate(self.weights)]
+        terms = [weight * self._term(place, student, teacher, share, shown) for place, weight in enumerate(self.weights)]
         total = torch.stack(terms).sum()
         if self.warmup_steps:
             total = (self.steps.double() / self.warmup_steps).clamp(max=1).to(total) * total
         self.steps += share.last
         return total
 
-    def _term(self, place: int, student: Output, teacher: Output, share: Share) -> Tensor:
+    def _term(self, place: int, student: Output, teacher: Output, share: Share, shown: Shown | None) -> Tensor:
         term = self.terms[place]
         if place in self.pooling and ranks.count() > 1:
             whole: Tensor = term(ranks.whole(student), ranks.whole(teacher))
             return whole / ranks.count()  # each device has it all, and what they have is added up
-        part: Tensor = term(student, teacher)
+        part: Tensor = term(student, teacher, shown) if place in self.seeing else term(student, teacher)
         return share.rows * part
 
 
@@ -96,8 +100,10 @@ def train(
         objective = untaught(task, student)
     else:
         pair = _outputs(task, student, teacher, example)
-        parts["teaching"] = _teaching(settings, losses, pair, data.train.length).to(next(student.parameters()).device)
-        objective = _taught(task, settings, parts, teacher)
+        shown = task.shown if any(loss.sees for loss in losses) else _nothing
+        teaching = _teaching(settings, losses, pair, shown(example), data.train.length)
+        parts["teaching"] = teaching.to(next(student.parameters()).device)
+        objective = _taught(task, settings, parts, teacher, shown)
     best = fit_best(
         student,
         fit(parts, objective, data.train, settings.fit, rng, progress=progress, split=task.split),
@@ -115,19 +121,35 @@ def _outputs(task: Task[Any], student: nn.Module, teacher: nn.Module, batch: Any
         return task.apply(student.eval(), batch), task.apply(teacher, batch)
 
 
-def _teaching(settings: TeachingSettings, losses: Sequence[Loss], pair: tuple[Output, Output], steps_per_epoch: int) -> Teaching:
+def _nothing(batch: Any) -> None:
+    """What losses that compare outputs alone are shown."""
+
+
+def _teaching(
+    settings: TeachingSettings, losses: Sequence[Loss], pair: tuple[Output, Output], shown: Shown | None, steps_per_epoch: int
+) -> Teaching:
     named = list(zip(settings.losses, losses, strict=True))
-    made = [(item.weight, loss.make(item.settings, *pair)) for item, loss in named]
+    made = [(item.weight, loss.make(item.settings, *pair, *([shown] if loss.sees else []))) for item, loss in named]
     pooling = [place for place, (item, loss) in enumerate(named) if loss.pools(item.settings)]
-    return Teaching(made, settings.warmup_epochs * steps_per_epoch, pooling)
+    seeing = [place for place, loss in enumerate(losses) if loss.sees]
+    if ranks.count() > 1 and (both := set(pooling) & set(seeing)):
+        name = settings.losses[min(both)].loss
+        raise UserError(f"fit.devices - should be 1 - the loss {name} takes statistics over a batch, of which each device sees a part")
+    return Teaching(made, settings.warmup_epochs * steps_per_epoch, pooling, seeing)
 
 
-def _taught(task: Task[Any], settings: TeachingSettings, parts: nn.ModuleDict, teacher: nn.Module) -> Objective:
+def _taught(
+    task: Task[Any],
+    settings: TeachingSettings,
+    parts: nn.ModuleDict,
+    teacher: nn.Module,
+    shown: Callable[[Any], Shown | None],
+) -> Objective:
     def objective(batch: Any, share: Share = WHOLE) -> Tensor:
         output = task.apply(parts["student"], batch)
         with torch.no_grad():
             wanted = task.apply(teacher, batch)
-        return settings.task_weight * share.of(task.loss, output, batch) + parts["teaching"](output, wanted, share)
+        return settings.task_weight * share.of(task.loss, output, batch) + parts["teaching"](output, wanted, share, shown(batch))
 
     return objective
 

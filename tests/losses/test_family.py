@@ -7,6 +7,7 @@ from benchmarks import losses as benchmark
 from stillhouse import registry
 from stillhouse.contracts.output import IMAGE, Feature, Output
 from stillhouse.contracts.parts import Loss
+from stillhouse.contracts.shown import Shown
 
 FOUND: dict[str, Loss] = {name: registry.loss(name) for name in registry.known("losses")}
 SETTINGS = {name: {"pairs": ["map"]} for name, loss in FOUND.items() if "pairs" in loss.settings.model_fields}
@@ -15,6 +16,9 @@ NAIVE = {case.method: case.naive for case in benchmark.CASES}
 """A loss that is timed has a double loop too."""
 PAINTS = {"mgd"}
 """Losses with a network of their own, in which the student is not done when it equals the teacher."""
+ALONE = torch.zeros(2, 0, dtype=torch.int64)
+PATH = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+"""Edges between three rows."""
 
 
 def output(seed, rows=3, dtype=torch.float64):
@@ -37,29 +41,38 @@ def name(request):
     return request.param
 
 
-@pytest.fixture
-def make(name):
-    """make(student, teacher) -> a function of two outputs; what is drawn at random is the same at each call."""
-    chosen = FOUND[name].settings(**SETTINGS.get(name, {}))
+def maker(name, edges=PATH):
+    """make(student, teacher) -> a function of two outputs; what is drawn at random is the same at each call.
+
+    A loss that sees the batch is shown three rows, two of a known class.
+    """
+    loss, chosen = FOUND[name], FOUND[name].settings(**SETTINGS.get(name, {}))
+    shown = [Shown(None, torch.arange(3), torch.tensor([True, True, False]), edges)] if loss.sees else []
 
     def make(student, teacher):
         torch.manual_seed(0)
-        module = FOUND[name].make(chosen, student, teacher)
+        module = loss.make(chosen, student, teacher, *shown)
 
         def value(ours, theirs):
             torch.manual_seed(0)
-            return module(ours, theirs)
+            return module(ours, theirs, *shown)
 
         return value
 
     return make
 
 
-def test_zero_and_stationary_when_the_student_equals_the_teacher(name, make):
+@pytest.fixture
+def make(name):
+    return maker(name)
+
+
+def test_zero_and_stationary_when_the_student_equals_the_teacher(name):
+    """Without neighbours, from whom a row may learn something else."""
     if name in PAINTS:
         pytest.skip("it is smallest elsewhere")
     student, teacher = output(1), output(1)
-    value = make(student, teacher)(student, teacher)
+    value = maker(name, ALONE)(student, teacher)(student, teacher)
     assert value.item() == pytest.approx(0, abs=1e-14)
     assert all(gradient.abs().max() < 1e-14 for gradient in gradients(value, student))
 

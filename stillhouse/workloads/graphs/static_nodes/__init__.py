@@ -10,7 +10,7 @@ from stillhouse.contracts import families
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Workload
 from stillhouse.workloads.graphs.static_nodes.prepare import PrepareSettings, prepare
-from stillhouse.workloads.graphs.static_nodes.sample import Batch, DataSettings, load, thinned
+from stillhouse.workloads.graphs.static_nodes.sample import Batch, DataSettings, load, shown, thinned
 from stillhouse.workloads.graphs.static_nodes.scoring import loss, score
 from stillhouse.workloads.graphs.static_nodes.table import TABLE
 
@@ -34,4 +34,5 @@ WORKLOAD = Workload(
     score=score,
     thinned=thinned,
     table=TABLE,
+    shown=shown,
 )

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from stillhouse.contracts import foreign
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.watched import Watched, watch
 from stillhouse.space.blueprint import Architecture
+from stillhouse.workloads.graphs.static_nodes import library
 
 _NODES = 6
 """Of the example, a ring."""
@@ -28,6 +30,11 @@ class GeometricSettings(Settings):
     dropout: float = Field(0.5, ge=0, lt=1)
     norm: Literal["none", "batch"] = "none"
     """`batch` normalises over the nodes between layers."""
+    positions: bool = False
+    """Whether the network sees where each node lies, beside its features, as `prepare: {positions: ...}` says."""
+    features: dict[str, Watched] = Field(default_factory=dict)
+    """What losses may compare: a name of one's own -> the name of a module: `convs.0`, or `act`, which (but in
+    `gin`) is the last hidden layer, activated."""
 
 
 def network(
@@ -43,32 +50,40 @@ def network(
     `before` is a forward pre-hook that makes its arguments of features and edges. Raises UserError if the package is not installed, and as
     `foreign.network`.
     """
-    models = _library()
+    models = library.models()
+    if settings.positions and not sizes.get("positions"):
+        raise UserError("models of static_nodes - wanted positions of nodes, `prepare: {positions: {size: 16}}` - there are none")
     norm = "batch_norm" if settings.norm == "batch" else None
-    widths = {"in_channels": sizes["features"], "out_channels": sizes["classes"], "hidden_channels": settings.hidden}
+    inputs = sizes["features"] + (sizes["positions"] if settings.positions else 0)
+    widths = {"in_channels": inputs, "out_channels": sizes["classes"], "hidden_channels": settings.hidden}
     given = widths | {"num_layers": settings.layers, "dropout": settings.dropout, "norm": norm, **more}
 
     def make() -> nn.Module:
         model: nn.Module = getattr(models, name)(**given)
-        if before:
-            model.register_forward_pre_hook(before)
+        for hook in (None if settings.positions else features_alone(sizes), before):
+            if hook:
+                model.register_forward_pre_hook(hook)
         return model
 
     key = json.dumps([name, given], sort_keys=True)
-    return foreign.network(key, make, foreign.AsOutput("classes"), example(sizes), architecture, (_NODES, sizes["classes"]))
+    found = foreign.network(key, make, foreign.AsOutput("classes"), example(sizes), architecture, (_NODES, sizes["classes"]))
+    return watch(found, settings.features, architecture)
+
+
+def features_alone(sizes: Mapping[str, int]) -> foreign.Before | None:
+    """A forward pre-hook that leaves the positions of nodes out; None where there are none."""
+    if not sizes.get("positions"):
+        return None
+    return lambda module, given: (given[0][:, : sizes["features"]], *given[1:])
+
+
+def without_edges(module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A forward pre-hook of networks that see no edge."""
+    return given[:1]
 
 
 def example(sizes: Mapping[str, int]) -> tuple[Tensor, Tensor]:
-    """Features and edges, both ways, of a ring of nodes."""
+    """Features, with positions where there are some, and edges, both ways, of a ring of nodes."""
     place = torch.arange(_NODES)
     edges = torch.stack((torch.cat((place, place.roll(1))), torch.cat((place.roll(1), place))))
-    return torch.zeros(_NODES, sizes["features"]), edges
-
-
-def _library() -> Any:
-    try:
-        from torch_geometric.nn import models
-    except ImportError:
-        missing = "wanted the package torch-geometric, which is not installed"
-        raise UserError(f"models of static_nodes - {missing}: pip install 'stillhouse[graphs]'") from None
-    return models
+    return torch.zeros(_NODES, sizes["features"] + sizes.get("positions", 0)), edges

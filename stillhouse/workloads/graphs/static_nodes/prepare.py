@@ -13,6 +13,7 @@ from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
 from stillhouse.workloads.graphs.static_nodes.graph import SPLITS, Array, arcs
+from stillhouse.workloads.graphs.static_nodes.positions import Positions, positions
 from stillhouse.workloads.graphs.static_nodes.read import read
 from stillhouse.workloads.graphs.static_nodes.split import check, dealt, unseen
 
@@ -36,6 +37,9 @@ class PrepareSettings(Settings):
     unit_rows: bool = False
     """Divides the features of a node by the sum of their absolute values."""
 
+    positions: Positions = Field(default_factory=lambda: Positions.model_validate({}))
+    """What families may see of where a node lies, beside its features."""
+
     @model_validator(mode="after")
     def _shares(self) -> PrepareSettings:
         if self.train < 1 and self.valid < 1 and self.train + self.valid >= 1:
@@ -55,10 +59,13 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     hidden = unseen(split, settings.unseen_share, rng) if settings.inductive else np.zeros(len(split), dtype=bool)
     features = _unit(graph.features) if settings.unit_rows else graph.features
     columns = {"label": graph.label.astype(np.int32), "split": split.astype(np.int8), "unseen": hidden.astype(np.int8)}
-    write_parquet(prepared / "nodes.parquet", {"features": features, **columns})
     edges = arcs(graph, undirected=settings.undirected)
+    if settings.positions.size:
+        columns["position"] = positions(settings.positions, edges, hidden, undirected=settings.undirected, rng=rng)
+    write_parquet(prepared / "nodes.parquet", {"features": features, **columns})
     write_parquet(prepared / "edges.parquet", {"source": edges[0], "target": edges[1]})
-    write_json(prepared / "facts.json", {"names": [str(name) for name in graph.names], "features": features.shape[1]})
+    facts = {"features": features.shape[1], "positions": settings.positions.size, "undirected": settings.undirected}
+    write_json(prepared / "facts.json", {"names": [str(name) for name in graph.names], **facts})
     counts = {f"{name}_nodes": float((split == place).sum()) for place, name in enumerate(SPLITS)}
     size = {"nodes": float(len(split)), "edges": float(edges.shape[1]), "classes": float(len(graph.names))}
     return size | counts | {"unseen_nodes": float(hidden.sum())}

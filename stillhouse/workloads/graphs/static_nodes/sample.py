@@ -13,6 +13,7 @@ from torch import Tensor
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.shown import Shown
 from stillhouse.training.files import read_parquet
 from stillhouse.workloads.graphs.static_nodes.graph import NONE, SPLITS
 
@@ -29,6 +30,7 @@ class Batch:
     """Nodes with their features, edges from the first row to the second, and the nodes that are asked about."""
 
     features: Float[Tensor, "nodes features"]
+    """With the positions of nodes after the features, where there are some."""
     edges: Int[Tensor, "2 edges"]
     asked: Int[Tensor, " asked"]
     label: Int[Tensor, " _"]
@@ -47,6 +49,14 @@ class Batch:
 def thinned(share: float, batch: Batch, rng: torch.Generator) -> Batch:
     """A batch without that share of its edges, each drawn by itself: of two that lead back and forth one may stay."""
     return replace(batch, edges=batch.edges[:, torch.rand(batch.edges.shape[1], generator=rng) >= share])
+
+
+def shown(batch: Batch) -> Shown:
+    """The classes that the batch knows, and the edges of which both ends are asked about; each node is asked about once."""
+    place = torch.full((len(batch.features),), NONE, device=batch.asked.device)
+    place[batch.asked] = torch.arange(len(batch.asked), device=batch.asked.device)
+    ends = place[batch.edges]
+    return Shown(batch, batch.label, batch.label != NONE, ends[:, (ends != NONE).all(0)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +89,13 @@ def read(prepared: Path) -> Prepared:
     """The graph of prepared data."""
     nodes, edges = _columns(prepared / "nodes.parquet"), _columns(prepared / "edges.parquet")
     label, split = nodes["label"].long(), nodes["split"].long()
-    return Prepared(nodes["features"], torch.stack((edges["source"], edges["target"])), label, split, nodes["unseen"].bool())
+    return Prepared(located(nodes), torch.stack((edges["source"], edges["target"])), label, split, nodes["unseen"].bool())
+
+
+def located(nodes: Mapping[str, Any]) -> Float[Tensor, "nodes _"]:
+    """The features of the columns of nodes, and where there are positions, these after them."""
+    found: Tensor = torch.cat((nodes["features"], nodes["position"]), 1) if "position" in nodes else nodes["features"]
+    return found
 
 
 def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
@@ -96,7 +112,7 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
         train=_fixed([seen.batch(torch.ones_like(train), train)]),
         valid=_fixed([seen.batch(valid, valid)]),
         test=_fixed([batch for batch in batches if len(batch.asked)]) if test else None,
-        sizes={"features": facts["features"], "classes": len(facts["names"])},
+        sizes={name: facts[name] for name in ("features", "positions") if facts.get(name)} | {"classes": len(facts["names"])},
     )
 
 

@@ -27,9 +27,11 @@ SETTINGS: list[dict[str, Any]] = [
     {"family": "gat", "heads": 4, "second": True, "layers": 3},
     {"family": "gin"},
     {"family": "mlp", "norm": "batch", "layers": 3},
+    {"family": "nosmog"},
+    {"family": "sage", "positions": True},
 ]
 every = pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "-".join(map(str, settings.values())))
-SIZES = {"features": 5, "classes": 3}
+SIZES = {"features": 3, "positions": 2, "classes": 3}
 PATH = torch.tensor([[0, 1, 1, 2, 2, 3], [1, 0, 2, 1, 3, 2]])
 """Four nodes in a row, both ways."""
 
@@ -84,7 +86,7 @@ def test_what_is_cut_out_answers_as_what_is_masked(settings: dict[str, Any]) -> 
 def test_only_the_edgeless_network_answers_alike_on_other_edges(settings: dict[str, Any]) -> None:
     model, found = build(settings), graph()
     one, other = (answers(model, found.features, edges) for edges in (found.edges, found.edges[:, :9].roll(1, 0)))
-    assert torch.equal(one, other) == (settings["family"] == "mlp")
+    assert torch.equal(one, other) == (settings["family"] in ("mlp", "nosmog"))
 
 
 def ones(family: str, **settings: Any) -> nn.Module:
@@ -125,6 +127,38 @@ def test_an_edgeless_student_follows_its_teacher_on_every_node_and_the_classes_t
     for temperature, wanted in ((1.0, 0.0827112600), (2.0, 0.1174957188)):
         loss = logits.LOSS.make(logits.LOSS.settings(temperature=temperature), student, teacher)
         assert float(loss(student, teacher)) == pytest.approx(wanted, abs=1e-10)
+
+
+def test_a_loss_is_shown_known_classes_and_the_edges_between_the_nodes_that_are_asked_about() -> None:
+    nodes = torch.ones(4, dtype=torch.bool)
+    whole = Prepared(torch.zeros(4, 1), PATH, torch.tensor([0, 1, 2, 0]), torch.zeros(4), ~nodes)
+    asked, known = torch.tensor([False, True, True, True]), torch.tensor([True, True, False, False])
+    found = WORKLOAD.shown(whole.batch(asked, known))
+    assert found.edges is not None
+    assert found.known is not None
+    assert (found.edges.tolist(), found.known.tolist()) == ([[0, 1, 1, 2], [1, 0, 2, 1]], [True, False, False])
+    everything = WORKLOAD.shown(whole.batch(nodes, nodes))
+    assert everything.edges is not None
+    assert torch.equal(everything.edges, PATH)
+
+
+@pytest.mark.parametrize(("family", "module"), [("gcn", "act"), ("sage", "act"), ("gat", "act"), ("gin", "convs.0"), ("mlp", "act")])
+def test_hidden_layers_are_there_for_losses(family: str, module: str) -> None:
+    model, found = build({"family": family, "features": {"hidden": module}}), graph()
+    everything = torch.ones(30, dtype=torch.bool)
+    hidden = WORKLOAD.apply(model, found.batch(everything, everything)).features["hidden"]
+    assert (hidden.value.shape, hidden.layout.channel, hidden.layout.batch) == ((30, 8), 1, 0)
+
+
+def test_only_who_asks_for_positions_sees_them() -> None:
+    found = graph()
+    moved = torch.cat((found.features[:, :3], found.features[:, 3:].flip(0)), 1)
+    for settings in ({"family": "sage"}, {"family": "mlp"}, {"family": "sage", "positions": True}, {"family": "nosmog"}):
+        model = build(settings)
+        one, other = (answers(model, features, found.edges) for features in (found.features, moved))
+        assert torch.equal(one, other) == (len(settings) == 1 and settings["family"] != "nosmog")
+    with pytest.raises(UserError, match=r"wanted positions of nodes, `prepare: \{positions: \{size: 16\}\}` - there are none$"):
+        build({"family": "nosmog"}, {"features": 5, "classes": 3})
 
 
 def test_scores_are_over_all_nodes_and_tell_the_unseen_ones_apart() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture
-from stillhouse.workloads.graphs.static_nodes.geometric import GeometricSettings, network
+from stillhouse.workloads.graphs.static_nodes.geometric import GeometricSettings, network, without_edges
 
 
 class MlpSettings(GeometricSettings):
@@ -21,11 +21,6 @@ class MlpSettings(GeometricSettings):
 def mlp(settings: MlpSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
     """Features (nodes, features) to classes (nodes, classes); edges are left out."""
     return network("MLP", settings, sizes, architecture, without_edges)
-
-
-def without_edges(module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A forward pre-hook."""
-    return given[:1]
 
 
 FAMILY = Family(MlpSettings, mlp)

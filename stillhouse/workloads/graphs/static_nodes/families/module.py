@@ -10,13 +10,17 @@ from stillhouse.contracts import foreign
 from stillhouse.contracts.families import Family
 from stillhouse.contracts.foreign import AsOutput, ModuleSettings
 from stillhouse.space.blueprint import Architecture
-from stillhouse.workloads.graphs.static_nodes.geometric import example
+from stillhouse.workloads.graphs.static_nodes.geometric import example, features_alone
 
 
 def module(settings: ModuleSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
-    """Given are `x` (nodes, features) and `edge_index` (2, edges), int64, source and target; wanted is (nodes, classes)."""
+    """Given are `x` (nodes, features) and `edge_index` (2, edges), int64, source and target; wanted is (nodes, classes).
+
+    Positions of nodes, which `prepare` may add, are left out.
+    """
     given = example(sizes)
-    return foreign.module(settings, given, architecture, AsOutput("classes", settings.prediction), (len(given[0]), sizes["classes"]))
+    hook, shape = AsOutput("classes", settings.prediction), (len(given[0]), sizes["classes"])
+    return foreign.module(settings, given, architecture, hook, shape, features_alone(sizes))
 
 
 FAMILY = Family(ModuleSettings, module)

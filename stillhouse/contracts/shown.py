@@ -1,0 +1,27 @@
+"""What a distillation loss is shown of a batch beside the two outputs, in words that losses of all tasks can share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A batch, and what its workload tells of the rows of the predictions; None where it tells nothing.
+
+    The batch itself is for a loss and a workload that know each other.
+    """
+
+    batch: Any = None
+    label: Int[Tensor, " rows"] | None = None
+    """The right class of each row; any number where it is not `known`."""
+    known: Bool[Tensor, " rows"] | None = None
+    """Whether the task's loss counts a row."""
+    edges: Int[Tensor, "2 edges"] | None = None
+    """From the first row to the second, both numbers of rows of the predictions; edges that lead out of the batch are left out."""
