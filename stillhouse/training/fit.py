@@ -17,6 +17,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
 from stillhouse.contracts.split import Split
 from stillhouse.training import ranks
+from stillhouse.training.loader import Loader
 from stillhouse.training.place import Place
 from stillhouse.training.precision import Precision
 from stillhouse.training.progress import Progress
@@ -40,6 +41,11 @@ class FitSettings(Settings):
     """Over how many devices each batch is split; what comes out differs by rounding alone, so it is no part of what makes a result."""
     accumulate: int = Field(1, gt=0)
     """In how many parts each device takes its rows of a batch, one after the other: memory for a part of them is enough."""
+    workers: int = Field(0, ge=0, le=1024, exclude=True)
+    """How many processes build batches before they are wanted; 0 builds each when it is. The batches are the same bytes, in the same
+    order, so this and the next are no part of what makes a result."""
+    pinned: bool = Field(False, exclude=True)
+    """Whether batches lie in memory from which a CUDA device copies while it computes; without one nothing is done."""
 
     @model_serializer(mode="wrap")
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -82,7 +88,7 @@ def fit(
     when the caller asks for the next one, so that what the caller makes of it (a validation, a curve) is in the same checkpoint.
     `parameters` are optimiser groups; a group with "constant": True is left out of the learning-rate schedule. `split` is the task's own;
     with it, and where the settings say so, the objective is asked for parts, `objective(part, share)`. Raises UserError if the loss is no
-    finite number, or diverges, or if the settings want other devices than there are.
+    finite number, or diverges, or if the settings want other devices than there are, or workers where batches cannot be built by others.
     """
     _require_devices(settings)
     progress = progress or Progress()
@@ -90,12 +96,13 @@ def fit(
     optimizer = _OPTIMIZERS[settings.optimizer](groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     rates = [group["lr"] for group in optimizer.param_groups]
     place, spread = Place(model, optimizer, rng), Spread(model, objective, split, settings.accumulate, settings.precision)
+    loader = Loader(settings.workers, settings.pinned)
     progress.keep("training", place)
     progress.restore()
     while place.epoch < settings.epochs:
         started = time.perf_counter()
         spread.require_same()
-        for number, batch in enumerate(place.batches(batches), start=1):
+        for number, batch in enumerate(place.batches(batches, loader), start=1):
             with place.telling():
                 place.count(_step(spread, optimizer, settings, batch))
             if after_step:

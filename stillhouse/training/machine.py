@@ -6,7 +6,7 @@ import dataclasses
 import os
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,17 +57,29 @@ def device_name() -> str:
 def move(batch: Any, device: torch.device) -> Any:
     """A batch on a device: whatever has `to`, and tuples (named ones too), lists,
     dictionaries and dataclasses of such things; numbers and text as they are."""
-    if hasattr(batch, "to"):
-        return batch.to(device, non_blocking=True)
+    return _each(batch, "to", lambda part: part.to(device, non_blocking=True))
+
+
+def pinned(batch: Any) -> Any:
+    """A batch in memory from which a CUDA device copies by itself: whatever has `pin_memory`, and what holds such things, as in `move`."""
+    return _each(batch, "pin_memory", lambda part: part.pin_memory())
+
+
+def _each(batch: Any, method: str, change: Callable[[Any], Any]) -> Any:
+    def inner(value: Any) -> Any:
+        return _each(value, method, change)
+
+    if hasattr(batch, method):
+        return change(batch)
     if isinstance(batch, Mapping):
-        return {name: move(value, device) for name, value in batch.items()}
+        return {name: inner(value) for name, value in batch.items()}
     if isinstance(batch, tuple) and hasattr(batch, "_make"):
-        return batch._make(move(value, device) for value in batch)
+        return batch._make(map(inner, batch))
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
         fields = [field for field in dataclasses.fields(batch) if field.init]
-        return dataclasses.replace(batch, **{field.name: move(getattr(batch, field.name), device) for field in fields})
+        return dataclasses.replace(batch, **{field.name: inner(getattr(batch, field.name)) for field in fields})
     if isinstance(batch, tuple | list):
-        return type(batch)(move(value, device) for value in batch)
+        return type(batch)(map(inner, batch))
     return batch
 
 

@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from stillhouse.contracts.data import Batches
+from stillhouse.contracts.data import Batches, Jobs
 
 Batch = TypeVar("Batch")
 
 
-def shuffled(rows: int, size: int, make: Callable[[Tensor, torch.Generator], Batch], limit: int | None = None) -> Batches[Batch]:
-    """Batches of `size` rows at the most that differ by one row at the most; `limit` takes so many rows, spread evenly over the table.
+@dataclass(frozen=True)
+class Order:
+    """The row numbers (batch,) of each of the `length` batches of a pass, drawn anew for each."""
 
-    `make(rows, rng)` gives the batch of row numbers (batch,), and may draw what is done to them.
+    draw: Callable[[torch.Generator], Iterable[Tensor]]
+    length: int
+
+
+def anywhere(rows: int, size: int, limit: int | None = None) -> Order:
+    """Batches of `size` rows at the most that differ by one row at the most; each row may be in any of them.
+
+    `limit` takes so many rows, spread evenly over the table.
     """
-    taken = torch.arange(rows)
-    if limit is not None and limit < rows:
-        taken = torch.arange(limit) * rows // limit
-    count = -(-len(taken) // size)
+    chosen = taken(rows, limit)
+    count = -(-len(chosen) // size)
+    return Order(lambda rng: chosen[torch.randperm(len(chosen), generator=rng)].tensor_split(count), count)
 
-    def draw(rng: torch.Generator) -> Iterator[Batch]:
-        for chosen in taken[torch.randperm(len(taken), generator=rng)].tensor_split(count):
-            yield make(chosen, rng)
 
-    return Batches(draw, count)
+def taken(rows: int, limit: int | None) -> Tensor:
+    """The numbers of `limit` rows, spread evenly over the table; of all for None."""
+    return torch.arange(rows) if limit is None or limit >= rows else torch.arange(limit) * rows // limit
+
+
+def nothing(count: int, rng: torch.Generator) -> None:
+    """What is drawn for rows that are taken as they are."""
+
+
+def shuffled(
+    order: Order, build: Callable[[Tensor, Any], Batch], chance: Callable[[int, torch.Generator], Any] = nothing
+) -> Batches[Batch]:
+    """`build(rows, drawn)` makes a batch of row numbers (batch,), and of what `chance(how many, rng)` has drawn to be done to them."""
+
+    def plan(rng: torch.Generator) -> Iterator[tuple[Tensor, Any]]:
+        return ((rows.clone(), chance(len(rows), rng)) for rows in order.draw(rng))  # a view would take all rows along to another process
+
+    return Batches.of(Jobs(plan, lambda job: build(*job)), order.length)
 
 
 def in_order(rows: int, size: int, make: Callable[[Tensor], Batch]) -> Batches[Batch]:
     """Batches of `size` rows, the last one smaller; the same in each pass."""
     parts = torch.arange(rows).split(size)
-    return Batches(lambda rng: (make(part) for part in parts), len(parts))
+    return Batches.of(Jobs(lambda rng: iter(parts), make), len(parts))

@@ -8,14 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stillhouse.training.rows import in_order, shuffled
+from stillhouse.training.rows import anywhere, in_order, shuffled
 
 rows = st.integers(1, 60)
 sizes = st.integers(1, 20)
 
 
 def drawn(count: int, size: int, limit: int | None, seed: int) -> list[list[int]]:
-    batches = shuffled(count, size, lambda chosen, rng: chosen.tolist(), limit)
+    batches = shuffled(anywhere(count, size, limit), lambda chosen, drawn: chosen.tolist())
     found = list(batches.draw(torch.Generator().manual_seed(seed)))
     assert len(found) == batches.length
     return found

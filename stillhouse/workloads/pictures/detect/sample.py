@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from pydantic import Field
@@ -13,7 +15,7 @@ from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import read_parquet
-from stillhouse.training.rows import in_order, shuffled
+from stillhouse.training.rows import anywhere, in_order, shuffled
 from stillhouse.workloads.pictures._shared.picture import normalised
 from stillhouse.workloads.pictures.detect.augment import flipped, zoomed
 
@@ -106,7 +108,8 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
 
 
 def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
-    return shuffled(len(table), settings.batch_size, lambda rows, rng: augmented(settings, table.batch(rows), rng), settings.train_limit)
+    order = anywhere(len(table), settings.batch_size, settings.train_limit)
+    return shuffled(order, lambda rows, drawn: augmented(table.batch(rows), drawn), partial(chance, settings))
 
 
 def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:
@@ -124,14 +127,31 @@ def padded(pictures: int, picture: Tensor, box: Tensor, label: Tensor, crowd: Te
     return boxes, labels, crowds
 
 
-def augmented(settings: DataSettings, batch: Batch, rng: torch.Generator) -> Batch:
-    """Other pictures with their boxes, drawn for each picture by itself."""
-    image, boxes, label = batch.image, batch.boxes, batch.label
-    if settings.flip:
-        image, boxes = flipped(image, boxes, torch.rand(len(image), generator=rng) < 0.5)
+class Drawn(NamedTuple):
+    """What is done to some pictures and their boxes; None where it is not done."""
+
+    flip: Tensor | None
+    """(batch,)"""
+    zoom: tuple[Tensor, Tensor] | None
+    """(batch,) factors, and (batch, 2) places."""
+
+
+def chance(settings: DataSettings, count: int, rng: torch.Generator) -> Drawn:
+    """Drawn for each of `count` pictures by itself."""
+    flip, zoom = torch.rand(count, generator=rng) < 0.5 if settings.flip else None, None
     if settings.zoom > 1:
-        factor = settings.zoom ** (2 * torch.rand(len(image), generator=rng) - 1)
-        image, boxes, inside = zoomed(image, boxes, factor, torch.rand(len(image), 2, generator=rng), batch.unit[0])
+        factor = settings.zoom ** (2 * torch.rand(count, generator=rng) - 1)
+        zoom = factor, torch.rand(count, 2, generator=rng)
+    return Drawn(flip, zoom)
+
+
+def augmented(batch: Batch, drawn: Drawn) -> Batch:
+    """Other pictures with their boxes."""
+    image, boxes, label = batch.image, batch.boxes, batch.label
+    if drawn.flip is not None:
+        image, boxes = flipped(image, boxes, drawn.flip)
+    if drawn.zoom is not None:
+        image, boxes, inside = zoomed(image, boxes, *drawn.zoom, batch.unit[0])
         label = torch.where(inside, label, -1)
     there = (label >= 0).unsqueeze(-1)
     return Batch(image, torch.where(there, boxes, 0), label, batch.crowd & there.squeeze(-1), batch.unit, batch.names)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from pydantic import Field, field_validator
@@ -13,7 +15,7 @@ from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import read_parquet
-from stillhouse.training.rows import in_order, shuffled
+from stillhouse.training.rows import anywhere, in_order, shuffled
 from stillhouse.workloads.pictures._shared.picture import normalised
 from stillhouse.workloads.pictures.segment.crop import cropped
 
@@ -91,7 +93,8 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
 
 
 def _training(settings: DataSettings, table: Batch) -> Batches[Batch]:
-    return shuffled(len(table.mask), settings.batch_size, lambda rows, rng: augmented(settings, _rows(table, rows), rng))
+    order = anywhere(len(table.mask), settings.batch_size)
+    return shuffled(order, lambda rows, drawn: augmented(settings, _rows(table, rows), drawn), partial(chance, settings))
 
 
 def _fixed(settings: DataSettings, table: Batch) -> Batches[Batch]:
@@ -102,16 +105,30 @@ def _rows(table: Batch, rows: Tensor) -> Batch:
     return Batch(table.image[rows], table.mask[rows], table.unit)
 
 
-def augmented(settings: DataSettings, batch: Batch, rng: torch.Generator) -> Batch:
-    """Other views of the same pictures and their masks, drawn for each picture by itself."""
-    image, mask = batch.image, batch.mask
+class Drawn(NamedTuple):
+    """What is done to some pictures and their masks; None where it is not done."""
+
+    crop: tuple[Tensor, Tensor] | None
+    """(batch,) factors, and (2, batch) places."""
+    flip: Tensor | None
+    """(batch,)"""
+
+
+def chance(settings: DataSettings, count: int, rng: torch.Generator) -> Drawn:
+    """Drawn for each of `count` pictures by itself."""
+    crop, (low, high) = None, settings.scale
     if settings.crop is not None or settings.scale != (1.0, 1.0):
-        low, high = settings.scale
-        factor = low + (high - low) * torch.rand(len(mask), generator=rng)
-        place = torch.rand(2, len(mask), generator=rng)
-        image, mask = cropped(image, mask, settings.crop or (mask.shape[1], mask.shape[2]), factor, place)
-    if settings.flip:
-        chosen = torch.rand(len(mask), generator=rng) < 0.5
-        image = torch.where(chosen[:, None, None, None], image.flip(3), image)
-        mask = torch.where(chosen[:, None, None], mask.flip(2), mask)
+        factor = low + (high - low) * torch.rand(count, generator=rng)
+        crop = factor, torch.rand(2, count, generator=rng)
+    return Drawn(crop, torch.rand(count, generator=rng) < 0.5 if settings.flip else None)
+
+
+def augmented(settings: DataSettings, batch: Batch, drawn: Drawn) -> Batch:
+    """Other views of the same pictures and their masks."""
+    image, mask = batch.image, batch.mask
+    if drawn.crop is not None:
+        image, mask = cropped(image, mask, settings.crop or (mask.shape[1], mask.shape[2]), *drawn.crop)
+    if drawn.flip is not None:
+        image = torch.where(drawn.flip[:, None, None, None], image.flip(3), image)
+        mask = torch.where(drawn.flip[:, None, None], mask.flip(2), mask)
     return Batch(image, mask, batch.unit)
