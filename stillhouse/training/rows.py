@@ -32,6 +32,30 @@ def anywhere(rows: int, size: int, limit: int | None = None) -> Order:
     return Order(lambda rng: chosen[torch.randperm(len(chosen), generator=rng)].tensor_split(count), count)
 
 
+def by_groups(starts: Tensor, size: int, window: int, lanes: int, limit: int | None = None) -> Order:
+    """Batches as those of `anywhere`, of rows near one another: row groups in a random order, the rows of each `window` of them mixed.
+
+    `starts` (groups + 1,) are the first rows of the groups and the number of all. The order is cut into `lanes` runs, and batch after
+    batch comes from the next one: at no time are rows of more than `lanes` windows wanted, but for a batch that lies across two.
+    """
+    chosen = taken(int(starts[-1]), limit)
+    groups = chosen.tensor_split(torch.searchsorted(chosen, starts[1:-1]))
+    sizes = [len(part) for part in chosen.tensor_split(-(-len(chosen) // size))]
+    runs = [sizes[lane::lanes] for lane in range(lanes)]
+
+    def draw(rng: torch.Generator) -> Iterator[Tensor]:
+        windows = torch.randperm(len(groups), generator=rng).split(window)
+        rows = torch.cat([_mixed(torch.cat([groups[number] for number in numbers]), rng) for numbers in windows])
+        cut = [run.split(parts) for run, parts in zip(rows.split([sum(parts) for parts in runs]), runs, strict=True)]
+        return (cut[place % lanes][place // lanes] for place in range(len(sizes)))
+
+    return Order(draw, len(sizes))
+
+
+def _mixed(rows: Tensor, rng: torch.Generator) -> Tensor:
+    return rows[torch.randperm(len(rows), generator=rng)]
+
+
 def taken(rows: int, limit: int | None) -> Tensor:
     """The numbers of `limit` rows, spread evenly over the table; of all for None."""
     return torch.arange(rows) if limit is None or limit >= rows else torch.arange(limit) * rows // limit

@@ -14,13 +14,13 @@ from torch.nn.functional import pad
 
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
-from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import read_parquet
-from stillhouse.training.rows import anywhere, in_order, shuffled
+from stillhouse.training.rows import in_order, shuffled
 from stillhouse.workloads.pictures._shared.picture import normalised
+from stillhouse.workloads.pictures._shared.stored import Stored, StoredSettings, stored
 
 
-class DataSettings(Settings):
+class DataSettings(StoredSettings):
     """Batches differ in size by at most one picture; augmentation is of training pictures alone."""
 
     batch_size: int = Field(128, gt=0)
@@ -58,29 +58,29 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Table:
-    """A split: (pictures, channel, height, width), (pictures,), and the unit of its batches."""
+    """A split: its pictures, (pictures,), and the unit of its batches."""
 
-    image: Tensor
+    pictures: Stored
     label: Tensor
     unit: Tensor
 
     def batch(self, rows: Tensor) -> Batch:
-        return Batch(self.image[rows], self.label[rows], self.unit)
+        return Batch(self.pictures.take(rows)["image"], self.label[rows], self.unit)
 
 
 def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
     """Train is shuffled by the generator that it is drawn with; valid and test keep the order of the table.
 
-    All pictures of a split are held in memory, a byte for each channel of a pixel.
+    The pictures of a split are held in memory, a byte for each channel of a pixel, if `most_bytes` allows it.
     """
     facts = read_json(prepared / "facts.json")
     sizes = {name: facts[name] for name in ("channels", "height", "width", "classes")}
     shape, unit = (sizes["channels"], sizes["height"], sizes["width"]), torch.tensor([facts["mean"], facts["deviation"]])
 
     def table(split: str) -> _Table:
-        columns = read_parquet(prepared / f"{split}.parquet")
-        image = torch.frombuffer(bytearray(b"".join(columns["image"])), dtype=torch.uint8)
-        return _Table(image.view(-1, *shape), torch.as_tensor(columns["label"]).long(), unit)
+        path = prepared / f"{split}.parquet"
+        label = torch.as_tensor(read_parquet(path, ["label"])["label"]).long()
+        return _Table(stored(path, {"image": shape}, settings.most_bytes, shuffled=split == "train"), label, unit)
 
     return Data(
         train=_training(settings, table("train")),
@@ -92,7 +92,7 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
 
 def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
     return shuffled(
-        anywhere(len(table.label), settings.batch_size, settings.train_limit),
+        table.pictures.order(settings.batch_size, settings.train_limit),
         lambda rows, drawn: augmented(settings, table.batch(rows), drawn),
         partial(chance, settings),
     )

@@ -13,14 +13,13 @@ from torch import Tensor
 
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
-from stillhouse.contracts.settings import Settings
-from stillhouse.training.files import read_parquet
-from stillhouse.training.rows import anywhere, in_order, shuffled
+from stillhouse.training.rows import in_order, shuffled
 from stillhouse.workloads.pictures._shared.picture import normalised
+from stillhouse.workloads.pictures._shared.stored import Stored, StoredSettings, stored
 from stillhouse.workloads.pictures.segment.crop import cropped
 
 
-class DataSettings(Settings):
+class DataSettings(StoredSettings):
     """Batches differ in size by at most one picture; augmentation is of training pictures alone, whole ones are answered."""
 
     batch_size: int = Field(8, ge=3)
@@ -69,20 +68,30 @@ class Batch:
         return Batch(*moved)
 
 
+@dataclass(frozen=True)
+class _Table:
+    """A split: its pictures and masks, and the unit of its batches."""
+
+    pictures: Stored
+    unit: Tensor
+
+    def batch(self, rows: Tensor) -> Batch:
+        return Batch(**self.pictures.take(rows), unit=self.unit)
+
+
 def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
     """Train is shuffled by the generator that it is drawn with; valid and test keep the order of the table.
 
-    All pictures of a split are held in memory, a byte for each channel of a pixel and one for its class.
+    The pictures of a split are held in memory, a byte for each channel of a pixel and one for its class, if `most_bytes` allows it.
     """
     facts = read_json(prepared / "facts.json")
     sizes = {name: facts[name] for name in ("channels", "height", "width", "classes")}
     unit = torch.tensor([facts["mean"], facts["deviation"]])
 
-    def table(split: str) -> Batch:
-        columns = read_parquet(prepared / f"{split}.parquet")
-        image, mask = (torch.frombuffer(bytearray(b"".join(columns[name])), dtype=torch.uint8) for name in ("image", "mask"))
+    def table(split: str) -> _Table:
         shape = (sizes["height"], sizes["width"])
-        return Batch(image.view(-1, sizes["channels"], *shape), mask.view(-1, *shape), unit)
+        shapes = {"image": (sizes["channels"], *shape), "mask": shape}
+        return _Table(stored(prepared / f"{split}.parquet", shapes, settings.most_bytes, shuffled=split == "train"), unit)
 
     return Data(
         train=_training(settings, table("train")),
@@ -92,17 +101,13 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
     )
 
 
-def _training(settings: DataSettings, table: Batch) -> Batches[Batch]:
-    order = anywhere(len(table.mask), settings.batch_size)
-    return shuffled(order, lambda rows, drawn: augmented(settings, _rows(table, rows), drawn), partial(chance, settings))
+def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
+    order = table.pictures.order(settings.batch_size, None)
+    return shuffled(order, lambda rows, drawn: augmented(settings, table.batch(rows), drawn), partial(chance, settings))
 
 
-def _fixed(settings: DataSettings, table: Batch) -> Batches[Batch]:
-    return in_order(len(table.mask), settings.evaluation_batch_size, lambda rows: _rows(table, rows))
-
-
-def _rows(table: Batch, rows: Tensor) -> Batch:
-    return Batch(table.image[rows], table.mask[rows], table.unit)
+def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:
+    return in_order(table.pictures.count, settings.evaluation_batch_size, table.batch)
 
 
 class Drawn(NamedTuple):
