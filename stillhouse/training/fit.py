@@ -19,7 +19,7 @@ from stillhouse.contracts.split import Split
 from stillhouse.training import ranks
 from stillhouse.training.loader import Loader
 from stillhouse.training.place import Place
-from stillhouse.training.precision import Precision
+from stillhouse.training.precision import Precision, compiled
 from stillhouse.training.progress import Progress
 from stillhouse.training.spread import Objective, Spread
 
@@ -37,6 +37,9 @@ class FitSettings(Settings):
     patience: int | None = Field(None, gt=0)
     """Epochs without a better validation score after which training stops; None trains to the end."""
     precision: Precision = "32-true"
+    """What a step multiplies in on a CUDA device: tf32 has the range of single precision and ten bits behind the point, bf16 seven."""
+    compile: bool = False
+    """Whether PyTorch's compiler makes one program of a step's loss and its gradient: a minute at first, and other last digits."""
     devices: int = Field(1, gt=0, le=1024, exclude=True)
     """Over how many devices each batch is split; what comes out differs by rounding alone, so it is no part of what makes a result."""
     accumulate: int = Field(1, gt=0)
@@ -51,7 +54,7 @@ class FitSettings(Settings):
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what says nothing: results of before the setting keep their fingerprint."""
         values: dict[str, Any] = plain(self)
-        return {name: value for name, value in values.items() if (name, value) != ("accumulate", 1)}
+        return {name: value for name, value in values.items() if (name, value) not in (("accumulate", 1), ("compile", False))}
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def fit(
     finite number, or diverges, or if the settings want other devices than there are, or workers where batches cannot be built by others.
     """
     _require_devices(settings)
+    objective = compiled(objective) if settings.compile else objective
     progress = progress or Progress()
     groups = parameters or [{"params": list(model.parameters())}]
     optimizer = _OPTIMIZERS[settings.optimizer](groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
@@ -120,6 +124,10 @@ def fit(
 def _require_devices(settings: FitSettings) -> None:
     if settings.devices != ranks.count():
         raise UserError(f"fit.devices - wanted {settings.devices} - this training has {ranks.count()}: only stages start others")
+    if settings.compile and settings.devices > 1:
+        raise UserError(
+            f"fit.compile - wanted false where fit.devices is {settings.devices} - got true: what devices exchange is not compiled"
+        )
 
 
 def _refuse_divergence(loss: float, place: Place) -> None:

@@ -96,18 +96,33 @@ def telling_memory() -> Iterator[None]:
         raise UserError(f"the memory of {device()} does not suffice{amount}: lower the batch sizes, or the widths of the model") from error
 
 
+@contextmanager
+def telling_compiler(wanted_by: str) -> Iterator[None]:
+    """Turns what PyTorch's compiler says where this machine has none for C++ into one sentence. Raises UserError."""
+    from torch._inductor.exc import InvalidCxxCompiler  # imports all of the compiler
+
+    try:
+        yield
+    except InvalidCxxCompiler:
+        raise UserError(f"{wanted_by} - wanted a compiler for C++, such as g++ - this machine has none") from None
+
+
 def use_threads(count: int) -> None:
     """Lets PyTorch compute with so many CPU threads: their number decides the order of sums, and so the last digits."""
     torch.set_num_threads(count)
 
 
 def use_deterministic(wanted: bool) -> None:
-    """Lets PyTorch use only algorithms that give the same bits every time, or any; to be said before CUDA is first used."""
+    """Lets PyTorch use only algorithms that give the same bits every time, or any; to be said before CUDA is first used.
+
+    In either case single precision is what it says, but within a training that asks for another one.
+    """
     if wanted:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # else cuBLAS may choose another order of sums in each stream
     if wanted != torch.are_deterministic_algorithms_enabled():  # to say it imports PyTorch's compiler, as long again as PyTorch itself
         torch.use_deterministic_algorithms(wanted)
     torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False  # else convolutions, unlike all else, are in TF32 where nothing asks for it
 
 
 @contextmanager
