@@ -61,17 +61,13 @@ def taken(rows: int, limit: int | None) -> Tensor:
     return torch.arange(rows) if limit is None or limit >= rows else torch.arange(limit) * rows // limit
 
 
-def nothing(count: int, rng: torch.Generator) -> None:
-    """What is drawn for rows that are taken as they are."""
+def shuffled(order: Order, build: Callable[..., Batch], chance: Callable[[int, torch.Generator], Any] | None = None) -> Batches[Batch]:
+    """`build(rows)` makes a batch of row numbers (batch,), or `build(rows, drawn)` with what `chance(how many, rng)` has drawn for them."""
 
-
-def shuffled(
-    order: Order, build: Callable[[Tensor, Any], Batch], chance: Callable[[int, torch.Generator], Any] = nothing
-) -> Batches[Batch]:
-    """`build(rows, drawn)` makes a batch of row numbers (batch,), and of what `chance(how many, rng)` has drawn to be done to them."""
-
-    def plan(rng: torch.Generator) -> Iterator[tuple[Tensor, Any]]:
-        return ((rows.clone(), chance(len(rows), rng)) for rows in order.draw(rng))  # a view would take all rows along to another process
+    def plan(rng: torch.Generator) -> Iterator[tuple[Any, ...]]:
+        for part in order.draw(rng):
+            rows = part.clone()  # a view would take all rows along to another process
+            yield (rows, chance(len(rows), rng)) if chance else (rows,)
 
     return Batches.of(Jobs(plan, lambda job: build(*job)), order.length)
 

@@ -72,7 +72,7 @@ def data() -> Data[Any]:
     label[::5] = UNKNOWN
     table = (pictures, label, torch.arange(ROWS))
 
-    def make(rows: Tensor, *_: Any) -> Any:
+    def make(rows: Tensor) -> Any:
         return tuple(column[rows] for column in table)
 
     return Data(shuffled(anywhere(ROWS, 13), make), in_order(ROWS, 40, make))

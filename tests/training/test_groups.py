@@ -34,7 +34,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def batches(path: Path, most: int) -> Batches[torch.Tensor]:
     groups = Groups(path, SHAPES, most)
     order = by_groups(groups.starts, 32, most // (2 * LANES * groups.largest), LANES)
-    return shuffled(order, lambda rows, drawn: groups.take(rows)["image"])
+    return shuffled(order, lambda rows: groups.take(rows)["image"])
 
 
 def test_what_is_taken_is_what_was_written(path: Path) -> None:

@@ -59,6 +59,12 @@ def test_other_processes_build_the_same_batches_in_the_same_order() -> None:
     assert len({batch.process for batch in others} - {os.getpid()}) == 2
 
 
+def test_a_pass_is_the_order_of_its_rows_and_then_what_is_drawn_for_batch_after_batch() -> None:
+    rng = torch.Generator().manual_seed(5)
+    wanted = [TABLE[rows] + noisy(len(rows), rng) for rows in torch.randperm(20, generator=rng).tensor_split(7)]
+    assert [batch.rows.tolist() for batch in built(0)] == [rows.tolist() for rows in wanted]
+
+
 def test_a_training_with_workers_goes_on_from_the_middle_of_a_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STILLHOUSE_CHECKPOINT_SECONDS", "0")
     whole = trained(0, tmp_path / "whole")

@@ -15,7 +15,7 @@ sizes = st.integers(1, 20)
 
 
 def drawn(count: int, size: int, limit: int | None, seed: int) -> list[list[int]]:
-    batches = shuffled(anywhere(count, size, limit), lambda chosen, drawn: chosen.tolist())
+    batches = shuffled(anywhere(count, size, limit), torch.Tensor.tolist)
     found = list(batches.draw(torch.Generator().manual_seed(seed)))
     assert len(found) == batches.length
     return found

@@ -114,7 +114,7 @@ def _training(settings: DataSettings, prepared: Path) -> Batches[Batch]:
     stream, context = _stream(prepared, "train", settings.context)
     first, fresh = windows(len(stream.token) - 1, context, context)
 
-    def make(rows: Tensor, drawn: None) -> Batch:
+    def make(rows: Tensor) -> Batch:
         return stream.batch(first[rows], fresh[rows], context, UNSCORED)
 
     return shuffled(anywhere(len(first), settings.batch_size, settings.train_limit), make)

@@ -79,7 +79,7 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
         return in_order(len(split.label), settings.evaluation_batch_size, split.batch)
 
     return Data(
-        train=shuffled(anywhere(len(train.label), settings.batch_size, settings.train_limit), lambda rows, drawn: train.batch(rows)),
+        train=shuffled(anywhere(len(train.label), settings.batch_size, settings.train_limit), train.batch),
         valid=fixed("valid"),
         test=fixed("test") if test else None,
         sizes={name: facts[name] for name in ("vocabulary", "pad", "length")} | {"classes": len(facts["names"])},
