@@ -43,8 +43,8 @@ def batches(make: Callable[[Tensor, Any], Batch] = build) -> Batches[Batch]:
     return shuffled(anywhere(20, 3), make, noisy)
 
 
-def built(workers: int, make: Callable[[Tensor, Any], Batch] = build) -> list[Batch]:
-    loader, rng = Loader(workers), torch.Generator().manual_seed(5)
+def built(workers: int, make: Callable[[Tensor, Any], Batch] = build, *, pinned: bool = False) -> list[Batch]:
+    loader, rng = Loader(workers, pinned), torch.Generator().manual_seed(5)
     jobs = loader.jobs(batches(make))
     return list(loader.built(jobs.plan(rng), jobs.build))
 
@@ -52,9 +52,10 @@ def built(workers: int, make: Callable[[Tensor, Any], Batch] = build) -> list[Ba
 def test_other_processes_build_the_same_batches_in_the_same_order() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    alone, others = built(0), built(2)
+    alone, others, through = built(0), built(2), built(0, pinned=True)
     assert torch.equal(torch.get_rng_state(), before)
     assert [batch.rows.tolist() for batch in others] == [batch.rows.tolist() for batch in alone]
+    assert [batch.rows.tolist() for batch in through] == [batch.rows.tolist() for batch in alone]
     assert {batch.process for batch in alone} == {os.getpid()}
     assert len({batch.process for batch in others} - {os.getpid()}) == 2
 
