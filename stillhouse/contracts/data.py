@@ -16,6 +16,16 @@ Log = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
+class Jobs(Generic[Batch]):
+    """The batches of a pass in two steps: what is random is drawn in order, and then each batch can be built by itself, anywhere."""
+
+    plan: Callable[[torch.Generator], Iterator[Any]]
+    """plan(rng) yields for each batch of a pass what it is built from, as small as can be: row numbers, and what was drawn for them."""
+    build: Callable[[Any], Batch]
+    """Draws nothing."""
+
+
+@dataclass(frozen=True)
 class Batches(Generic[Batch]):
     """One split, gone through as often as wanted: `draw(rng)` yields the `length` batches of one pass.
 
@@ -24,6 +34,13 @@ class Batches(Generic[Batch]):
 
     draw: Callable[[torch.Generator], Iterator[Batch]]
     length: int
+    jobs: Jobs[Batch] | None = None
+    """The same in two steps, so that several processes can build batches; None where a batch cannot be told before it is built."""
+
+    @classmethod
+    def of(cls, jobs: Jobs[Batch], length: int) -> Batches[Batch]:
+        """Those of some jobs."""
+        return cls(lambda rng: map(jobs.build, jobs.plan(rng)), length, jobs)
 
 
 @dataclass(frozen=True)

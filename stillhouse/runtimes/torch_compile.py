@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stillhouse.contracts.errors import UserError
 from stillhouse.runtimes.leaves import Leaf
 from stillhouse.runtimes.program import Program
 from stillhouse.runtimes.runtime import Ask, Runtime
 from stillhouse.runtimes.torch import save
+from stillhouse.training import machine
 
 
 def load(file: Path, program: Program) -> Ask:
@@ -20,13 +20,8 @@ def load(file: Path, program: Program) -> Ask:
     compiled = torch.compile(program.body, dynamic=True)
 
     def ask(values: Sequence[Leaf]) -> tuple[Tensor, ...]:
-        from torch._inductor.exc import InvalidCxxCompiler
-
-        try:
-            with torch.no_grad():
-                return compiled(*values)
-        except InvalidCxxCompiler:
-            raise UserError("torch-compile - wanted a compiler for C++, such as g++ - this machine has none") from None
+        with torch.no_grad(), machine.telling_compiler("torch-compile"):
+            return compiled(*values)
 
     return ask
 

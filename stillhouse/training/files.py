@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,10 @@ def table(columns: Mapping[str, Any]) -> pa.Table:
     return pa.table(arrays)
 
 
-def read_parquet(path: Path) -> dict[str, Tensor | list[Any]]:
-    """Columns by name, in the order of the file: numbers as tensors (lists of numbers as matrices), all else as lists."""
+def read_parquet(path: Path, names: Sequence[str] | None = None) -> dict[str, Tensor | list[Any]]:
+    """Columns by name (None: all), in the order of the file: numbers as tensors (lists of numbers as matrices), all else as lists."""
     with parquet.ParquetFile(path) as file:  # `read_table` imports what reads whole folders, and pandas with it
-        table = file.read()
+        table = file.read(names)
     return {name: _tensor_or_list(table.column(name).combine_chunks()) for name in table.column_names}
 
 

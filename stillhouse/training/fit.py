@@ -17,8 +17,9 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
 from stillhouse.contracts.split import Split
 from stillhouse.training import ranks
+from stillhouse.training.loader import Loader
 from stillhouse.training.place import Place
-from stillhouse.training.precision import Precision
+from stillhouse.training.precision import Precision, compiled
 from stillhouse.training.progress import Progress
 from stillhouse.training.spread import Objective, Spread
 
@@ -36,16 +37,24 @@ class FitSettings(Settings):
     patience: int | None = Field(None, gt=0)
     """Epochs without a better validation score after which training stops; None trains to the end."""
     precision: Precision = "32-true"
+    """What a step multiplies in on a CUDA device: tf32 has the range of single precision and ten bits behind the point, bf16 seven."""
+    compile: bool = False
+    """Whether PyTorch's compiler makes one program of a step's loss and its gradient: a minute at first, and other last digits."""
     devices: int = Field(1, gt=0, le=1024, exclude=True)
     """Over how many devices each batch is split; what comes out differs by rounding alone, so it is no part of what makes a result."""
     accumulate: int = Field(1, gt=0)
     """In how many parts each device takes its rows of a batch, one after the other: memory for a part of them is enough."""
+    workers: int = Field(0, ge=0, le=1024, exclude=True)
+    """How many processes build batches before they are wanted; 0 builds each when it is. The batches are the same bytes, in the same
+    order, so this and the next are no part of what makes a result."""
+    pinned: bool = Field(False, exclude=True)
+    """Whether batches lie in memory from which a CUDA device copies while it computes; without one nothing is done."""
 
     @model_serializer(mode="wrap")
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what says nothing: results of before the setting keep their fingerprint."""
         values: dict[str, Any] = plain(self)
-        return {name: value for name, value in values.items() if (name, value) != ("accumulate", 1)}
+        return {name: value for name, value in values.items() if (name, value) not in (("accumulate", 1), ("compile", False))}
 
 
 @dataclass(frozen=True)
@@ -82,20 +91,22 @@ def fit(
     when the caller asks for the next one, so that what the caller makes of it (a validation, a curve) is in the same checkpoint.
     `parameters` are optimiser groups; a group with "constant": True is left out of the learning-rate schedule. `split` is the task's own;
     with it, and where the settings say so, the objective is asked for parts, `objective(part, share)`. Raises UserError if the loss is no
-    finite number, or diverges, or if the settings want other devices than there are.
+    finite number, or diverges, or if the settings want other devices than there are, or workers where batches cannot be built by others.
     """
     _require_devices(settings)
+    objective = compiled(objective) if settings.compile else objective
     progress = progress or Progress()
     groups = parameters or [{"params": list(model.parameters())}]
     optimizer = _OPTIMIZERS[settings.optimizer](groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     rates = [group["lr"] for group in optimizer.param_groups]
     place, spread = Place(model, optimizer, rng), Spread(model, objective, split, settings.accumulate, settings.precision)
+    loader = Loader(settings.workers, settings.pinned)
     progress.keep("training", place)
     progress.restore()
     while place.epoch < settings.epochs:
         started = time.perf_counter()
         spread.require_same()
-        for number, batch in enumerate(place.batches(batches), start=1):
+        for number, batch in enumerate(place.batches(batches, loader), start=1):
             with place.telling():
                 place.count(_step(spread, optimizer, settings, batch))
             if after_step:
@@ -113,6 +124,10 @@ def fit(
 def _require_devices(settings: FitSettings) -> None:
     if settings.devices != ranks.count():
         raise UserError(f"fit.devices - wanted {settings.devices} - this training has {ranks.count()}: only stages start others")
+    if settings.compile and settings.devices > 1:
+        raise UserError(
+            f"fit.compile - wanted false where fit.devices is {settings.devices} - got true: what devices exchange is not compiled"
+        )
 
 
 def _refuse_divergence(loss: float, place: Place) -> None:

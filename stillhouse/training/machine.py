@@ -6,7 +6,7 @@ import dataclasses
 import os
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,17 +57,29 @@ def device_name() -> str:
 def move(batch: Any, device: torch.device) -> Any:
     """A batch on a device: whatever has `to`, and tuples (named ones too), lists,
     dictionaries and dataclasses of such things; numbers and text as they are."""
-    if hasattr(batch, "to"):
-        return batch.to(device, non_blocking=True)
+    return _each(batch, "to", lambda part: part.to(device, non_blocking=True))
+
+
+def pinned(batch: Any) -> Any:
+    """A batch in memory from which a CUDA device copies by itself: whatever has `pin_memory`, and what holds such things, as in `move`."""
+    return _each(batch, "pin_memory", lambda part: part.pin_memory())
+
+
+def _each(batch: Any, method: str, change: Callable[[Any], Any]) -> Any:
+    def inner(value: Any) -> Any:
+        return _each(value, method, change)
+
+    if hasattr(batch, method):
+        return change(batch)
     if isinstance(batch, Mapping):
-        return {name: move(value, device) for name, value in batch.items()}
+        return {name: inner(value) for name, value in batch.items()}
     if isinstance(batch, tuple) and hasattr(batch, "_make"):
-        return batch._make(move(value, device) for value in batch)
+        return batch._make(map(inner, batch))
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
         fields = [field for field in dataclasses.fields(batch) if field.init]
-        return dataclasses.replace(batch, **{field.name: move(getattr(batch, field.name), device) for field in fields})
+        return dataclasses.replace(batch, **{field.name: inner(getattr(batch, field.name)) for field in fields})
     if isinstance(batch, tuple | list):
-        return type(batch)(move(value, device) for value in batch)
+        return type(batch)(map(inner, batch))
     return batch
 
 
@@ -84,18 +96,33 @@ def telling_memory() -> Iterator[None]:
         raise UserError(f"the memory of {device()} does not suffice{amount}: lower the batch sizes, or the widths of the model") from error
 
 
+@contextmanager
+def telling_compiler(wanted_by: str) -> Iterator[None]:
+    """Turns what PyTorch's compiler says where this machine has none for C++ into one sentence. Raises UserError."""
+    from torch._inductor.exc import InvalidCxxCompiler  # imports all of the compiler
+
+    try:
+        yield
+    except InvalidCxxCompiler:
+        raise UserError(f"{wanted_by} - wanted a compiler for C++, such as g++ - this machine has none") from None
+
+
 def use_threads(count: int) -> None:
     """Lets PyTorch compute with so many CPU threads: their number decides the order of sums, and so the last digits."""
     torch.set_num_threads(count)
 
 
 def use_deterministic(wanted: bool) -> None:
-    """Lets PyTorch use only algorithms that give the same bits every time, or any; to be said before CUDA is first used."""
+    """Lets PyTorch use only algorithms that give the same bits every time, or any; to be said before CUDA is first used.
+
+    In either case single precision is what it says, but within a training that asks for another one.
+    """
     if wanted:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # else cuBLAS may choose another order of sums in each stream
     if wanted != torch.are_deterministic_algorithms_enabled():  # to say it imports PyTorch's compiler, as long again as PyTorch itself
         torch.use_deterministic_algorithms(wanted)
     torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False  # else convolutions, unlike all else, are in TF32 where nothing asks for it
 
 
 @contextmanager

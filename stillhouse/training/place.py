@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from stillhouse.contracts.data import Batches
 from stillhouse.contracts.errors import UserError
+from stillhouse.training.loader import Loader
 
 
 class Place:
@@ -30,14 +31,15 @@ class Place:
         self._waiting: tuple[Mapping[str, Tensor], Mapping[str, Any]] | None = None
         """States of the global generators that were read and not yet put back."""
 
-    def batches(self, batches: Batches[Any]) -> Iterator[Any]:
+    def batches(self, batches: Batches[Any], loader: Loader) -> Iterator[Any]:
         """The batches of the pass under way that are left; the order is the one of its start, whose random state is kept for that."""
         self._start = self.rng.get_state()
-        drawn = batches.draw(self.rng)
-        for _ in islice(drawn, self._steps):
+        jobs = loader.jobs(batches)
+        planned = jobs.plan(self.rng)
+        for _ in islice(planned, self._steps):
             pass
         self._continue_generators()
-        yield from drawn
+        yield from loader.built(planned, jobs.build)
 
     def count(self, loss: Tensor) -> None:
         """One step is done; its loss (a scalar) stays on the device, which is not waited for."""

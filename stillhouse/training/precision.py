@@ -1,4 +1,4 @@
-"""Mixed precision that runs on every processor: one setting, one context."""
+"""In what a step of a training is computed: precisions that run on every processor, and compiled steps."""
 
 from __future__ import annotations
 
@@ -10,22 +10,47 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-Precision = Literal["32-true", "bf16-mixed"]
+from stillhouse.training import machine
+
+Precision = Literal["32-true", "tf32", "bf16-mixed"]
 
 
 @contextmanager
 def mixed(device: torch.device, precision: Precision) -> Iterator[None]:
-    """Runs what is inside with autocast to bfloat16 if `precision` asks for it, as it stands otherwise.
+    """Runs what is inside with autocast to bfloat16, or products of single precision in TF32 on CUDA, if `precision` asks for it.
 
-    On a CPU an LSTM is computed in float32 there, in whichever model it stands: oneDNN has no bfloat16 kernel for it on
-    processors without AVX-512, and a result should not depend on that.
+    A CPU computes single precision in either case. An LSTM is computed in float32 there, in whichever model it stands: oneDNN has no
+    bfloat16 kernel for it on processors without AVX-512, and a result should not depend on that.
     """
     with ExitStack() as stack:
+        stack.enter_context(_tf32(precision == "tf32"))
         if precision == "bf16-mixed":
             stack.enter_context(torch.autocast(device.type, torch.bfloat16))
             if device.type == "cpu":
                 stack.enter_context(_LSTMInFloat32())
         yield
+
+
+def compiled(objective: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same function as PyTorch's compiler makes it, at its first call. Raises UserError then, if there is no compiler for C++."""
+    made = torch.compile(objective)
+
+    def run(*of_batch: Any) -> Tensor:
+        with machine.telling_compiler("fit.compile"):
+            return made(*of_batch)
+
+    return run
+
+
+@contextmanager
+def _tf32(wanted: bool) -> Iterator[None]:
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    products.allow_tf32 = convolutions.allow_tf32 = wanted
+    try:
+        yield
+    finally:
+        products.allow_tf32, convolutions.allow_tf32 = before
 
 
 class _LSTMInFloat32(TorchFunctionMode):

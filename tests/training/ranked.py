@@ -25,7 +25,7 @@ from stillhouse.searches import dms
 from stillhouse.training import ranks
 from stillhouse.training.fit import FitSettings, fit
 from stillhouse.training.progress import Progress, newest
-from stillhouse.training.rows import in_order, shuffled
+from stillhouse.training.rows import anywhere, in_order, shuffled
 from stillhouse.training.teaching import TeachingSettings, WeightedLoss, train
 from tests.searches import toy
 
@@ -72,10 +72,10 @@ def data() -> Data[Any]:
     label[::5] = UNKNOWN
     table = (pictures, label, torch.arange(ROWS))
 
-    def make(rows: Tensor, *_: Any) -> Any:
+    def make(rows: Tensor) -> Any:
         return tuple(column[rows] for column in table)
 
-    return Data(shuffled(ROWS, 13, make), in_order(ROWS, 40, make))
+    return Data(shuffled(anywhere(ROWS, 13), make), in_order(ROWS, 40, make))
 
 
 def fitted(

@@ -13,7 +13,7 @@ from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
-from stillhouse.training.files import write_parquet
+from stillhouse.training.groups import write_rows
 from stillhouse.workloads.pictures._shared.decoded import MOST_BYTES, Decoded
 from stillhouse.workloads.pictures._shared.picture import unit
 from stillhouse.workloads.pictures._shared.readable import Bad, counted
@@ -48,8 +48,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     splits = _split(settings, raw, source, rng)
     classes = _classes(raw, splits)
     for name, pictures in splits.items():
-        columns = {"image": [image.tobytes() for image in pictures.image], "label": pictures.label.astype(np.int32)}
-        write_parquet(prepared / f"{name}.parquet", columns)
+        write_rows(prepared / f"{name}.parquet", {"image": pictures.image}, {"label": pictures.label.astype(np.int32)})
     channels, height, width = splits["train"].image.shape[1:]
     mean, deviation = unit(splits["train"].image)
     facts = {"channels": channels, "height": height, "width": width, "classes": classes}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from pydantic import Field
@@ -12,13 +14,13 @@ from torch.nn.functional import pad
 
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
-from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import read_parquet
 from stillhouse.training.rows import in_order, shuffled
 from stillhouse.workloads.pictures._shared.picture import normalised
+from stillhouse.workloads.pictures._shared.stored import Stored, StoredSettings, stored
 
 
-class DataSettings(Settings):
+class DataSettings(StoredSettings):
     """Batches differ in size by at most one picture; augmentation is of training pictures alone."""
 
     batch_size: int = Field(128, gt=0)
@@ -56,29 +58,29 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Table:
-    """A split: (pictures, channel, height, width), (pictures,), and the unit of its batches."""
+    """A split: its pictures, (pictures,), and the unit of its batches."""
 
-    image: Tensor
+    pictures: Stored
     label: Tensor
     unit: Tensor
 
     def batch(self, rows: Tensor) -> Batch:
-        return Batch(self.image[rows], self.label[rows], self.unit)
+        return Batch(self.pictures.take(rows)["image"], self.label[rows], self.unit)
 
 
 def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
     """Train is shuffled by the generator that it is drawn with; valid and test keep the order of the table.
 
-    All pictures of a split are held in memory, a byte for each channel of a pixel.
+    The pictures of a split are held in memory, a byte for each channel of a pixel, if `most_bytes` allows it.
     """
     facts = read_json(prepared / "facts.json")
     sizes = {name: facts[name] for name in ("channels", "height", "width", "classes")}
     shape, unit = (sizes["channels"], sizes["height"], sizes["width"]), torch.tensor([facts["mean"], facts["deviation"]])
 
     def table(split: str) -> _Table:
-        columns = read_parquet(prepared / f"{split}.parquet")
-        image = torch.frombuffer(bytearray(b"".join(columns["image"])), dtype=torch.uint8)
-        return _Table(image.view(-1, *shape), torch.as_tensor(columns["label"]).long(), unit)
+        path = prepared / f"{split}.parquet"
+        label = torch.as_tensor(read_parquet(path, ["label"])["label"]).long()
+        return _Table(stored(path, {"image": shape}, settings.most_bytes, shuffled=split == "train"), label, unit)
 
     return Data(
         train=_training(settings, table("train")),
@@ -90,7 +92,9 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
 
 def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
     return shuffled(
-        len(table.label), settings.batch_size, lambda rows, rng: augmented(settings, table.batch(rows), rng), settings.train_limit
+        table.pictures.order(settings.batch_size, settings.train_limit),
+        lambda rows, drawn: augmented(settings, table.batch(rows), drawn),
+        partial(chance, settings),
     )
 
 
@@ -98,15 +102,34 @@ def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:
     return in_order(len(table.label), settings.evaluation_batch_size, table.batch)
 
 
-def augmented(settings: DataSettings, batch: Batch, rng: torch.Generator) -> Batch:
-    """Other pictures of the same classes, drawn for each picture by itself."""
+class Drawn(NamedTuple):
+    """What is done to some pictures; None where it is not done."""
+
+    flip: Tensor | None
+    """(batch,)"""
+    shift: Tensor | None
+    """(2, batch) pixels, down and right."""
+    centre: Tensor | None
+    """(2, batch): of a cutout, in shares of height and width."""
+
+
+def chance(settings: DataSettings, count: int, rng: torch.Generator) -> Drawn:
+    """Drawn for each of `count` pictures by itself."""
+    most = settings.shift
+    flip = torch.rand(count, generator=rng) < 0.5 if settings.flip else None
+    shift = torch.randint(-most, most + 1, (2, count), generator=rng) if most else None
+    return Drawn(flip, shift, torch.rand(2, count, generator=rng) if settings.cutout else None)
+
+
+def augmented(settings: DataSettings, batch: Batch, drawn: Drawn) -> Batch:
+    """Other pictures of the same classes."""
     image = batch.image
-    if settings.flip:
-        image = flipped(image, torch.rand(len(image), generator=rng) < 0.5)
-    if settings.shift:
-        image = shifted(image, torch.randint(-settings.shift, settings.shift + 1, (2, len(image)), generator=rng))
-    if settings.cutout:
-        centre = (torch.rand(2, len(image), generator=rng) * torch.tensor(image.shape[2:])[:, None]).long()
+    if drawn.flip is not None:
+        image = flipped(image, drawn.flip)
+    if drawn.shift is not None:
+        image = shifted(image, drawn.shift)
+    if drawn.centre is not None:
+        centre = (drawn.centre * torch.tensor(image.shape[2:])[:, None]).long()
         image = cut_out(image, centre, settings.cutout, (255 * batch.unit[0]).round().to(image.dtype))
     return Batch(image, batch.label, batch.unit)
 

@@ -15,6 +15,7 @@ from stillhouse.contracts.faults import every
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
+from stillhouse.training.groups import write_rows
 from stillhouse.workloads.pictures._shared.decoded import MOST_BYTES, Decoded
 from stillhouse.workloads.pictures._shared.picture import unit
 from stillhouse.workloads.pictures._shared.readable import Bad, counted
@@ -54,7 +55,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     splits = dict(zip(items, every(lambda part: gather(part, form), items.values()), strict=True))
     _check(raw, splits, source.names)
     for name, pictures in splits.items():
-        write_parquet(prepared / f"{name}.parquet", {"image": [image.tobytes() for image in pictures.image]})
+        write_rows(prepared / f"{name}.parquet", {"image": pictures.image}, {})
         write_parquet(prepared / f"{name}-boxes.parquet", _columns(pictures))
     channels, height, width = splits["train"].image.shape[1:]
     mean, deviation = unit(splits["train"].image)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from pydantic import Field
@@ -11,14 +13,14 @@ from torch import Tensor
 
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
-from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import read_parquet
 from stillhouse.training.rows import in_order, shuffled
 from stillhouse.workloads.pictures._shared.picture import normalised
+from stillhouse.workloads.pictures._shared.stored import Stored, StoredSettings, stored
 from stillhouse.workloads.pictures.detect.augment import flipped, zoomed
 
 
-class DataSettings(Settings):
+class DataSettings(StoredSettings):
     """Batches differ in size by at most one picture; augmentation is of training pictures alone."""
 
     batch_size: int = Field(16, gt=0)
@@ -66,36 +68,37 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """A split, as one batch."""
+    """A split: its pictures, and for all of them boxes (pictures, most, 4), labels and crowds (pictures, most), as in a batch."""
 
-    whole: Batch
-
-    def __len__(self) -> int:
-        return len(self.whole.image)
+    pictures: Stored
+    boxes: Tensor
+    label: Tensor
+    crowd: Tensor
+    unit: Tensor
+    names: tuple[str, ...]
 
     def batch(self, rows: Tensor) -> Batch:
         """As wide as its fullest picture."""
-        label = self.whole.label[rows]
+        label = self.label[rows]
         most = max(1, int((label >= 0).sum(1).max()))
-        boxes, crowd = (part[rows, :most] for part in (self.whole.boxes, self.whole.crowd))
-        return Batch(self.whole.image[rows], boxes, label[:, :most], crowd, self.whole.unit, self.whole.names)
+        boxes, crowd = (part[rows, :most] for part in (self.boxes, self.crowd))
+        return Batch(self.pictures.take(rows)["image"], boxes, label[:, :most], crowd, self.unit, self.names)
 
 
 def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
     """Train is shuffled by the generator that it is drawn with; valid and test keep the order of the table.
 
-    All pictures of a split are held in memory, a byte for each channel of a pixel.
+    The pictures of a split are held in memory, a byte for each channel of a pixel, if `most_bytes` allows it; the boxes always are.
     """
     facts = read_json(prepared / "facts.json")
     sizes = {name: facts[name] for name in ("channels", "height", "width", "classes")}
     shape, unit = (sizes["channels"], sizes["height"], sizes["width"]), torch.tensor([facts["mean"], facts["deviation"]])
 
     def table(split: str) -> _Table:
-        columns = read_parquet(prepared / f"{split}.parquet")
-        image = torch.frombuffer(bytearray(b"".join(columns["image"])), dtype=torch.uint8).view(-1, *shape)
+        pictures = stored(prepared / f"{split}.parquet", {"image": shape}, settings.most_bytes, shuffled=split == "train")
         found = read_parquet(prepared / f"{split}-boxes.parquet")
         parts = (torch.as_tensor(found[name]) for name in ("picture", "box", "label", "crowd"))
-        return _Table(Batch(image, *padded(len(image), *parts), unit, tuple(facts["names"])))
+        return _Table(pictures, *padded(pictures.count, *parts), unit, tuple(facts["names"]))
 
     return Data(
         train=_training(settings, table("train")),
@@ -106,11 +109,12 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
 
 
 def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
-    return shuffled(len(table), settings.batch_size, lambda rows, rng: augmented(settings, table.batch(rows), rng), settings.train_limit)
+    order = table.pictures.order(settings.batch_size, settings.train_limit)
+    return shuffled(order, lambda rows, drawn: augmented(table.batch(rows), drawn), partial(chance, settings))
 
 
 def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:
-    return in_order(len(table), settings.evaluation_batch_size, table.batch)
+    return in_order(table.pictures.count, settings.evaluation_batch_size, table.batch)
 
 
 def padded(pictures: int, picture: Tensor, box: Tensor, label: Tensor, crowd: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -124,14 +128,31 @@ def padded(pictures: int, picture: Tensor, box: Tensor, label: Tensor, crowd: Te
     return boxes, labels, crowds
 
 
-def augmented(settings: DataSettings, batch: Batch, rng: torch.Generator) -> Batch:
-    """Other pictures with their boxes, drawn for each picture by itself."""
-    image, boxes, label = batch.image, batch.boxes, batch.label
-    if settings.flip:
-        image, boxes = flipped(image, boxes, torch.rand(len(image), generator=rng) < 0.5)
+class Drawn(NamedTuple):
+    """What is done to some pictures and their boxes; None where it is not done."""
+
+    flip: Tensor | None
+    """(batch,)"""
+    zoom: tuple[Tensor, Tensor] | None
+    """(batch,) factors, and (batch, 2) places."""
+
+
+def chance(settings: DataSettings, count: int, rng: torch.Generator) -> Drawn:
+    """Drawn for each of `count` pictures by itself."""
+    flip, zoom = torch.rand(count, generator=rng) < 0.5 if settings.flip else None, None
     if settings.zoom > 1:
-        factor = settings.zoom ** (2 * torch.rand(len(image), generator=rng) - 1)
-        image, boxes, inside = zoomed(image, boxes, factor, torch.rand(len(image), 2, generator=rng), batch.unit[0])
+        factor = settings.zoom ** (2 * torch.rand(count, generator=rng) - 1)
+        zoom = factor, torch.rand(count, 2, generator=rng)
+    return Drawn(flip, zoom)
+
+
+def augmented(batch: Batch, drawn: Drawn) -> Batch:
+    """Other pictures with their boxes."""
+    image, boxes, label = batch.image, batch.boxes, batch.label
+    if drawn.flip is not None:
+        image, boxes = flipped(image, boxes, drawn.flip)
+    if drawn.zoom is not None:
+        image, boxes, inside = zoomed(image, boxes, *drawn.zoom, batch.unit[0])
         label = torch.where(inside, label, -1)
     there = (label >= 0).unsqueeze(-1)
     return Batch(image, torch.where(there, boxes, 0), label, batch.crowd & there.squeeze(-1), batch.unit, batch.names)

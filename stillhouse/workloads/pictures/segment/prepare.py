@@ -13,7 +13,7 @@ from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
-from stillhouse.training.files import write_parquet
+from stillhouse.training.groups import write_rows
 from stillhouse.workloads.pictures._shared.decoded import MOST_BYTES, Decoded
 from stillhouse.workloads.pictures._shared.picture import unit
 from stillhouse.workloads.pictures._shared.readable import Bad, counted
@@ -65,8 +65,8 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     masks = {split: classes_of(splits[split].mask, void) for split in SPLITS}
     shape, classes = _shape(raw, splits), _classes(raw, masks)
     for split in SPLITS:
-        columns = {"image": [image.tobytes() for image in splits[split].image], "mask": [mask.tobytes() for mask in masks[split]]}
-        write_parquet(prepared / f"{split}.parquet", columns | {"name": splits[split].name.tolist()})
+        content = {"image": splits[split].image, "mask": masks[split]}
+        write_rows(prepared / f"{split}.parquet", content, {"name": splits[split].name.tolist()})
     facts = dict(zip(("channels", "height", "width"), shape, strict=True)) | {"classes": classes}
     mean, deviation = unit(splits["train"].image)
     write_json(prepared / "facts.json", {**facts, "mean": mean, "deviation": deviation, "names": _names(source, void, classes)})

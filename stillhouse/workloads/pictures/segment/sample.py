@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from pydantic import Field, field_validator
@@ -11,14 +13,13 @@ from torch import Tensor
 
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
-from stillhouse.contracts.settings import Settings
-from stillhouse.training.files import read_parquet
 from stillhouse.training.rows import in_order, shuffled
 from stillhouse.workloads.pictures._shared.picture import normalised
+from stillhouse.workloads.pictures._shared.stored import Stored, StoredSettings, stored
 from stillhouse.workloads.pictures.segment.crop import cropped
 
 
-class DataSettings(Settings):
+class DataSettings(StoredSettings):
     """Batches differ in size by at most one picture; augmentation is of training pictures alone, whole ones are answered."""
 
     batch_size: int = Field(8, ge=3)
@@ -67,20 +68,30 @@ class Batch:
         return Batch(*moved)
 
 
+@dataclass(frozen=True)
+class _Table:
+    """A split: its pictures and masks, and the unit of its batches."""
+
+    pictures: Stored
+    unit: Tensor
+
+    def batch(self, rows: Tensor) -> Batch:
+        return Batch(**self.pictures.take(rows), unit=self.unit)
+
+
 def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
     """Train is shuffled by the generator that it is drawn with; valid and test keep the order of the table.
 
-    All pictures of a split are held in memory, a byte for each channel of a pixel and one for its class.
+    The pictures of a split are held in memory, a byte for each channel of a pixel and one for its class, if `most_bytes` allows it.
     """
     facts = read_json(prepared / "facts.json")
     sizes = {name: facts[name] for name in ("channels", "height", "width", "classes")}
     unit = torch.tensor([facts["mean"], facts["deviation"]])
 
-    def table(split: str) -> Batch:
-        columns = read_parquet(prepared / f"{split}.parquet")
-        image, mask = (torch.frombuffer(bytearray(b"".join(columns[name])), dtype=torch.uint8) for name in ("image", "mask"))
+    def table(split: str) -> _Table:
         shape = (sizes["height"], sizes["width"])
-        return Batch(image.view(-1, sizes["channels"], *shape), mask.view(-1, *shape), unit)
+        shapes = {"image": (sizes["channels"], *shape), "mask": shape}
+        return _Table(stored(prepared / f"{split}.parquet", shapes, settings.most_bytes, shuffled=split == "train"), unit)
 
     return Data(
         train=_training(settings, table("train")),
@@ -90,28 +101,39 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
     )
 
 
-def _training(settings: DataSettings, table: Batch) -> Batches[Batch]:
-    return shuffled(len(table.mask), settings.batch_size, lambda rows, rng: augmented(settings, _rows(table, rows), rng))
+def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
+    order = table.pictures.order(settings.batch_size, None)
+    return shuffled(order, lambda rows, drawn: augmented(settings, table.batch(rows), drawn), partial(chance, settings))
 
 
-def _fixed(settings: DataSettings, table: Batch) -> Batches[Batch]:
-    return in_order(len(table.mask), settings.evaluation_batch_size, lambda rows: _rows(table, rows))
+def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:
+    return in_order(table.pictures.count, settings.evaluation_batch_size, table.batch)
 
 
-def _rows(table: Batch, rows: Tensor) -> Batch:
-    return Batch(table.image[rows], table.mask[rows], table.unit)
+class Drawn(NamedTuple):
+    """What is done to some pictures and their masks; None where it is not done."""
+
+    crop: tuple[Tensor, Tensor] | None
+    """(batch,) factors, and (2, batch) places."""
+    flip: Tensor | None
+    """(batch,)"""
 
 
-def augmented(settings: DataSettings, batch: Batch, rng: torch.Generator) -> Batch:
-    """Other views of the same pictures and their masks, drawn for each picture by itself."""
-    image, mask = batch.image, batch.mask
+def chance(settings: DataSettings, count: int, rng: torch.Generator) -> Drawn:
+    """Drawn for each of `count` pictures by itself."""
+    crop, (low, high) = None, settings.scale
     if settings.crop is not None or settings.scale != (1.0, 1.0):
-        low, high = settings.scale
-        factor = low + (high - low) * torch.rand(len(mask), generator=rng)
-        place = torch.rand(2, len(mask), generator=rng)
-        image, mask = cropped(image, mask, settings.crop or (mask.shape[1], mask.shape[2]), factor, place)
-    if settings.flip:
-        chosen = torch.rand(len(mask), generator=rng) < 0.5
-        image = torch.where(chosen[:, None, None, None], image.flip(3), image)
-        mask = torch.where(chosen[:, None, None], mask.flip(2), mask)
+        factor = low + (high - low) * torch.rand(count, generator=rng)
+        crop = factor, torch.rand(2, count, generator=rng)
+    return Drawn(crop, torch.rand(count, generator=rng) < 0.5 if settings.flip else None)
+
+
+def augmented(settings: DataSettings, batch: Batch, drawn: Drawn) -> Batch:
+    """Other views of the same pictures and their masks."""
+    image, mask = batch.image, batch.mask
+    if drawn.crop is not None:
+        image, mask = cropped(image, mask, settings.crop or (mask.shape[1], mask.shape[2]), *drawn.crop)
+    if drawn.flip is not None:
+        image = torch.where(drawn.flip[:, None, None, None], image.flip(3), image)
+        mask = torch.where(drawn.flip[:, None, None], mask.flip(2), mask)
     return Batch(image, mask, batch.unit)

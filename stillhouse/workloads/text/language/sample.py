@@ -14,7 +14,7 @@ from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import read_parquet
-from stillhouse.training.rows import in_order, shuffled
+from stillhouse.training.rows import anywhere, in_order, shuffled
 from stillhouse.workloads.text.language.cover import KINDS
 
 if TYPE_CHECKING:
@@ -114,10 +114,10 @@ def _training(settings: DataSettings, prepared: Path) -> Batches[Batch]:
     stream, context = _stream(prepared, "train", settings.context)
     first, fresh = windows(len(stream.token) - 1, context, context)
 
-    def make(rows: Tensor, rng: torch.Generator) -> Batch:
+    def make(rows: Tensor) -> Batch:
         return stream.batch(first[rows], fresh[rows], context, UNSCORED)
 
-    return shuffled(len(first), settings.batch_size, make, settings.train_limit)
+    return shuffled(anywhere(len(first), settings.batch_size, settings.train_limit), make)
 
 
 def _stream(prepared: Path, name: str, context: int) -> tuple[Stream, int]:

@@ -14,7 +14,7 @@ from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import read_parquet
-from stillhouse.training.rows import in_order, shuffled
+from stillhouse.training.rows import anywhere, in_order, shuffled
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -79,7 +79,7 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
         return in_order(len(split.label), settings.evaluation_batch_size, split.batch)
 
     return Data(
-        train=shuffled(len(train.label), settings.batch_size, lambda rows, rng: train.batch(rows), settings.train_limit),
+        train=shuffled(anywhere(len(train.label), settings.batch_size, settings.train_limit), train.batch),
         valid=fixed("valid"),
         test=fixed("test") if test else None,
         sizes={name: facts[name] for name in ("vocabulary", "pad", "length")} | {"classes": len(facts["names"])},

@@ -11,7 +11,7 @@ from torch import Tensor
 from stillhouse.contracts.data import Data
 from stillhouse.training.machine import move
 from stillhouse.workloads.pictures.classify.prepare import PrepareSettings, prepare
-from stillhouse.workloads.pictures.classify.sample import Batch, DataSettings, augmented, cut_out, flipped, load, shifted
+from stillhouse.workloads.pictures.classify.sample import Batch, DataSettings, augmented, chance, cut_out, flipped, load, shifted
 from tests.workloads.pictures.classify.raws import DIGITS, pixels
 
 IMAGE = torch.from_numpy(pixels(40, height=7, width=6))
@@ -96,7 +96,7 @@ def test_cutout_picture_by_picture(side: int) -> None:
 
 def test_augmentation_is_drawn_for_each_picture_and_only_as_asked() -> None:
     def changed(settings: DataSettings, seed: int = 0) -> Tensor:
-        return augmented(settings, BATCH, torch.Generator().manual_seed(seed)).image
+        return augmented(settings, BATCH, chance(settings, len(BATCH.image), torch.Generator().manual_seed(seed))).image
 
     assert torch.equal(changed(DataSettings()), IMAGE)
     every = DataSettings(flip=True, shift=1, cutout=3)
@@ -114,7 +114,8 @@ def test_augmentation_is_drawn_for_each_picture_and_only_as_asked() -> None:
 
 def test_the_batch_that_is_asked_for_augmentation_is_left_as_it_was() -> None:
     before = IMAGE.clone()
-    augmented(DataSettings(flip=True, shift=2, cutout=4), BATCH, torch.Generator().manual_seed(0))
+    settings = DataSettings(flip=True, shift=2, cutout=4)
+    augmented(settings, BATCH, chance(settings, len(BATCH.image), torch.Generator().manual_seed(0)))
     assert torch.equal(IMAGE, before)
 
 

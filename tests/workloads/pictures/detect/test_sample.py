@@ -15,7 +15,7 @@ from stillhouse.contracts.data import Data
 from stillhouse.training.machine import move
 from stillhouse.workloads.pictures.detect.augment import flipped, zoomed
 from stillhouse.workloads.pictures.detect.prepare import PrepareSettings, prepare
-from stillhouse.workloads.pictures.detect.sample import Batch, DataSettings, augmented, load, padded
+from stillhouse.workloads.pictures.detect.sample import Batch, DataSettings, augmented, chance, load, padded
 from tests.workloads.pictures.detect.raws import BOXES, coded, pictures, table
 
 SPLITS = ["train"] * 5 + ["val"] * 3 + ["test"] * 2
@@ -149,7 +149,7 @@ def test_augmentation_is_drawn_for_each_picture_and_only_as_asked() -> None:
     before = batch()
 
     def changed(settings: DataSettings, seed: int = 0) -> Batch:
-        return augmented(settings, before, torch.Generator().manual_seed(seed))
+        return augmented(before, chance(settings, len(before.image), torch.Generator().manual_seed(seed)))
 
     assert torch.equal(changed(DataSettings()).image, before.image)
     every = DataSettings(flip=True, zoom=2.0)

@@ -14,7 +14,7 @@ from stillhouse.contracts.data import Data
 from stillhouse.training.machine import move
 from stillhouse.workloads.pictures.segment.crop import VOID, cropped
 from stillhouse.workloads.pictures.segment.prepare import PrepareSettings, prepare
-from stillhouse.workloads.pictures.segment.sample import Batch, DataSettings, augmented, load
+from stillhouse.workloads.pictures.segment.sample import Batch, DataSettings, augmented, chance, load
 from tests.workloads.pictures.segment.raws import coded, masks, pixels, table
 
 IMAGE, MASK = torch.from_numpy(pixels(30, height=9, width=12)), torch.from_numpy(masks(30, height=9, width=12))
@@ -100,7 +100,8 @@ def test_a_crop_without_scale_is_a_part_of_the_picture() -> None:
 
 def test_augmentation_is_drawn_for_each_picture_and_only_as_asked() -> None:
     def changed(seed: int = 0, **settings: object) -> Batch:
-        return augmented(DataSettings.model_validate(settings), BATCH, torch.Generator().manual_seed(seed))
+        wanted = DataSettings.model_validate(settings)
+        return augmented(wanted, BATCH, chance(wanted, len(BATCH.image), torch.Generator().manual_seed(seed)))
 
     before = IMAGE.clone()
     assert torch.equal(changed().image, IMAGE)
