@@ -118,11 +118,15 @@ def _require_own(wish: Wish) -> None:
 @flow(name=FLOW, persist_result=False)
 def retrain(name: str, folder: str, words: list[str], raw: bool) -> State[Any]:
     """One run of a schedule: what `stillhouse run` says is its log, and how that ends is its state."""
-    place = Path(folder)
-    note, now = place / NOTES / f"{name}.json", _raw(place)
+    return turn(name, Path(folder), words, raw, get_run_logger().info)
+
+
+def turn(name: str, folder: Path, words: Sequence[str], raw: bool, say: Callable[[str], None]) -> State[Any]:
+    """Says `stillhouse run`, unless it is to wait for other raw data than those of the last run that ended; how that ended."""
+    note, now = folder / NOTES / f"{name}.json", _raw(folder)
     if raw and note.exists() and read_json(note) == now:
         return Completed(message="the raw data have not changed")
-    code, last = _run(place, words, get_run_logger().info)
+    code, last = _run(folder, words, say)
     if code == _INTERRUPTED:
         return Cancelled(message=last)
     write_json(note, now)

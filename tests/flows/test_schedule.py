@@ -72,6 +72,23 @@ def test_a_schedule_runs_what_new_raw_data_make_due_and_nothing_else(done, addre
     assert _deployment().paused, said
 
 
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
+def test_each_state_of_the_raw_data_is_run_once_however_it_ends_unless_it_was_interrupted(done, monkeypatch):
+    from stillhouse.flows import schedule
+
+    ends = iter([(0, "done"), (130, "interrupted"), (1, "teach@rings failed")])
+    monkeypatch.setattr(schedule, "_run", lambda *_: next(ends))
+
+    def turn() -> tuple[str, str]:
+        state = schedule.turn("often", done.folder, ["half"], True, print)
+        return state.type.value, state.message
+
+    unchanged = ("COMPLETED", "the raw data have not changed")
+    assert [turn(), turn()] == [("COMPLETED", "done"), unchanged]
+    done.append("data/raw/toy.json", "\n")
+    assert [turn(), turn(), turn()] == [("CANCELLED", "interrupted"), ("FAILED", "teach@rings failed"), unchanged]
+
+
 def test_a_schedule_wants_a_server_that_stays(done):
     told = done.call("stillhouse", "schedule")
     assert (told.returncode, told.stderr.count("\n")) == (1, 1)
