@@ -18,7 +18,10 @@ from tests import machines, s3
 from tests.processes import free_port, until
 from tests.projects import locked
 
-pytestmark = pytest.mark.skipif("STILLHOUSE_TEST_NODES" not in os.environ, reason="takes minutes: make test-nodes")
+pytestmark = [
+    pytest.mark.skipif("STILLHOUSE_TEST_NODES" not in os.environ, reason="takes minutes: make test-nodes"),
+    pytest.mark.timeout(1200),  # the story is told in the set-up of the first test
+]
 EPOCHS = 200
 NAMES = ("first", "second")
 AXES = ("students.half.search.budget.share=0.5,0.4,0.3", "students.half.distill.losses.0.weight=1.0,2.0")
