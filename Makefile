@@ -18,7 +18,8 @@ test: $(READY)
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
 
 test-nodes: $(READY)
-	STILLHOUSE_TEST_NODES=1 $(PYTHON) -m pytest tests/flows/test_nodes.py
+	$(INSTALL) --quiet --editable ".[s3]" "moto[server]<6"
+	STILLHOUSE_TEST_NODES=1 $(PYTHON) -m pytest tests/flows/test_nodes.py tests/flows/test_nodes_s3.py tests/flows/test_schedule.py
 
 lint: $(READY)
 	ruff check . && ruff format --check . && mypy

@@ -32,6 +32,8 @@ ONE_NODE, TWO_NODES = "on one node", "on two nodes"
 WAYS = {ONE: ["--jobs", "1"], TWO: ["--jobs", "2"], ONE_NODE: ["--on", "one"], TWO_NODES: ["--on", "two"]}
 BESIDE = {TWO: ONE, TWO_NODES: ONE_NODE}
 """The way that a way is compared with."""
+NOTHING = "a run where nothing is due"
+IDLE = {"on this machine": [], "with --on": ["--on", "two"]}
 POOLS = {"one": ("a",), "two": ("b", "c")}
 
 
@@ -42,10 +44,11 @@ def run(data: Path | None = None) -> list[dict[str, Any]]:
         _set_up(place)
         stack.enter_context(_serving(place))
         rounds = [_round(place, number) for number in range(settings["rounds"])]
+        idle = [row for way, words in IDLE.items() for row in _rows(way, [_idle(place, way, words) for _ in range(3)], NOTHING)]
         waits = _waits(place)
     rows = [row for way in WAYS for row in _rows(way, rounds)]
     first = {"set": "a stage on a node", "method": "from submission to its first line", "seeds": len(waits)}
-    return [*rows, first | {"metric": "seconds", "mean": mean(waits), "sd": stdev(waits)}]
+    return [*rows, *idle, first | {"metric": "seconds", "mean": mean(waits), "sd": stdev(waits)}]
 
 
 def _set_up(place: Path) -> None:
@@ -77,6 +80,14 @@ def _round(place: Path, number: int) -> dict[str, float]:
         _command(place, "run", *words)
         found[way] = time.perf_counter() - began
     return found
+
+
+def _idle(place: Path, way: str, words: list[str]) -> dict[str, float]:
+    began = time.perf_counter()
+    said = _command(place, "run", *words)
+    if "nothing to do" not in said:
+        raise RuntimeError(f"something was due: {said}")
+    return {way: time.perf_counter() - began}
 
 
 def _command(place: Path, *words: str) -> str:
@@ -142,9 +153,9 @@ def _environment(place: Path) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PATH": path, "DVC_SITE_CACHE_DIR": str(place.parent / "site")}
 
 
-def _rows(way: str, rounds: list[dict[str, float]]) -> list[dict[str, Any]]:
+def _rows(way: str, rounds: list[dict[str, float]], data: str = "two students, distilled and evaluated") -> list[dict[str, Any]]:
     times = [turn[way] for turn in rounds]
-    row = {"set": "two students, distilled and evaluated", "method": way, "seeds": len(times)}
+    row = {"set": data, "method": way, "seeds": len(times)}
     rows = [row | {"metric": "seconds", "mean": mean(times), "sd": stdev(times)}]
     if beside := BESIDE.get(way):
         ratios = [turn[way] / turn[beside] for turn in rounds]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,6 +13,8 @@ from threading import Event
 
 import psutil
 
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import hide
 from stillhouse.flows import server
 from stillhouse.flows.head import databases, token
 from stillhouse.flows.head.programs import PROGRAMS, environment
@@ -20,6 +23,8 @@ from stillhouse.record import process, servers
 from stillhouse.record.group import GRACE
 from stillhouse.record.servers import TITLES, Server
 
+_LOOK = 5.0
+"""Seconds between two looks at whether they live."""
 _HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
 
 
@@ -42,6 +47,18 @@ def up(folder: Path, wishes: Wishes) -> dict[str, bool]:
                 databases.prepare(database, name)
         _start(folder, wishes, running, missing)
     return {name: name in missing for name in PROGRAMS}
+
+
+def stay(folder: Path, wishes: Wishes, stop: Event) -> None:
+    """Starts again what dies, until `stop` is set; then ends both. A start that fails, because a database is away, is tried again."""
+    while not stop.wait(_LOOK):
+        if len(servers.read(folder)) == len(PROGRAMS) and not servers.dead(folder):
+            continue
+        try:
+            up(folder, wishes)
+        except UserError as problem:
+            print(hide(str(problem)), file=sys.stderr, flush=True)
+    down(folder)
 
 
 def down(folder: Path) -> dict[str, bool]:

@@ -42,7 +42,7 @@ def main() -> int:
         with line.watched(stop), _turns(tree, stop):
             _run(tree, line, stop)
     except Stopped:
-        line.end_cancelled()
+        line.end_stopped()
     except (UserError, StageFailed) as error:
         line.end_failed(hide(str(error)))
     except Exception as error:

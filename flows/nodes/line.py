@@ -88,9 +88,10 @@ class Line:
         """Its result is in the remote."""
         self.end(Completed())
 
-    def end_cancelled(self) -> None:
-        """It was stopped."""
-        self.end(Cancelled())
+    def end_stopped(self) -> None:
+        """The head wanted it stopped. Where its node or worker ends, nothing is said here: the node gives back what ran."""
+        if self._is_over():
+            self.end(Cancelled())
 
     def end_failed(self, reason: str) -> None:
         """It has no result."""

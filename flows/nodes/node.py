@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import httpx
 import psutil
 
 from stillhouse.contracts.errors import UserError
@@ -76,10 +77,14 @@ class Here:
         pool.make()
         pool.announce(self.name, self.facts())
         while not stop.is_set():
-            with self._worker() as worker:
-                while worker.poll() is None and not stop.wait(0.2):
-                    pass
+            with suppress(httpx.HTTPError):
+                pool.give_back(self.name)  # what ran when the last worker ended, or this machine lost its power
+                with self._worker() as worker:
+                    while worker.poll() is None and not stop.wait(0.2):
+                        pass
             stop.wait(_AGAIN)
+        with suppress(httpx.HTTPError):
+            pool.give_back(self.name)
 
     @contextmanager
     def _worker(self) -> Iterator[subprocess.Popen[bytes]]:

@@ -38,7 +38,8 @@ COMMAND = "python -m stillhouse.flows.nodes.host"
 """What a worker starts; a node puts its own Python first."""
 LOG, METRICS = "stillhouse.log", "stillhouse.metrics"
 """Names of the two things that a stage says: the lines of its log, and the records of its progress."""
-SILENT = "no sign of life"
+SILENT, GAVE_BACK = "no sign of life", "has stopped its stages"
+"""Why a stage goes on elsewhere: its node is silent, or has said itself that it ends."""
 _OPEN = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 _PAGE = 200
 
@@ -150,6 +151,12 @@ class Pool:
         self.client.set_flow_run_state(run, Crashed(message=reason), force=True)
         return reason
 
+    def give_back(self, node: str) -> None:
+        """Says that no stage runs on a node whose worker has ended, so that the head sends them to one that lives."""
+        for run in self.open_runs():
+            if node_of(run) == node and run.state is not None and run.state.type != StateType.SCHEDULED:
+                self.client.set_flow_run_state(run.id, Crashed(message=f"node {node} {GAVE_BACK}"), force=True)
+
     def cancel(self, run: UUID) -> None:
         """Asks the node to stop it."""
         self.client.set_flow_run_state(run, Cancelling(), force=True)
@@ -168,8 +175,8 @@ def job_of(run: FlowRun) -> Job | None:
 
 
 def was_lost(state: State[Any]) -> bool:
-    """Whether a run ended because its node was given up."""
-    return state.type == StateType.CRASHED and SILENT in (state.message or "")
+    """Whether a run ended because its node was given up, or ended itself."""
+    return state.type == StateType.CRASHED and any(reason in (state.message or "") for reason in (SILENT, GAVE_BACK))
 
 
 def node_of(run: FlowRun) -> str:

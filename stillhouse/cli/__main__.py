@@ -26,6 +26,7 @@ from stillhouse.cli.lineage import lineage
 from stillhouse.cli.predict import predict
 from stillhouse.cli.report import report
 from stillhouse.cli.reproduce import reproduce
+from stillhouse.cli.schedule import schedule
 from stillhouse.cli.settle import foreseen, settle
 from stillhouse.cli.upgrade import upgrade
 from stillhouse.cli.verify import verify
@@ -186,6 +187,7 @@ commands.command()(verify)
 commands.command()(inspect)
 commands.command()(up)
 commands.command()(down)
+commands.command()(schedule)
 commands.command()(node_commands.node)
 commands.command()(node_commands.nodes)
 

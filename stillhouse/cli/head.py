@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from threading import Event
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -20,6 +22,7 @@ Database = Annotated[
 ]
 ForMLflow = Annotated[str, typer.Option(envvar="STILLHOUSE_MLFLOW_DATABASE", help="Another one for MLflow; that of --database by default.")]
 Port = Annotated[int, typer.Option(min=1, max=65535)]
+Stay = Annotated[bool, typer.Option("--stay", help="Do not return, as a service: start again what dies, and end both at Ctrl-C.")]
 Authentication = Annotated[bool, typer.Option(help="Whether the servers ask for the token; they must where other machines reach them.")]
 
 
@@ -31,18 +34,24 @@ def up(
     database: Database = "",
     mlflow_database: ForMLflow = "",
     authentication: Authentication = True,
+    stay: Stay = False,
 ) -> None:
     """Start Prefect's and MLflow's server, which stay; every command of this project uses them then."""
     from stillhouse.flows.head import life
 
-    folder = graph.root(Path.cwd())
+    folder, stop = graph.root(Path.cwd()), Event()
+    if stay:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
     wishes = Wishes(host, known_as, prefect_port, mlflow_port, database, mlflow_database or database, authentication)
     started = life.up(folder, wishes)
     known = servers.read(folder)
     for name, now in started.items():
         print(f"{servers.TITLES[name]}: {known[name].public.removesuffix('/api')} ({'started' if now else 'it runs already'})")
     for line in _more(folder, known["prefect"]):
-        print(line)
+        print(line, flush=True)
+    if stay:
+        life.stay(folder, wishes, stop)
 
 
 def _more(folder: Path, prefect: servers.Server) -> list[str]:

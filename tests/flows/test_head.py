@@ -12,6 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,13 @@ def ask(address: str, password: str = "", question: Any = None) -> Any:
 def numbers(folder: Path) -> list[int]:
     """The process ids of the servers."""
     return [int(name.split("/")[-2]) for each in servers.read(folder).values() for name in each.processes]
+
+
+def _answer(folder: Path) -> bool:
+    """Whether both servers of a project do."""
+    with suppress(OSError):
+        return all(urllib.request.urlopen(f"{each.address}/health", timeout=5) for each in servers.read(folder).values())
+    return False
 
 
 def listening(pids: list[int]) -> set[str]:
@@ -115,8 +123,11 @@ def test_what_up_starts_is_used_by_a_run_and_ended_by_down(served):
 
 @NEEDS
 def test_both_servers_keep_their_tables_in_one_database_of_postgresql(served):
+    """Meanwhile the command stays, and starts again what dies."""
     with postgresql() as address:
-        said = up(served, STILLHOUSE_DATABASE=address)
+        ports = ["--prefect-port", str(free_port()), "--mlflow-port", str(free_port())]
+        staying = served.start("stillhouse", "up", "--stay", *ports, STILLHOUSE_DATABASE=address)
+        until(lambda: len(servers.read(served.folder)) == 2 and _answer(served.folder), 120)
         known, token = servers.read(served.folder), servers.token(served.folder)
         assert ask(f"{known['prefect'].address}/work_pools/", token, {"name": "boxes", "type": "process"})["name"] == "boxes"
         made = ask(f"{known['mlflow'].address}/api/2.0/mlflow/experiments/create", token, {"name": "mine"})
@@ -128,8 +139,12 @@ def test_both_servers_keep_their_tables_in_one_database_of_postgresql(served):
             experiments = connection.execute("select name from mlflow.experiments order by name").fetchall()
         assert (pools, experiments) == ([("boxes",)], [("Default",), ("mine",)])
         files = [path for path in (served.folder / servers.FOLDER).iterdir() if PASSWORD in path.read_bytes().decode(errors="replace")]
-        assert (files, PASSWORD in said.stdout) == ([], False)
-        life.down(served.folder)
+        first = numbers(served.folder)[0]
+        os.kill(first, signal.SIGKILL)
+        until(lambda: numbers(served.folder)[0] != first and _answer(served.folder), 120)
+        staying.terminate()
+        said = staying.communicate(timeout=60)[0]
+        assert (files, PASSWORD in said, staying.returncode, servers.read(served.folder)) == ([], False, 0, {})
 
 
 def test_an_address_of_postgresql_is_spelled_for_each_server():

@@ -9,19 +9,13 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-import yaml
-from ruamel.yaml import YAML
 
-from stillhouse.flows.server import ask, settings
+from tests import machines
 from tests.processes import free_port, until
 from tests.projects import locked
 
@@ -34,51 +28,55 @@ EPOCHS = 300
 def story(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """What was seen, in one project, since each start of a server and a node takes seconds."""
     place = tmp_path_factory.mktemp("nodes")
-    folder = _project(template, place / "project", place / "remote")
+    folder = machines.project(template, place / "project", {"url": str(place / "remote")}, EPOCHS)
     alone = place / "alone"
     with pytest.MonkeyPatch.context() as patch:
-        _surround(patch, place)
-        _said(folder, "run", "prepare@rings")
+        machines.surround(patch, place)
+        machines.said(folder, "run", "prepare@rings")
         shutil.copytree(folder, alone, symlinks=True)
         address = f"http://127.0.0.1:{free_port()}/api"
-        with _server(place, address) as server, _node(place, "first", address) as first, _node(place, "second", address) as second:
+        with (
+            machines.server(place, address) as server,
+            machines.node(place, "first", address) as first,
+            machines.node(place, "second", address) as second,
+        ):
             patch.setenv("PREFECT_API_URL", address)
             told: dict[str, Any] = {"folder": folder, "place": place, "alone": alone}
             nodes = {"first": first, "second": second}
-            until(lambda: all(_lives(said, name) for said in [_said(folder, "nodes")] for name in nodes), 60)
-            head = _started(folder, "run", "--on", "nodes", "teach@rings")
+            until(lambda: all(machines.lives(said, name) for said in [machines.said(folder, "nodes")] for name in nodes), 60)
+            head = machines.started(folder, "run", "--on", "nodes", "teach@rings")
             until(lambda: any((place / "remote/stillhouse").rglob("checkpoint*/**/*.safetensors")), 120)
             victim = next(name for name in nodes if f"on node {name}" in (folder / ".work/teach@rings/log.txt").read_text())
-            _signal(nodes[victim], signal.SIGSTOP)
-            told["other head"] = _tried(alone, "run", "--on", "nodes", "teach@rings")
+            machines.tell_all(nodes[victim], signal.SIGSTOP)
+            told["other head"] = machines.tried(alone, "run", "--on", "nodes", "teach@rings")
             survivor = {"first": "second", "second": "first"}[victim]
-            until(lambda: (found := _metrics(place / survivor)) and json.loads(found[-1])["epoch"], 120)
+            until(lambda: (found := machines.metrics(place / survivor)) and json.loads(found[-1])["epoch"], 120)
             for process in (server, head):
-                _signal(process, signal.SIGKILL)
+                machines.tell_all(process, signal.SIGKILL)
             until(lambda: any((place / "remote/stillhouse").rglob("results/*.json")), 240)
             told |= {"victim": victim, "survivor": survivor}
-            with _server(place, address):
-                told["nodes"] = until(lambda: said if _lives(said := _said(folder, "nodes"), survivor) else "", 60)
-                told["elsewhere"] = _tried(folder, "run", "--force", "--on", "elsewhere", "teach@rings")
-                told["code"], told["text"] = _tried(folder, "run", "--on", "nodes", "teach@rings")
-                told["again"] = _said(folder, "run", "--on", "nodes", "teach@rings")
-                _signal(nodes[victim], signal.SIGCONT)
-                told["left"] = until(lambda: _open_runs(address) == 0 and "none", 60)
-                until(lambda: not _stages(nodes[victim]), 60)
-                told |= {"runs": _runs(folder)}
+            with machines.server(place, address):
+                told["nodes"] = until(lambda: said if machines.lives(said := machines.said(folder, "nodes"), survivor) else "", 60)
+                told["elsewhere"] = machines.tried(folder, "run", "--force", "--on", "elsewhere", "teach@rings")
+                told["code"], told["text"] = machines.tried(folder, "run", "--on", "nodes", "teach@rings")
+                told["again"] = machines.said(folder, "run", "--on", "nodes", "teach@rings")
+                machines.tell_all(nodes[victim], signal.SIGCONT)
+                told["left"] = until(lambda: machines.open_runs(address) == 0 and "none", 60)
+                until(lambda: not machines.stages(nodes[victim]), 60)
+                told |= {"runs": machines.runs(folder)}
             del os.environ["PREFECT_API_URL"]
-            _said(alone, "run", "teach@rings")
+            machines.said(alone, "run", "teach@rings")
             yield told
 
 
 def test_a_stage_whose_node_is_killed_goes_on_elsewhere_from_its_checkpoint(story):
-    epochs = [json.loads(line)["epoch"] for line in _metrics(story["place"] / story["survivor"])]
+    epochs = [json.loads(line)["epoch"] for line in machines.metrics(story["place"] / story["survivor"])]
     assert epochs[0] > 1
     assert epochs[-1] == EPOCHS
 
 
 def test_a_node_that_comes_back_stops_what_is_no_longer_wanted(story):
-    assert json.loads(_metrics(story["place"] / story["victim"])[-1])["epoch"] < EPOCHS
+    assert json.loads(machines.metrics(story["place"] / story["victim"])[-1])["epoch"] < EPOCHS
 
 
 def test_a_second_head_is_refused(story):
@@ -109,131 +107,17 @@ def test_nothing_is_made_twice_or_left_open(story):
 def test_who_lives_is_shown(story):
     lines = {line.split()[0]: line for line in story["nodes"].splitlines()}
     assert "no sign of life" in lines[story["victim"]]
-    assert _lives(story["nodes"], story["survivor"])
+    assert machines.lives(story["nodes"], story["survivor"])
 
 
 def test_what_no_node_can_be_asked_is_told(story):
     folder = story["folder"]
-    code, text = _tried(folder, "run", "--force", "--on", "nodes", "teach@rings")
+    code, text = machines.tried(folder, "run", "--force", "--on", "nodes", "teach@rings")
     assert code == 1
     assert "--on nodes - wanted a Prefect server that nodes can reach" in text
     code, text = story["elsewhere"]
     assert code == 1
     assert "no pool is named 'elsewhere'; there is nodes" in text
-    code, text = _tried(folder, "node", "--head", "http://127.0.0.1:9/api", "--folder", str(story["place"] / "third"))
+    code, text = machines.tried(folder, "node", "--head", "http://127.0.0.1:9/api", "--folder", str(story["place"] / "third"))
     assert code == 1
     assert "does not answer" in text
-
-
-def _lives(table: str, node: str) -> bool:
-    return any(line.startswith(f"{node} ") and " yes " in line for line in table.splitlines())
-
-
-def _project(template: Path, folder: Path, remote: Path) -> Path:
-    shutil.copytree(template, folder, symlinks=True)
-    shutil.copy(template.parent / "mlflow.db", folder)
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    params["teachers"]["rings"]["teach"]["fit"]["epochs"] = EPOCHS
-    with (folder / "params.yaml").open("w") as file:
-        YAML().dump(params, file)  # not committed: nodes must get it as a patch
-    subprocess.run([sys.executable, "-m", "dvc", "remote", "add", "-q", "-d", "store", str(remote)], cwd=folder, check=True)
-    return folder
-
-
-def _surround(patch: pytest.MonkeyPatch, place: Path) -> None:
-    for name in [name for name in os.environ if name.startswith(("STILLHOUSE_", "PREFECT_", "DVC_", "MLFLOW_"))]:
-        patch.delenv(name)
-    patch.setenv("DVC_SITE_CACHE_DIR", str(place / "site"))
-    patch.setenv("OMP_NUM_THREADS", "1")
-    patch.setenv("STILLHOUSE_BEAT_SECONDS", "1")
-    patch.setenv("STILLHOUSE_PUSH_SECONDS", "0.2")
-    patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    for name, value in settings(place).items():
-        patch.setenv(name, value)
-
-
-@contextmanager
-def _server(place: Path, address: str) -> Iterator[subprocess.Popen[bytes]]:
-    port = address.rpartition(":")[2].partition("/")[0]
-    with _process(place, "server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port) as process:
-        until(lambda: _answers(address), 120)
-        yield process
-
-
-def _answers(address: str) -> bool:
-    with suppress(Exception):
-        ask(address)
-        return True
-    return False
-
-
-@contextmanager
-def _node(place: Path, name: str, address: str) -> Iterator[subprocess.Popen[bytes]]:
-    words = ["stillhouse", "node", "--head", address, "--name", name, "--folder", str(place / name)]
-    with _process(place, f"node-{name}", *words) as process:
-        yield process
-
-
-@contextmanager
-def _process(place: Path, name: str, *module: str) -> Iterator[subprocess.Popen[bytes]]:
-    with (place / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", *module], cwd=place, stdout=log, stderr=log)
-    try:
-        yield process
-    finally:
-        _signal(process, signal.SIGKILL)
-
-
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    """To it and to all that it has started, as when its machine loses its power or its network."""
-    for each in _family(process):
-        with suppress(psutil.NoSuchProcess):
-            each.send_signal(number)
-    if number == signal.SIGKILL:
-        process.wait()
-
-
-def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    with suppress(psutil.NoSuchProcess):
-        return [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    return []
-
-
-def _stages(node: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    return [each for each in _family(node) if "stillhouse.flows.nodes.host" in " ".join(each.cmdline())]
-
-
-def _started(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "stillhouse", *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def _tried(folder: Path, *words: str) -> tuple[int, str]:
-    done = subprocess.run([sys.executable, "-m", "stillhouse", *words], cwd=folder, capture_output=True, text=True)
-    return done.returncode, done.stdout + done.stderr
-
-
-def _said(folder: Path, *words: str) -> str:
-    return _tried(folder, *words)[1]
-
-
-def _metrics(home: Path) -> list[str]:
-    paths = list(home.glob("projects/*/stages/teach@rings-*/.work/teach@rings/*/metrics.jsonl"))
-    return paths[0].read_text().splitlines() if paths else []
-
-
-def _open_runs(address: str) -> int:
-    code = (
-        "from stillhouse.flows.nodes.pool import Pool\n"
-        "from prefect.client.schemas.objects import TERMINAL_STATES\n"
-        "print(sum(run.state.type not in TERMINAL_STATES for run in Pool('nodes').client.read_flow_runs()))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return int(done.stdout)
-
-
-def _runs(folder: Path) -> list[tuple[str, str]]:
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
-    return [(run.data.tags["dvc.stage"], run.info.status) for run in found if "dvc.stage" in run.data.tags]
