@@ -126,6 +126,8 @@ def _rows(table: Table, rng: random.Random) -> Table:
 
 
 def _wide(table: Table, rng: random.Random) -> Table:
+    if not table.num_columns:
+        return table
     for number in range(rng.choice((1, 500))):
         table = table.append_column(f"c{number}", table.column(0))
     return table

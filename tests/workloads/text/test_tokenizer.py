@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
+from pathlib import Path
 
+import pytest
+
+from stillhouse.contracts.errors import UserError
 from stillhouse.workloads.text._shared import tokenizer
 
 
@@ -29,3 +34,17 @@ def test_a_text_without_spaces_is_learned_from_about_as_fast_as_one_with_spaces(
     spaced = " ".join(text[start : start + 500] for start in range(0, len(text), 500))
     seconds(text[:1000])  # the library is imported
     assert seconds(text) < 20 * seconds(spaced)  # as one word it is some eighty times
+
+
+def test_a_file_at_which_the_library_panics_is_refused(tmp_path: Path) -> None:
+    """It puts a token before each text that has no number."""
+    content = json.loads(tokenizer._trained(300, ["some words"], (tokenizer.END,)).to_str())
+    content["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "no token", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [],
+        "special_tokens": {},
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"tokenizer.json - wanted a tokenizer as JSON - "):
+        tokenizer.opened(tmp_path / "tokenizer.json")

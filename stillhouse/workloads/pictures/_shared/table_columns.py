@@ -26,7 +26,7 @@ def read_all(raw: Path) -> pa.Table:
     try:
         with parquet.ParquetFile(raw) as file:
             return _bounded(raw, file)
-    except (OSError, pa.ArrowException, OverflowError, TypeError, KeyError) as error:
+    except (OSError, pa.ArrowException, OverflowError, TypeError, KeyError, UnicodeDecodeError) as error:
         raise UserError(f"{raw} - wanted a Parquet table - {shortened(' '.join(str(error).split()), 300)}") from None
 
 

@@ -68,9 +68,10 @@ def opened(file: Path) -> Any:
     library = _library()
     try:
         tokenizer = library.Tokenizer.from_str(content(file).decode())
-    except UserError:
+        tokenizer.encode("a")  # some faults of a file are met here at the earliest
+    except (UserError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # the library raises nothing more special
+    except BaseException as error:  # the library raises nothing more special, and its panics are no Exception
         raise UserError(f"{file} - wanted a tokenizer as JSON - {' '.join(str(error).split())[:200]}") from None
     tokenizer.encode_special_tokens = True
     tokenizer.no_padding()
