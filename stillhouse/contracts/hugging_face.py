@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import nn
 
 from stillhouse.contracts import foreign
@@ -17,6 +17,9 @@ from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.contracts.watched import Watched
 from stillhouse.space.blueprint import Architecture
+
+MOST_LAYERS = 10_000
+"""Far above any network there is: more would be built until the memory ends."""
 
 
 class TransformersSettings(Settings):
@@ -44,6 +47,15 @@ class TransformersSettings(Settings):
         except (UserError, OSError) as error:
             raise ValueError(f"path should be a folder with config.json - {error}") from None
         return {**values, "path": None, "config": config}
+
+    @field_validator("config")
+    @classmethod
+    def _bounded(cls, config: dict[str, Any]) -> dict[str, Any]:
+        for name, value in config.items():
+            counts = value if isinstance(value, list) else [value]
+            if ("layer" in name or name == "depths") and any(isinstance(count, int) and count > MOST_LAYERS for count in counts):
+                raise ValueError(f"{name} should be at most {MOST_LAYERS} layers")
+        return config
 
 
 def network(
