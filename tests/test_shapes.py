@@ -18,7 +18,7 @@ from stillhouse.losses import _pairing, logits, margin, pearson, regression
 from stillhouse.searches import zico
 from stillhouse.space import blueprint, structure
 from stillhouse.space.blueprint import Group
-from stillhouse.workloads.graphs.temporal.network import _with_anchor
+from stillhouse.workloads.graphs.temporal.network import _seen
 from stillhouse.workloads.pictures.classify.families.resnet import FAMILY
 from stillhouse.workloads.queue.batch import QueueOutput
 from tests.losses.test_family import PATH, SETTINGS, output
@@ -47,7 +47,7 @@ WRONG: dict[str, Callable[[], object]] = {
     "a ratio of other groups": lambda: _structure()._balanced(torch.ones(2, 2)),
     "costs that are no scalar": lambda: structure.resource_loss(torch.ones(2), torch.ones(())),
     "gradients without batches": lambda: zico.steadiness(torch.ones(())),
-    "an anchor of other nodes": lambda: _with_anchor(torch.ones(3, 4, 2), torch.ones(2, 1)),
+    "an anchor of other nodes": lambda: _seen(torch.ones(3, 4, 2), torch.ones(2, 1), None),
     "one picture without its batch": lambda: _network()(torch.ones(1, 8, 8)),
     "a penalty of each sample": lambda: QueueOutput(torch.ones(2, 5), "classes", {}, torch.ones(2)),
 }
