@@ -38,21 +38,29 @@ settings: dict[str, Any] = {
         "no_edges": {"family": "time_then_graph", "layers": 0, "join": "none"},
         "gru_gcn": PUBLISHED,
         "gcrn": {"family": "gcrn"},
+        "gcrn_relu": {"family": "gcrn", "activation": "relu"},
         "dcrnn": {"family": "dcrnn"},
+        "dcrnn_relu": {"family": "dcrnn", "activation": "relu"},
     },
 }
-SIZES = {"channels": 1, "outputs": 1, "classes": 0, "steps": 12, "static": 1}
+_CHANGING = {"england"}
+"""Sets whose edges come and go, for which networks have more parameters."""
 
 
 def run(data: Path) -> list[_temporal_graph.Row]:
     """`data` holds the folder temporal_pygt; the incomes come with a dependency, the others are generated."""
-    sets = [_set(name, _raw(entry["raw"], data), entry["prepare"]) for name, entry in settings["sets"].items()]
+    sets = [_set(title, _raw(entry["raw"], data), entry["prepare"]) for title, entry in settings["sets"].items()]
     for title, prepare in _GENERATED.items():
         folder = _series.write(_series.SERIES[title](settings["generator_seed"]), WORK / f"series-{title}-{settings['generator_seed']}")
         sets.append(_set(title, folder, {**prepare, "read": _TABLES}))
+    return [row for entry in sets for row in _temporal_graph.run([entry], _methods(entry), settings["seeds"])]
+
+
+def _methods(entry: _temporal_graph.Set) -> dict[str, Any]:
+    """At equal parameters on that set."""
     methods = settings["methods"]
-    count = _temporal_graph.count(methods["time_then_graph"], SIZES)
-    return _temporal_graph.run(sets, _temporal_graph.of_equal_size(methods, SIZES, count), settings["seeds"])
+    sizes = {"channels": 1, "outputs": 1, "classes": 0, "steps": entry.prepare["window"], "static": int(entry.name not in _CHANGING)}
+    return _temporal_graph.of_equal_size(methods, sizes, _temporal_graph.count(methods["time_then_graph"], sizes))
 
 
 def _raw(path: str | None, data: Path) -> Path:

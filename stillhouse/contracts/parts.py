@@ -107,7 +107,7 @@ class Task(Protocol[Asked]):
 
 @dataclass(frozen=True)
 class Floor:
-    """What can be had without a model: where `metric` is no better than `value`, it were as well to do `instead`, and reports say so."""
+    """What can be had without a model: where `metric` is no better than `value`, `instead` does as well, and reports say so."""
 
     metric: str
     value: float

@@ -32,9 +32,7 @@ def _tell_of_the_floor(pair: Pair[Any], who: str, row: Metrics) -> None:
     value = row[floor.metric]
     if (value > floor.value) if pair.workload.higher_is_better else (value < floor.value):
         return
-    told = (
-        f"the {who}'s {floor.metric} is {value:.4g} on the test split, no better than {floor.value:g}: it were as well to {floor.instead}"
-    )
+    told = f"the {who}'s {floor.metric} is {value:.4g} on the test split, no better than {floor.value:g}: {floor.instead} does as well"
     pair.remarks[f"{who}_{floor.metric}"] = told
     print(told)
 

@@ -55,12 +55,12 @@ def test_quality_is_that_of_each_model_in_evaluation_mode():
 @pytest.mark.parametrize(("higher", "told"), [(True, "student"), (False, "teacher")])
 def test_a_model_that_is_no_better_than_none_says_so(higher: bool, told: str):
     of = pair(Fixed(0, 1, 2, 0), Fixed(0, 1, 0, 0))
-    floor = Floor("accuracy", 0.5 if higher else 0.75, "say nothing")
+    floor = Floor("accuracy", 0.5 if higher else 0.75, "saying nothing")
     of = replace(of, workload=replace(of.workload, floor=floor, higher_is_better=higher))
     run("quality", of)
     (remark,) = of.remarks.items()
     value = 0.5 if higher else 0.75
-    said = f"the {told}'s accuracy is {value} on the test split, no better than {value}: it were as well to say nothing"
+    said = f"the {told}'s accuracy is {value} on the test split, no better than {value}: saying nothing does as well"
     assert remark == (f"{told}_accuracy", said)
 
 

@@ -30,7 +30,7 @@ WORKLOAD = Workload(
     apply=apply,
     loss=loss,
     score=score,
-    floor=Floor("skill", 0.0, "repeat the last value seen"),
+    floor=Floor("skill", 0.0, "repeating the last value seen"),
     thinned=thinned,
     table=TABLE,
 )
