@@ -110,9 +110,10 @@ def _blueprint(model: nn.Module, axes: list[_Leaf], heads: set[int]) -> TracedBl
             places.setdefault(number, []).append((index, count))
         read |= set(numbers.tolist()) if leaf.read else set()
         made |= set(numbers.tolist()) if leaf.made else set()
+    both = read & made
     found: dict[tuple[tuple[int, int], ...], list[int]] = {}
     for number, where in places.items():
-        if number in read & made:
+        if number in both:
             found.setdefault(tuple(where), []).append(number)
     named = {signature: numbers for signature, numbers in found.items() if len(numbers) > 1}
     groups, next_number = list[Group](), 1
