@@ -232,4 +232,4 @@ def test_ten_times_the_width_takes_no_hundred_times_as_long() -> None:
         return time.process_time() - began
 
     seconds(2)  # what is imported
-    assert seconds(16_000) < 25 * seconds(1_600)
+    assert seconds(16_000) < 100 * seconds(1_600)  # it was some nine hundred times
