@@ -217,3 +217,4 @@ def _load(root: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import mlflow  # noqa: F401
+    logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])  # which it reads only when it is first imported
