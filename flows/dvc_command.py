@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
+from stillhouse.record import quietly
 
 SHOWN = 300
 """Characters of what DVC says that are shown: the end, which has the reason."""
@@ -15,7 +15,7 @@ SHOWN = 300
 
 def dvc(folder: Path, *words: str) -> str:
     """What DVC prints. Raises UserError with its words where it fails."""
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *words]
+    command = quietly.command("dvc", "--wait-for-lock", *words)
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(hide(f"dvc {' '.join(words)[:SHOWN]}: {' '.join(done.stderr.split())[-SHOWN:]}"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from threading import Event
 import psutil
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.record import quietly
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
 from stillhouse.record.servers import JOINED, REMEDY
@@ -126,7 +126,7 @@ def _answers(address: str) -> bool:
 def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     home = Path(os.environ["PREFECT_HOME"])
     home.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = quietly.command("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
     environment = {**os.environ, "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api"}
     with (home / "server.log").open("wb") as log:
         return subprocess.Popen(

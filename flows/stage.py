@@ -12,11 +12,11 @@ from threading import Event
 from typing import Literal
 
 from stillhouse.flows.graph import Node
-from stillhouse.record import room
+from stillhouse.record import quietly, room
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
 
-DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
+DVC = tuple(quietly.command("dvc", "--wait-for-lock"))
 """Without the option a stage that ends while another one holds the lock for three seconds is lost."""
 
 Outcome = Literal["done", "restored", "kept", "unchanged"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.project import version
-from stillhouse.record import process, room, surroundings
+from stillhouse.record import collector, process, room, surroundings
 from stillhouse.record.run_record import Execution
 from stillhouse.registry import VERBS
 from stillhouse.runner import launch
@@ -95,4 +95,5 @@ def _execution(owner: int) -> Execution:
 
 
 if __name__ == "__main__":
+    collector.quiet()
     sys.exit(main())

@@ -21,6 +21,7 @@ import psutil
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import server, slots
 from stillhouse.flows.nodes.life import BEAT, HOME
+from stillhouse.record import quietly
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
 
@@ -89,7 +90,7 @@ class Here:
     @contextmanager
     def _worker(self) -> Iterator[subprocess.Popen[bytes]]:
         words = ["worker", "start", "--name", self.name, "--pool", self.pool, "--work-queue", self.name, "--type", "process"]
-        command = leashed([sys.executable, "-m", "prefect", *words])
+        command = leashed(quietly.command("prefect", *words))
         with (self.home / "worker.log").open("ab") as log:
             process = subprocess.Popen(
                 command, cwd=self.home, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0

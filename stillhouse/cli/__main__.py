@@ -35,7 +35,7 @@ from stillhouse.contracts.hidden import hide
 from stillhouse.flows import cores, estimate, graph
 from stillhouse.flows.graph import Node
 from stillhouse.project import version
-from stillhouse.record import process, revision, room, servers, surroundings
+from stillhouse.record import collector, process, revision, room, servers, surroundings
 from stillhouse.runner.entries import Entries
 
 STALE = 3
@@ -194,6 +194,7 @@ commands.command()(node_commands.nodes)
 
 def app() -> None:
     """The command, with a reader's mistakes told in one sentence."""
+    collector.quiet()
     surroundings.complete()
     try:
         commands()

@@ -16,6 +16,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import md5_of
 from stillhouse.lineage import Tree, history, locks
 from stillhouse.lineage.links import is_raw
+from stillhouse.record import quietly
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
 from stillhouse.record.worktree import add, remove
@@ -100,7 +101,7 @@ def _repro(project: Path, stage: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     kept = {name: value for name, value in os.environ.items() if name not in _INHERITED_VARIABLES}
     environment = kept | {"PATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{project / 'mlflow.db'}"}
-    command = leashed([sys.executable, "-m", "dvc", "repro", "--no-run-cache", stage])
+    command = leashed(quietly.command("dvc", "repro", "--no-run-cache", stage))
     process = subprocess.Popen(command, cwd=project, env=environment, stdin=subprocess.DEVNULL, process_group=0)
     try:
         code = process.wait()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from stillhouse.contracts import sums
 from stillhouse.contracts.files import read_json, write_json
-from stillhouse.record import leftovers, room
+from stillhouse.record import collector, leftovers, room
 from stillhouse.record.hashes import Inputs
 from stillhouse.runner import checked, fingerprint, results
 from stillhouse.runner.entries import PARAMS, Entries
@@ -124,6 +124,7 @@ def prepare(call: Call, before: Inputs, mark: Fingerprint) -> Run:
         machine.use_deterministic(block.deterministic)
     keywords = [name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
     paths = {name: _place(name, call, block) for name in keywords if name not in _NO_PATHS}
+    collector.usual()
     return Run(call, before, mark, block, function, paths, time.time())
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
-from stillhouse.record import process, servers
+from stillhouse.record import collector, process, servers
 from stillhouse.record.deadline import UPLOADS, TooLate, seconds
 from stillhouse.record.outbox import await_upload
 from stillhouse.tracking import outbox, queries
@@ -93,6 +93,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    collector.quiet()
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
