@@ -11,8 +11,8 @@ from torch.nn import functional
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
 from stillhouse.training.f1 import macro_f1
+from stillhouse.workloads.graphs._shared.nodes import NONE
 from stillhouse.workloads.graphs._shared.roc_auc import roc_auc
-from stillhouse.workloads.graphs.static_nodes.graph import NONE
 from stillhouse.workloads.graphs.static_nodes.sample import Batch
 
 
