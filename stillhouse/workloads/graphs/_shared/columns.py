@@ -24,7 +24,7 @@ def require(found: pa.Table, names: tuple[str, ...], path: Path) -> None:
 def features(found: pa.Table, path: Path) -> Array:
     """(rows, features), of a column of lists or of columns f0, f1, ... Raises UserError, naming column and row, at what is wrong."""
     if "features" in found.column_names:
-        return _lists(found.column("features"), path)
+        return lists(found.column("features"), f"{path}", "features")
     names = [f"f{number}" for number in range(len(found.column_names)) if f"f{number}" in found.column_names]
     require(found, ("f0",), path)
     if names[-1] != f"f{len(names) - 1}":
@@ -75,15 +75,16 @@ def split(found: pa.Table, which: int, path: Path) -> Array | None:
     return np.array([_SPLITS[value] for value in values], dtype=np.int64)
 
 
-def _lists(column: pa.ChunkedArray, path: Path) -> Array:
+def lists(column: pa.ChunkedArray, path: str, name: str) -> Array:
+    """(rows, length) numbers of a column of lists of one length. Raises UserError that names the first rows of another."""
     if not pa.types.is_list(column.type) and not pa.types.is_large_list(column.type) and not pa.types.is_fixed_size_list(column.type):
-        raise UserError(f"{path}, column 'features' - wanted lists of numbers - got {column.type}")
+        raise UserError(f"{path}, column {name!r} - wanted lists of numbers - got {column.type}")
     lengths = np.array([len(row) if row.is_valid else NONE for row in column], dtype=np.int64)
     first = int(lengths[0]) if len(lengths) else 0
     wrong = np.flatnonzero((lengths != first) | (lengths < 1))
-    wanted = f"wanted {max(first, 1)} features, as in the first row"
+    wanted = f"wanted {max(first, 1)} {name}, as in the first row"
     refuse_all(len(wrong), lambda at: f"{path}, row {wrong[at]} - {wanted} - got {max(lengths[wrong[at]], 0)}")
     if len(lengths) * first > CELLS:
         raise UserError(f"{path} - wanted at most {CELLS} numbers in all - got {len(lengths) * first}")
     values = pa.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type)
-    return numbers(values, f"{path}, column 'features'").reshape(len(lengths), first)
+    return numbers(values, f"{path}, column {name!r}").reshape(len(lengths), first)
