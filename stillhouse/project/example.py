@@ -29,6 +29,7 @@ EXAMPLES = {
     "language": Example("tales", "text.yaml"),
     "text_classes": Example("questions", "text.yaml"),
     "static_nodes": Example("blocks", "static_nodes.yaml"),
+    "static_graphs": Example("rules", "static_graphs.yaml"),
 }
 DEFAULT = "queue"
 """It is generated, so it needs no further package, and it runs in the shortest time."""

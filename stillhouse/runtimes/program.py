@@ -164,10 +164,10 @@ def _is_fact(name: str, value: Leaf, batches: Sequence[Any]) -> bool:
 
 
 def _varying(example: Any, batches: Sequence[Any]) -> dict[str, Leaf]:
-    """The whole numbers in which batches differ."""
-    others = [dict(leaves.of(batch)) for batch in batches]
+    """The whole numbers in which batches differ, and those that their class names in `any_length`."""
+    others, free = [dict(leaves.of(batch)) for batch in batches], getattr(type(example), "any_length", {})
     numbers = {name: value for name, value in leaves.of(example) if isinstance(value, int)}
-    return {name: value for name, value in numbers.items() if any(other.get(name, value) != value for other in others)}
+    return {name: value for name, value in numbers.items() if name in free or any(other.get(name, value) != value for other in others)}
 
 
 def _free(name: str, value: Leaf, batches: Sequence[Any], outputs: Mapping[str, Tensor]) -> tuple[int, ...]:

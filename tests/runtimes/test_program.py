@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -48,6 +48,21 @@ class Scaled(nn.Module):
 
 def captured(network: nn.Module, batches: list[Any]) -> Program:
     return capture(replace(WORKLOAD, apply=lambda model, asked: model(asked)), network, batches)
+
+
+class Counted(Batch):
+    """Its number may be any, though it is the same in all batches that are at hand."""
+
+    any_length: ClassVar[dict[str, tuple[int, ...]]] = {"number": ()}
+
+
+def test_a_whole_number_that_its_class_leaves_free_is_an_input():
+    one, other = (Counted(torch.randn(rows, 2), torch.ones(2), 4, torch.zeros(rows)) for rows in (5, 7))
+    program = captured(Scaled(numbered=True), [one, other])
+    assert set(program.inputs) == {"rows", "number", "unit"}
+    asked = replace(one, number=8)
+    found = program.exported.module()(*program.values(asked))[0]
+    torch.testing.assert_close(2 * found, program.exported.module()(*program.values(one))[0])
 
 
 def test_the_inputs_are_what_is_read_and_changes():

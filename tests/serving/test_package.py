@@ -96,7 +96,12 @@ def test_the_requirements_name_every_package_that_the_code_imports():
     found -= {"transformers"}  # a model of that family alone needs it, and says so
     named = {"pillow" if name == "PIL" else name for name in found} | {"mlflow"}
     assert named == {*package.REQUIREMENTS, *package._OF_SOME}
-    own = {"language": {"tokenizers"}, "text_classes": {"tokenizers"}, "static_nodes": {"torch_geometric"}}
+    own = {
+        "language": {"tokenizers"},
+        "text_classes": {"tokenizers"},
+        "static_nodes": {"torch_geometric"},
+        "static_graphs": {"torch_geometric"},
+    }
     for workload in asked:
         parts = [registry.found("workloads", workload), *registry.families(workload).values()]
         names = {line.partition("==")[0] for line in package._requirements(parts)}

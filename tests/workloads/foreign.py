@@ -57,3 +57,16 @@ class Forecaster(nn.Module):
 
 def forecaster(inputs: int = 1, outputs: int = 1) -> Forecaster:
     return Forecaster(inputs, outputs)
+
+
+class Graphs(nn.Module):
+    """Sums over neighbours, and then over the nodes of a graph."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.own, self.others, self.last = nn.Linear(features, 8), nn.Linear(features, 8), nn.Linear(8, classes)
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor, batch_size: int) -> Tensor:
+        source, target = edge_index
+        told = torch.relu(self.own(x) + self.others(torch.zeros_like(x).index_add(0, target, x[source])))
+        return self.last(told.new_zeros(batch_size, told.shape[1]).index_add(0, batch, told))

@@ -49,6 +49,7 @@ FOREIGN: dict[tuple[str, str], dict[str, Any]] = {
     ("text_classes", "module"): {"factory": "tests.workloads.foreign:Bag", "arguments": {"vocabulary": 512, "classes": 4}},
     ("language", "module"): {"factory": "tests.workloads.foreign:Next", "arguments": {"vocabulary": 512}},
     ("static_nodes", "module"): {"factory": "tests.workloads.foreign:Nodes", "arguments": {"features": 16, "classes": 4}},
+    ("static_graphs", "module"): {"factory": "tests.workloads.foreign:Graphs", "arguments": {"features": 4, "classes": 3}},
     ("classify", "transformers"): {"config": TINY_VIT},
 }
 """Families whose settings have no defaults -> their settings."""

@@ -15,7 +15,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
 from stillhouse.contracts.watched import Watched, watch
 from stillhouse.space.blueprint import Architecture
-from stillhouse.workloads.graphs.static_nodes import library
+from stillhouse.workloads.graphs._shared import library
 
 _NODES = 6
 """Of the example, a ring."""

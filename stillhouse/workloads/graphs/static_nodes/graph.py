@@ -1,24 +1,14 @@
-"""A raw graph, as all readers give it, and the edges that models see."""
+"""A raw graph, as all readers give it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.faults import refuse_all
+from stillhouse.workloads.graphs._shared.nodes import Array
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-Array = np.ndarray[Any, Any]
-SPLITS = ("train", "valid", "test")
-NONE = -1
-"""In place of a class that is not known, and of the split of a node that is in none."""
-CELLS = 500_000_000
-"""The most numbers of all nodes' features together: two gigabytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,41 +23,3 @@ class Graph:
     target: Int[Array, " edges"]
     split: Int[Array, " nodes"] | None
     """The place in SPLITS, or NONE; None where the raw data do not say."""
-
-
-def checked(features: Array, place: str) -> Array:
-    """Features in single precision. Raises UserError that names the first rows in which a number is not finite."""
-    if features.ndim != 2 or not features.size:
-        raise UserError(f"{place} - wanted features of nodes, (nodes, features) - got {list(features.shape)}")
-    if features.size > CELLS:
-        raise UserError(f"{place} - wanted at most {CELLS} numbers - got {features.size}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        single = features.astype(np.float32)
-    rows = np.flatnonzero(~np.isfinite(single).all(1))
-    refuse_all(len(rows), lambda index: f"{place}, row {rows[index]} - wanted finite numbers in single precision - got another")
-    return single
-
-
-def ends(source: Array, target: Array, nodes: int, place: str) -> tuple[Array, Array]:
-    """Both ends of edges as numbers of nodes. Raises UserError that names the first rows with another."""
-    for values in (source, target):
-        if values.dtype.kind not in "iu":
-            raise UserError(f"{place} - wanted whole numbers, the numbers of nodes from 0 - got {values.dtype}")
-    wrong = np.flatnonzero((source < 0) | (source >= nodes) | (target < 0) | (target >= nodes))
-    wanted = f"wanted two nodes from 0 to {nodes - 1}"
-    refuse_all(len(wrong), lambda at: f"{place}, row {wrong[at]} - {wanted} - got {source[wrong[at]]} and {target[wrong[at]]}")
-    return source.astype(np.int64), target.astype(np.int64)
-
-
-def arcs(graph: Graph, *, undirected: bool) -> Int[Array, "2 arcs"]:
-    """Each edge once, or once in either direction, in the order of targets; without those from a node to itself.
-
-    A layer that wants these (GCN and GAT do) adds them itself.
-    """
-    both = np.stack((graph.source, graph.target))
-    if undirected:
-        both = np.concatenate((both, both[::-1]), 1)
-    both = both[:, both[0] != both[1]]
-    nodes = len(graph.features)
-    number = np.unique(both[1] * nodes + both[0])
-    return np.stack((number % nodes, number // nodes))

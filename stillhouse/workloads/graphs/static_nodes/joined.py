@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stillhouse.contracts.faults import refuse_all
-from stillhouse.workloads.graphs.static_nodes.graph import Array
+from stillhouse.workloads.graphs._shared.nodes import Array
 from stillhouse.workloads.graphs.static_nodes.positions import mean_of_sources
 
 if TYPE_CHECKING:

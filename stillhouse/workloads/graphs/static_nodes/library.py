@@ -1,4 +1,4 @@
-"""PyTorch Geometric, which need not be installed: its networks, and its encodings of where nodes lie."""
+"""PyTorch Geometric, which need not be installed: its encodings of where nodes lie."""
 
 from __future__ import annotations
 
@@ -8,19 +8,10 @@ import torch
 from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.workloads.graphs._shared.library import MISSING
 
 _SPARSE = 100
 """From so many nodes on its eigenvectors are sought step by step."""
-_MISSING = "static graphs - wanted the package torch-geometric, which is not installed: pip install 'stillhouse[graphs]'"
-
-
-def models() -> Any:
-    """Its module of networks. Raises UserError if it is not installed."""
-    try:
-        from torch_geometric.nn import models
-    except ImportError:
-        raise UserError(_MISSING) from None
-    return models
 
 
 def encoded(kind: str, size: int, edges: Tensor, nodes: int, start: Any, *, undirected: bool) -> Tensor:
@@ -32,7 +23,7 @@ def encoded(kind: str, size: int, edges: Tensor, nodes: int, start: Any, *, undi
         from torch_geometric.data import Data
         from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkPE
     except ImportError:
-        raise UserError(_MISSING) from None
+        raise UserError(MISSING) from None
     if kind == "laplacian":
         transform = AddLaplacianEigenvectorPE(size, "found", undirected, **({"v0": start} if nodes >= _SPARSE else {}))
     else:

@@ -14,8 +14,8 @@ from scipy.sparse import csr_array
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
+from stillhouse.workloads.graphs._shared.nodes import Array
 from stillhouse.workloads.graphs.static_nodes import library
-from stillhouse.workloads.graphs.static_nodes.graph import Array
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int

@@ -12,10 +12,11 @@ from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
-from stillhouse.workloads.graphs.static_nodes.graph import SPLITS, Array, arcs
+from stillhouse.workloads.graphs._shared.dealt import dealt
+from stillhouse.workloads.graphs._shared.nodes import SPLITS, Array, arcs
 from stillhouse.workloads.graphs.static_nodes.positions import Positions, positions
 from stillhouse.workloads.graphs.static_nodes.read import read
-from stillhouse.workloads.graphs.static_nodes.split import check, dealt, unseen
+from stillhouse.workloads.graphs.static_nodes.split import check, unseen
 
 
 class PrepareSettings(Settings):
@@ -59,7 +60,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     hidden = unseen(split, settings.unseen_share, rng) if settings.inductive else np.zeros(len(split), dtype=bool)
     features = _unit(graph.features) if settings.unit_rows else graph.features
     columns = {"label": graph.label.astype(np.int32), "split": split.astype(np.int8), "unseen": hidden.astype(np.int8)}
-    edges = arcs(graph, undirected=settings.undirected)
+    edges = arcs(graph.source, graph.target, len(graph.features), undirected=settings.undirected)
     if settings.positions.size:
         columns["position"] = positions(settings.positions, edges, hidden, undirected=settings.undirected, rng=rng)
     write_parquet(prepared / "nodes.parquet", {"features": features, **columns})

@@ -15,7 +15,7 @@ from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.contracts.shown import Shown
 from stillhouse.training.files import read_parquet
-from stillhouse.workloads.graphs.static_nodes.graph import NONE, SPLITS
+from stillhouse.workloads.graphs._shared.nodes import NONE, SPLITS
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int

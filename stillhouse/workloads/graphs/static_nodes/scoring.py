@@ -1,4 +1,4 @@
-"""What is trained on and what is reported: cross-entropy, accuracy, and F1 with all classes alike."""
+"""What is trained on and what is reported: cross-entropy, accuracy, F1 with all classes alike, and of two classes the ROC AUC."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch.nn import functional
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
 from stillhouse.training.f1 import macro_f1
-from stillhouse.workloads.graphs.static_nodes.graph import NONE
+from stillhouse.workloads.graphs._shared.nodes import NONE
+from stillhouse.workloads.graphs._shared.roc_auc import roc_auc
 from stillhouse.workloads.graphs.static_nodes.sample import Batch
 
 
@@ -23,7 +24,8 @@ def loss(output: Output, batch: Batch) -> Tensor:
 def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
     """Over all nodes: `accuracy`, `macro_f1` over the classes that occur or are predicted, and `cross_entropy` in nats.
 
-    Where some nodes were unseen in training, `unseen_accuracy` is theirs, and `observed_accuracy` that of the others, if there are any.
+    Of two classes there is `roc_auc` too, of the second one's. Where some nodes were unseen in training, `unseen_accuracy` is theirs, and
+    `observed_accuracy` that of the others, if there are any.
     """
     rows = [(output.prediction.double(), batch.label, batch.unseen) for output, batch in outputs]
     prediction, label, unseen = (torch.cat(column) for column in zip(*rows, strict=True))
@@ -31,6 +33,8 @@ def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
     hits = (found == label).double()
     metrics = {"accuracy": float(hits.mean()), "macro_f1": macro_f1(found, label)}
     metrics["cross_entropy"] = float(functional.cross_entropy(prediction, label))
+    if prediction.shape[-1] == 2:
+        metrics["roc_auc"] = roc_auc(prediction[:, 1] - prediction[:, 0], label == 1)
     if unseen.any():
         metrics["unseen_accuracy"] = float(hits[unseen].mean())
         metrics |= {"observed_accuracy": float(hits[~unseen].mean())} if not unseen.all() else {}

@@ -8,24 +8,8 @@ import numpy as np
 import torch
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.workloads.graphs.static_nodes.graph import NONE, SPLITS, Array, Graph
-
-
-def dealt(label: Array, train: float, valid: float, rng: torch.Generator) -> Array:
-    """(nodes,) places in SPLITS: of the nodes of each class a share below 1, or so many, at random; all others are test nodes."""
-    found = np.full(len(label), NONE)
-    for number in range(int(label.max()) + 1):
-        nodes = np.flatnonzero(label == number)
-        nodes = nodes[torch.randperm(len(nodes), generator=rng).numpy()]
-        first = _count(train, len(nodes))
-        second = first + _count(valid, len(nodes))
-        for place, part in enumerate((nodes[:first], nodes[first:second], nodes[second:])):
-            found[part] = place
-    return found
-
-
-def _count(wanted: float, nodes: int) -> int:
-    return max(1, int(wanted * nodes)) if wanted < 1 else int(wanted)
+from stillhouse.workloads.graphs._shared.nodes import NONE, SPLITS, Array
+from stillhouse.workloads.graphs.static_nodes.graph import Graph
 
 
 def check(graph: Graph, split: Array, raw: Path) -> None:

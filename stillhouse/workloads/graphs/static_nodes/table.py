@@ -15,7 +15,7 @@ from stillhouse.contracts.files import read_json
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Question, Table
 from stillhouse.training.files import read_parquet, write_parquet
-from stillhouse.workloads.graphs.static_nodes.graph import NONE
+from stillhouse.workloads.graphs._shared.nodes import NONE
 from stillhouse.workloads.graphs.static_nodes.joined import Kept, joined
 from stillhouse.workloads.graphs.static_nodes.sample import Batch
 

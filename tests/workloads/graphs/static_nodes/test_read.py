@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.workloads.graphs.static_nodes.graph import arcs
+from stillhouse.workloads.graphs._shared.dealt import dealt
+from stillhouse.workloads.graphs._shared.nodes import arcs
 from stillhouse.workloads.graphs.static_nodes.read import read
-from stillhouse.workloads.graphs.static_nodes.split import dealt
 from tests.workloads.graphs.static_nodes.raws import EDGES, NODES, blocks, npz, parquet, prepared
 
 
@@ -51,8 +51,8 @@ def test_a_node_may_be_in_no_split_and_of_no_class(tmp_path: Path) -> None:
 def test_edges_hold_both_ways_once_and_none_is_a_loop(tmp_path: Path) -> None:
     edges = [{"source": 0, "target": 1}, {"source": 1, "target": 0}, {"source": 0, "target": 1}, {"source": 2, "target": 2}]
     graph = read(parquet(tmp_path / "t", edges=[*edges, {"source": 3, "target": 2}]), 0)
-    assert arcs(graph, undirected=True).T.tolist() == [[1, 0], [0, 1], [3, 2], [2, 3]]
-    assert arcs(graph, undirected=False).T.tolist() == [[1, 0], [0, 1], [3, 2]]
+    assert arcs(graph.source, graph.target, 8, undirected=True).T.tolist() == [[1, 0], [0, 1], [3, 2], [2, 3]]
+    assert arcs(graph.source, graph.target, 8, undirected=False).T.tolist() == [[1, 0], [0, 1], [3, 2]]
 
 
 def test_splits_are_drawn_class_by_class(tmp_path: Path) -> None:

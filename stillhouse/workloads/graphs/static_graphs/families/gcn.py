@@ -1,0 +1,26 @@
+"""Graph convolutions: each layer takes the mean over a node and its neighbours, weighted by their degrees (arXiv 1609.02907)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from torch import nn
+
+from stillhouse.contracts.families import Family
+from stillhouse.space.blueprint import Architecture
+from stillhouse.workloads.graphs.static_graphs.geometric import GeometricSettings, network
+
+
+class GcnSettings(GeometricSettings):
+    """The sizes alone."""
+
+    family: Literal["gcn"] = "gcn"
+
+
+def gcn(settings: GcnSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
+    """Features (nodes, features), edges (2, edges) and the graph of each node to classes or values (graphs, outputs)."""
+    return network("GCN", settings, sizes, architecture)
+
+
+FAMILY = Family(GcnSettings, gcn)

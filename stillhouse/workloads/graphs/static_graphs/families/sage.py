@@ -1,0 +1,26 @@
+"""GraphSAGE: each layer adds a map of the node itself and one of its neighbours' mean (arXiv 1706.02216)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from torch import nn
+
+from stillhouse.contracts.families import Family
+from stillhouse.space.blueprint import Architecture
+from stillhouse.workloads.graphs.static_graphs.geometric import GeometricSettings, network
+
+
+class SageSettings(GeometricSettings):
+    """The sizes alone."""
+
+    family: Literal["sage"] = "sage"
+
+
+def sage(settings: SageSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
+    """Features (nodes, features), edges (2, edges) and the graph of each node to classes or values (graphs, outputs)."""
+    return network("GraphSAGE", settings, sizes, architecture)
+
+
+FAMILY = Family(SageSettings, sage)
