@@ -35,9 +35,13 @@ def trials(name: str, problem: Problem[Any], seed: int = 0) -> list[Trial]:
 def settings_of(name: str, method: Search) -> Settings:
     """The defaults, with a training that suits the toy problems; a method's own test may say in `TOY` what else does."""
     training = {"fit": toy.TRAINING} if "fit" in method.settings.model_fields else {}
+    return method.settings.model_validate(training | _own(name, "TOY", {}))
+
+
+def _own(name: str, what: str, usual: Any) -> Any:
+    """What a method's own test says under a name; or the usual."""
     found = find_spec(f"tests.searches.test_{name}")
-    own = importlib.import_module(found.name).TOY if found else {}
-    return method.settings.model_validate(training | own)
+    return getattr(importlib.import_module(found.name), what, usual) if found else usual
 
 
 @every_search
@@ -79,8 +83,9 @@ def same(first: list[Trial], second: list[Trial]) -> None:
 def test_finds_the_best_more_often_than_chance(name: str) -> None:
     """Of the 924 ways to keep six inputs of twelve one is best; three of four searches should end there."""
     hits = 0
+    problem = _own(name, "PROBLEM", toy.problem)()
     for seed in range(4):
-        found = max(trials(name, toy.problem(), seed), key=lambda trial: trial.metrics["explained"])
+        found = max(trials(name, problem, seed), key=lambda trial: trial.metrics["explained"])
         hits += found.architecture == toy.best(toy.EVEN)
     assert hits >= 3
 
