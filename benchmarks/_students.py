@@ -15,7 +15,7 @@ from benchmarks._cells import Cell, Row, measure
 from stillhouse import registry
 from stillhouse.contracts.data import Data, Metrics
 from stillhouse.contracts.files import read_json, write_json
-from stillhouse.contracts.parts import Search, Workload
+from stillhouse.contracts.parts import Loss, Search, Workload
 from stillhouse.space import cost
 from stillhouse.stages.distill import DistillSettings, distill
 from stillhouse.stages.prepare import prepare
@@ -44,7 +44,7 @@ def run(workload: Workload[Any], sets: Iterable[Set], students: Mapping[str, Blo
 
     Metrics are those of the test split, with parameters, MACs, `macs_share` of the teacher's, the validation score that chose the
     epoch, and `search_epochs` and `student_epochs`: the processor time of `search`, and of `search` and `distill` together,
-    beside that of a teacher's epoch. A `data` block inside `search` is laid over the teacher's.
+    beside that of a teacher's epoch. A `data` block inside `search` or `distill` is laid over the teacher's.
     """
     sets, seeds = list(sets), list(seeds)
     by_name = {entry.name: entry for entry in sets}
@@ -66,19 +66,19 @@ def measured(workload: Workload[Any], cell: Cell, entry: Set, *, method: Search 
     """
     teacher, block = _teacher(workload, cell, entry), cell.settings["student"]
     found = _student(workload, cell, block, method) if block else teacher
-    data = workload.load(workload.data_settings(**entry.teach["data"]), _home(cell) / "prepared", test=True)
+    data = workload.load(workload.data_settings(**entry.teach["data"]), home(cell) / "prepared", test=True)
     own, whole = _facts(workload, found, data), cost.total(_macs(workload, teacher, data))
-    return own | {"macs_share": own["macs"] / whole} | _spent(_home(cell), found.parent, entry)
+    return own | {"macs_share": own["macs"] / whole} | _spent(home(cell), found.parent, entry)
 
 
-def _spent(home: Path, folder: Path, entry: Set) -> Metrics:
+def _spent(own: Path, folder: Path, entry: Set) -> Metrics:
     times = read_json(folder / "times.json")
-    epoch = read_json(home / "times.json")["seconds"] / entry.teach["fit"]["epochs"]
-    student = {"search_epochs": times["search_seconds"] / epoch, "student_epochs": times["seconds"] / epoch} if folder != home else {}
+    epoch = read_json(own / "times.json")["seconds"] / entry.teach["fit"]["epochs"]
+    student = {"search_epochs": times["search_seconds"] / epoch, "student_epochs": times["seconds"] / epoch} if folder != own else {}
     return {"valid": times["valid"]} | student
 
 
-def _home(cell: Cell) -> Path:
+def home(cell: Cell) -> Path:
     """Where the teacher of the cell's seed lies, and what it was taught with."""
     return Cell(cell.set, "teacher", cell.seed, cell.settings | {"student": {}}).folder
 
@@ -100,8 +100,8 @@ def _asked(workload: Workload[Any], path: Path, data: Data[Any]) -> tuple[nn.Mod
 
 
 def _teacher(workload: Workload[Any], cell: Cell, entry: Set) -> Path:
-    home = _home(cell)
-    prepared, teacher, times = home / "prepared", home / "teacher", home / "times.json"
+    own = home(cell)
+    prepared, teacher, times = own / "prepared", own / "teacher", own / "times.json"
     if times.exists():
         return teacher
     made = workload.prepare_settings(**entry.prepare)
@@ -122,24 +122,31 @@ def _student(workload: Workload[Any], cell: Cell, block: Block, method: Search |
     """The folder of the student."""
     found, student = cell.folder / "found", cell.folder / "student"
     method = method or registry.search(block["search"]["method"])
-    data = workload.data_settings(**cell.settings["teach"]["data"])
-    looked = workload.data_settings(**cell.settings["teach"]["data"] | block["search"].get("data", {}))
-    own = {"settings": method.settings(**block["search"].get("settings", {})), "data": looked}
+    data, looked = (
+        workload.data_settings(**cell.settings["teach"]["data"] | block[verb].get("data", {})) for verb in ("distill", "search")
+    )
+    asked, leading = _losses(block["search"])
+    own = {"settings": method.settings(**block["search"].get("settings", {})), "data": looked, "losses": asked}
     if "model" in block["search"]:
         own["model"] = TypeAdapter(workload.model_settings).validate_python(block["search"]["model"])
     wanted = SearchSettings(**block["search"] | own)
-    given: dict[str, Any] = {"prepared": _home(cell) / "prepared", "teacher": _home(cell) / "teacher", "log": _quiet}
+    given: dict[str, Any] = {"prepared": home(cell) / "prepared", "teacher": home(cell) / "teacher", "log": _quiet}
     started = time.process_time()
-    facts = search(wanted, workload, method, **given, found=found, rng=machine.seed(cell.seed))
+    facts = search(wanted, workload, method, losses=leading, **given, found=found, rng=machine.seed(cell.seed))
     searched = time.process_time() - started
-    named = block["distill"]["losses"]
-    losses = [registry.loss(item["loss"]) for item in named]
-    items = [item | {"settings": loss.settings(**item.get("settings", {}))} for item, loss in zip(named, losses, strict=True)]
+    items, losses = _losses(block["distill"])
     how = DistillSettings(**block["distill"] | {"losses": items, "data": data})
     best = distill(how, workload, losses, **given, found=found, student=student, rng=machine.seed(cell.seed))
     times = {"search_seconds": searched, "seconds": time.process_time() - started, "valid": _valid(best), "search": facts}
     write_json(cell.folder / "times.json", times)
     return student
+
+
+def _losses(block: Block) -> tuple[list[Block], list[Loss]]:
+    """The losses of a block with their settings, and as parts."""
+    named = block.get("losses", [])
+    losses = [registry.loss(item["loss"]) for item in named]
+    return [item | {"settings": loss.settings(**item.get("settings", {}))} for item, loss in zip(named, losses, strict=True)], losses
 
 
 def _valid(best: Metrics) -> float:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from torch import nn
 
 from stillhouse.contracts.data import Log, Metrics
 from stillhouse.contracts.files import write_json
-from stillhouse.contracts.parts import Problem, Search, Workload
+from stillhouse.contracts.parts import Loss, Problem, Search, Workload
 from stillhouse.contracts.runtime import MakeClock
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture
 from stillhouse.training import checkpoint, machine, ranks
 from stillhouse.training.budget import Budgets
+from stillhouse.training.lessons import Asked
 from stillhouse.training.problem import Networks, pose, solve
+from stillhouse.training.teaching import TeachingSettings, WeightedLoss
 from stillhouse.training.timing import Bench, sized_batch
 
 MEASURED = Path(".work/latency")
 """Where measured latencies are kept, of all searches of a project on this machine."""
+
+
+_TEACHING = ("losses", "task_weight", "warmup_epochs")
 
 
 class SearchSettings(Settings):
@@ -37,6 +43,12 @@ class SearchSettings(Settings):
     model: Any = None
     """The network that the student is cut out of; None means the teacher's own."""
     weights: Literal["teacher", "scratch"] = "teacher"
+    losses: tuple[WeightedLoss, ...] = ()
+    """Distillation losses on which the search trains; without any the teacher is not asked."""
+    task_weight: float = Field(1.0, ge=0)
+    """What the task's own loss counts for beside them; 0 puts them in its place."""
+    warmup_epochs: float = Field(0.0, ge=0)
+    """Epochs of each training over which the weight of the losses rises linearly from 0."""
     data: Any
 
     @model_validator(mode="after")
@@ -44,6 +56,20 @@ class SearchSettings(Settings):
         if self.model is not None and self.weights == "teacher":
             raise ValueError("weights should be scratch where model names another network than the teacher's, whose weights do not fit it")
         return self
+
+    @model_validator(mode="after")
+    def _taught(self) -> SearchSettings:
+        if not self.losses and (self.task_weight, self.warmup_epochs) != (1, 0):
+            raise ValueError("task_weight and warmup_epochs should be left out where there are no losses beside the task's own")
+        if self.losses and getattr(self.settings, "fit", None) is None:
+            raise ValueError(f"losses should be left out where nothing is trained: {self.method} has no settings.fit")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what says nothing: results of before the losses keep their fingerprint."""
+        values: dict[str, Any] = plain(self)
+        return values if self.losses else {name: value for name, value in values.items() if name not in _TEACHING}
 
 
 SETTINGS = SearchSettings
@@ -54,6 +80,7 @@ def search(
     workload: Workload[Any],
     method: Search,
     clock: MakeClock | None = None,
+    losses: Sequence[Loss] = (),
     *,
     prepared: Path,
     teacher: Path,
@@ -64,12 +91,12 @@ def search(
 ) -> Metrics:
     """Runs the method's trials and keeps the one that is best on the validation split among those inside the budget.
 
-    `clock` is for a budget that is a latency, whose measurements are kept in `.work/latency`.
+    `clock` is for a budget that is a latency, whose measurements are kept in `.work/latency`; `losses` are those of the settings.
     """
     data = workload.load(settings.data, prepared)
     networks = _networks(settings, workload, teacher)
     bench = Bench(clock, lambda size: sized_batch(workload, settings.data, prepared, size), MEASURED) if clock else None
-    choice: dict[str, Any] = {"only": settings.only, "keep": settings.keep}
+    choice: dict[str, Any] = {"only": settings.only, "keep": settings.keep, "asked": _asked(settings, losses)}
     problem = pose(workload, data, networks, settings.budget, **choice, log=log, scratch=scratch, bench=bench)
     best, facts = solve(problem, method, settings.settings, rng)
     if not ranks.first():
@@ -79,8 +106,17 @@ def search(
     checkpoint.write_model(found, weights, record)
     first = problem.limits[0]
     described = {"method": settings.method, "unit": first.unit, "share": first.most / first.teacher, **facts}
-    write_json(found / "search.json", described | _latency(settings, problem))
+    taught = {"losses": [item.loss for item in settings.losses]} if losses else {}
+    write_json(found / "search.json", described | taught | _latency(settings, problem))
     return {f"found_{name}": value for name, value in best.metrics.items()} | facts
+
+
+def _asked(settings: SearchSettings, losses: Sequence[Loss]) -> Asked | None:
+    """What the teacher is asked for, in the terms of a distillation."""
+    if not losses:
+        return None
+    named = {name: getattr(settings, name) for name in _TEACHING}
+    return Asked(TeachingSettings(**named, fit=settings.settings.fit), losses)
 
 
 def _latency(settings: SearchSettings, problem: Problem[Any]) -> dict[str, Any]:

@@ -18,11 +18,13 @@ from stillhouse import registry
 from stillhouse.contracts.data import Batch, Batches, Data, Log, Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
+from stillhouse.contracts.parts import Loss
 from stillhouse.contracts.shown import Shown
 from stillhouse.space.blueprint import Architecture, Blueprint
 from stillhouse.training import machine
 from stillhouse.training.budget import Budget, Budgets
 from stillhouse.training.fit import FitSettings
+from stillhouse.training.lessons import Asked
 from stillhouse.training.problem import Networks, pose, solve
 from stillhouse.training.score import first_batch
 from stillhouse.training.teaching import TeachingSettings, WeightedLoss, train
@@ -82,6 +84,8 @@ def search(
     method: str = "dms",
     settings: Any = None,
     weights: Literal["teacher", "scratch"] = "teacher",
+    losses: Sequence[Mapping[str, Any]] = (),
+    task_weight: float = 1.0,
     seed: int = 0,
     log: Log | None = None,
 ) -> Student:
@@ -90,19 +94,21 @@ def search(
     Or give a `budget` in place of both, as in `params.yaml`: {"unit": "latency", "value": 2.5, "runtime": "onnx"}, or a list of such that
     must all be kept. Milliseconds are measured for some forty networks, with the first validation batch. `only` and `keep` are patterns of
     names of groups that alone, or never, become smaller. `method` is a search by its name, `settings` its settings or a dictionary of
-    them; `weights` is what the search begins with. The same seed gives the same student; the process's own random generators stand
-    afterwards as before. `log` takes a dictionary of progress. Raises UserError at a setting, network, loader or budget that cannot be.
+    them; `weights` is what the search begins with; what it trains is trained on `losses` too, as in `distill`. The same seed gives the same
+    student; the process's own random generators stand afterwards as before. `log` takes a dictionary of progress. Raises UserError at a
+    setting, network, loader or budget that cannot be, or if a loss refuses the network.
     """
     part = registry.search(method)
     chosen = _valid(part.settings, {} if settings is None else settings, f"search {method}")
     if (share is None) == (budget is None):
         raise UserError(f"search - wanted either share or budget - got share={share!r} and budget={budget!r}")
     limits = _valid(Budgets, {"unit": unit, "share": share} if budget is None else budget, "search")
+    asked = _asked(losses, task_weight, getattr(chosen, "fit", None), method) if losses else None
     with _seeded(seed) as rng:
         data = _data(teacher)
         bench = Bench(registry.clock(), lambda size: first_batch(data.valid, torch.device("cpu"))) if _timed(limits) else None
         networks = _networks(teacher, weights)
-        problem = pose(_Task(teacher), data, networks, limits, only=only, keep=keep, log=log or _silent, bench=bench)
+        problem = pose(_Task(teacher), data, networks, limits, only=only, keep=keep, log=log or _silent, bench=bench, asked=asked)
         best, facts = solve(problem, part, chosen, rng)
         model = problem.static(best.architecture)
         if best.weights is not None:
@@ -128,8 +134,7 @@ def distill(
     asked. `start` is the weights of `found`, or fresh ones; the epoch that is best on the validation split is kept. Seed and `log` as in
     `search`. Raises UserError at a setting that cannot be, or if a loss refuses the two models.
     """
-    parts = [registry.loss(str(item.get("loss"))) for item in losses]
-    weighted = [_weighted(item, part.settings) for item, part in zip(losses, parts, strict=True)]
+    parts, weighted = _named(losses, "distill")
     values = {"losses": weighted, "task_weight": task_weight, "warmup_epochs": warmup_epochs, "start": start, "fit": fit}
     settings: TeachingSettings = _valid(TeachingSettings, values, "distill")
     with _seeded(seed) as rng:
@@ -182,9 +187,22 @@ def _silent(record: Mapping[str, Any]) -> None:
     pass
 
 
-def _weighted(item: Mapping[str, Any], kind: type[Any]) -> WeightedLoss:
-    settings = _valid(kind, item.get("settings") or {}, f"distill - loss {item['loss']}")
-    weighted: WeightedLoss = _valid(WeightedLoss, {**item, "settings": settings}, "distill - losses")
+def _asked(losses: Sequence[Mapping[str, Any]], task_weight: float, fit: FitSettings | None, method: str) -> Asked:
+    if fit is None:
+        raise UserError(f"search: losses - should be left out where nothing is trained - {method} has no settings.fit")
+    parts, weighted = _named(losses, "search")
+    return Asked(_valid(TeachingSettings, {"losses": weighted, "task_weight": task_weight, "fit": fit}, "search"), parts)
+
+
+def _named(losses: Sequence[Mapping[str, Any]], verb: str) -> tuple[list[Loss], list[WeightedLoss]]:
+    """The losses of some dictionaries, and these with their own settings."""
+    parts = [registry.loss(str(item.get("loss"))) for item in losses]
+    return parts, [_weighted(item, part.settings, verb) for item, part in zip(losses, parts, strict=True)]
+
+
+def _weighted(item: Mapping[str, Any], kind: type[Any], verb: str) -> WeightedLoss:
+    settings = _valid(kind, item.get("settings") or {}, f"{verb} - loss {item['loss']}")
+    weighted: WeightedLoss = _valid(WeightedLoss, {**item, "settings": settings}, f"{verb} - losses")
     return weighted
 
 

@@ -105,7 +105,7 @@ def reachable(verb: str, block: dict[str, Any]) -> set[str]:
         roots += [registry.module("workloads", block["workload"]), *registry.family_modules(block["workload"]).values()]
     if verb == "search":
         roots.append(registry.module("searches", block["search"]["method"]))
-    if verb == "distill":
+    if verb in ("search", "distill"):
         roots += [registry.module("losses", name) for name in LOSSES]
     if verb == "evaluate":
         roots += [registry.module("evaluations", name) for name in EVALUATIONS]

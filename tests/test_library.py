@@ -157,6 +157,20 @@ def test_the_losses_teach(teacher):
     assert gap[1] < 0.5 * gap[0]
 
 
+def test_the_losses_lead_a_search(teacher):
+    """With no weight on the task, a search that is trained follows the teacher, and one that trains nothing refuses."""
+    fit = FIT | {"epochs": 60, "learning_rate": 0.05}
+    points = torch.cat([batch[0] for batch in teacher.valid])
+    asked = {"losses": LOGITS, "task_weight": 0}
+    cut, taught = search(teacher), search(teacher, settings={"fit": fit}, **asked)
+    gap = [(model(points).log_softmax(-1) - teacher.model(points).log_softmax(-1)).abs().mean() for model in (cut.model, taught.model)]
+    assert gap[1] < 0.5 * gap[0]
+    with pytest.raises(
+        stillhouse.UserError, match=r"search: losses - should be left out where nothing is trained - uniform has no settings"
+    ):
+        search(teacher, **asked)
+
+
 def test_an_output_of_ones_own_is_taken_as_it_is(teacher):
     def apply(model, batch):
         return stillhouse.Output(model(batch[0]), "values")

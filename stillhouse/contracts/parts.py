@@ -216,6 +216,11 @@ class Problem(Generic[Batch]):
     """The budgets one by one, of which `cost` and `budget` are all at once."""
     split: Split | None = None
     """The task's own."""
+    lesson: Callable[[nn.Module], nn.Module] | None = None
+    """What a network of this problem is trained on, where the teacher is asked; None is the task's loss alone.
+
+    lesson(network) -> a module that maps (its Output, the batch, the batch's `Share`) to a scalar, and whose parameters are trained too.
+    """
 
     @property
     def multiple(self) -> int:

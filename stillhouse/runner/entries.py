@@ -145,7 +145,7 @@ class Entries:
             yield registry.CLOCK
         if verb == "search":
             yield registry.module("searches", str(block.get("method")))
-        if verb == "distill":
+        if verb in ("search", "distill"):
             losses = block.get("losses")
             for item in losses if isinstance(losses, list) else []:
                 yield registry.module("losses", str(_mapping(item).get("loss")))

@@ -165,7 +165,8 @@ class _Reader:
         if verb == "search" and "method" in raw:
             method = self._found(registry.search, raw["method"], (*path, "method"))
             self._fill(raw, "settings", getattr(method, "settings", Any), path)
-            return {"method": method}
+            losses = self._chosen(raw, "losses", "loss", registry.loss, path)
+            return {"method": method} | ({"losses": losses} if losses else {})
         if verb == "distill":
             return {"losses": self._chosen(raw, "losses", "loss", registry.loss, path)}
         if verb == "evaluate":

@@ -16,6 +16,7 @@ from stillhouse.contracts.split import WHOLE, Share
 from stillhouse.space.blueprint import Architecture, Axis, Group, axes_of, axis_mask
 from stillhouse.space.cost import counts_of
 from stillhouse.training.fit import FitSettings, fit
+from stillhouse.training.lessons import lesson
 from stillhouse.training.machine import move
 from stillhouse.training.progress import Progress
 
@@ -50,12 +51,14 @@ def candidate(
 
 
 def train(problem: Problem[Any], model: nn.Module, training: FitSettings, rng: torch.Generator, scratch: Path | None) -> None:
-    """Trains a network on the task where it lies; goes on from what lies in `scratch`."""
+    """Trains a network where it lies, on the task and on what the teacher is asked for; goes on from what lies in `scratch`."""
+    both = nn.ModuleDict({"network": model, "lesson": lesson(problem, model)})
 
     def loss(batch: Any, share: Share = WHOLE) -> Float[Tensor, ""]:
-        return share.of(problem.loss, problem.apply(model, batch), batch)
+        found: Tensor = both["lesson"](problem.apply(model, batch), batch, share)
+        return found
 
-    for epoch in fit(model, loss, problem.data.train, training, rng, progress=Progress(scratch), split=problem.split):
+    for epoch in fit(both, loss, problem.data.train, training, rng, progress=Progress(scratch), split=problem.split):
         problem.log({"epoch": epoch.index, "epochs": training.epochs, "loss": epoch.loss})
 
 

@@ -1,8 +1,8 @@
 """Searches that drop the least important elements of all groups together, at once or in steps with a training in between.
 
-Scores of a group are divided by their mean over its kept elements, so that groups of different scale have equal say; then the
-lowest of all go until the budget of the step is met. The budget falls from the full network's cost by equal factors. Depth stays
-as it is, unless even the narrowest network of that depth would be too dear.
+Scores of a group are divided by their mean over its kept elements, if not told otherwise, so that groups of different scale have equal
+say; then the lowest of all go until the budget of the step is met. The budget falls from the full network's cost by equal factors. Depth
+stays as it is, unless even the narrowest network of that depth would be too dear.
 """
 
 from __future__ import annotations
@@ -51,7 +51,29 @@ Score = Callable[[Problem[Any], nn.Module, Scores, torch.Generator], Scores]
 """Takes a problem, its supernet, the 0/1 masks of what is kept, and the generator of batches."""
 
 
-def shrunk(problem: Problem[Any], settings: ShrinkSettings, score: Score, rng: torch.Generator) -> Iterator[Trial]:
+Relative = Callable[["Float[Tensor, ' _']", tuple[int, ...]], "Float[Tensor, ' _']"]
+"""relative(scores of a group, what is kept of it) -> scores that all groups share, above 0; -1 for what is dropped already."""
+Cut = Callable[[nn.Module, Architecture], Mapping[str, Tensor]]
+"""Takes the supernet and what is kept; gives the weights of the static network."""
+
+
+def over_mean(scores: Float[Tensor, " _"], kept: tuple[int, ...]) -> Float[Tensor, " _"]:
+    """Scores over their mean; -1 for what is dropped already, below all that is kept."""
+    found = torch.full_like(scores, -1.0)
+    index = list(kept)
+    found[index] = scores[index] / scores[index].mean().clamp(min=1e-30)
+    return found
+
+
+def shrunk(
+    problem: Problem[Any],
+    settings: ShrinkSettings,
+    score: Score,
+    rng: torch.Generator,
+    *,
+    relative: Relative = over_mean,
+    cut: Cut = extract,
+) -> Iterator[Trial]:
     """One trial: what is left of the supernet, with its weights. Raises UserError if the smallest network is above the budget."""
     rounding = Rounding(problem.groups, problem.cost, problem.budget, settings.multiple)
     rounding.require_feasible()
@@ -60,12 +82,12 @@ def shrunk(problem: Problem[Any], settings: ShrinkSettings, score: Score, rng: t
     training = settings.fit and settings.fit.model_copy(update={"epochs": settings.fit.epochs // settings.steps})
     for step in range(1, settings.steps + 1):
         scores = score(problem, supernet, _masks(problem, supernet, kept), rng)
-        kept = dropped(replace(rounding, budget=whole * share ** (step / settings.steps)), kept, scores)
+        kept = dropped(replace(rounding, budget=whole * share ** (step / settings.steps)), kept, scores, relative)
         problem.log({"step": step, "steps": settings.steps, "cost": rounding.price(kept)})
         seed = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=rng)))
         scratch = problem.scratch / f"step{step}" if problem.scratch else None
         if step == settings.steps:
-            yield candidate(problem, kept, extract(supernet, kept), seed, training=training, scratch=scratch)
+            yield candidate(problem, kept, cut(supernet, kept), seed, training=training, scratch=scratch)
             continue
         with masked(supernet, _masks(problem, supernet, kept)):
             if training:
@@ -74,9 +96,9 @@ def shrunk(problem: Problem[Any], settings: ShrinkSettings, score: Score, rng: t
                 take_statistics(problem, supernet, seed)
 
 
-def dropped(rounding: Rounding, kept: Architecture, scores: Scores) -> Architecture:
-    """Of what is kept, the elements with the highest scores, each over the mean of its group, as many as the budget allows."""
-    relative = {group.name: _relative(scores[group.name].cpu(), kept.kept[group.name]) for group in rounding.groups}
+def dropped(rounding: Rounding, kept: Architecture, scores: Scores, over: Relative = over_mean) -> Architecture:
+    """Of what is kept, the elements with the highest scores, each relative to its group, as many as the budget allows."""
+    relative = {group.name: over(scores[group.name].cpu(), kept.kept[group.name]) for group in rounding.groups}
     widths = [group for group in rounding.groups if group.kind == "width"]
     bounds = torch.cat([torch.zeros(1), *(_droppable(group, relative[group.name]) for group in widths)]).sort().values
     low, high = 0, len(bounds) - 1
@@ -88,14 +110,6 @@ def dropped(rounding: Rounding, kept: Architecture, scores: Scores) -> Architect
     shares = {group.name: counts[group.name] / group.size for group in widths}
     blocks = {group.name: kept.kept[group.name] for group in rounding.groups if group.kind == "depth"}
     return rounding.fit(shares, blocks, relative)
-
-
-def _relative(scores: Float[Tensor, " _"], kept: tuple[int, ...]) -> Float[Tensor, " _"]:
-    """Scores over their mean; -1 for what is dropped already, below all that is kept."""
-    found = torch.full_like(scores, -1.0)
-    index = list(kept)
-    found[index] = scores[index] / scores[index].mean().clamp(min=1e-30)
-    return found
 
 
 def _droppable(group: Group, relative: Float[Tensor, " _"]) -> Float[Tensor, " _"]:

@@ -5,7 +5,8 @@ cost is pressed under a target that falls from the full network's to the budget 
 
 Where paper and release differ or leave a gap: ranks are half-integers (none is lost while nothing is pruned), depth is
 costed by hard decisions with soft gradients as widths are, the target falls at every step and not every epoch, and the
-widths are scaled at the end until the budget is met exactly.
+widths are scaled at the end until the budget is met exactly. Where the search has losses, weights and structure follow the teacher
+too, as in the paper's language models.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from stillhouse.space.extraction import extract
 from stillhouse.space.structure import Counts, Structure, geometric_target, resource_loss
 from stillhouse.training import ranks
 from stillhouse.training.fit import FitSettings, fit
+from stillhouse.training.lessons import lesson
 from stillhouse.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -63,15 +65,16 @@ class _Joint:
     settings: DmsSettings
     supernet: nn.Module
     structure: Structure
+    lesson: nn.Module
     rounding: Rounding
     full_cost: float
     steps: int
 
     def loss(self, batch: Any, share: Share = WHOLE) -> Float[Tensor, ""]:
-        """The task's loss under soft masks, plus the weighted excess of the cost, which is one for all parts of a batch."""
+        """The loss of what is learned under soft masks, plus the weighted excess of the cost, which is one for all parts of a batch."""
         masks, counts = self.structure()
         with masked(self.supernet, masks):
-            task = share.of(self.problem.loss, self.problem.apply(self.supernet, batch), batch)
+            task: Tensor = self.lesson(self.problem.apply(self.supernet, batch), batch, share)
         if not share.first:
             return task
         excess = resource_loss(self.problem.cost(counts), self.target())
@@ -90,7 +93,7 @@ class _Joint:
     def parameters(self) -> list[dict[str, Any]]:
         """Two optimiser groups: decay of a pruning ratio would mean growth, and a cosine would leave the last targets unmet."""
         structure = {"params": list(self.structure.parameters()), "lr": self.settings.structure_learning_rate}
-        return [{"params": list(self.supernet.parameters())}, structure | {"weight_decay": 0.0, "constant": True}]
+        return [{"params": [*self.supernet.parameters(), *self.lesson.parameters()]}, structure | {"weight_decay": 0.0, "constant": True}]
 
     @torch.no_grad()
     def counts(self) -> Counts:
@@ -105,9 +108,9 @@ class _Joint:
 def run(problem: Problem[Any], settings: DmsSettings, rng: torch.Generator) -> Iterator[Trial]:
     """One trial, with the weights of the trained supernet. Raises UserError if the smallest network is above the budget."""
     joint = _joint(problem, settings)
-    both = nn.ModuleDict({"supernet": joint.supernet, "structure": joint.structure})
+    parts = nn.ModuleDict({"supernet": joint.supernet, "structure": joint.structure, "lesson": joint.lesson})
     epochs = fit(
-        both,
+        parts,
         joint.loss,
         problem.data.train,
         settings.fit,
@@ -135,7 +138,7 @@ def _joint(problem: Problem[Any], settings: DmsSettings) -> _Joint:
         freeze_depth_after=steps,
         balance=settings.resource_weight if settings.balanced else None,
     ).to(next(supernet.parameters()).device)
-    return _Joint(problem, settings, supernet, structure, rounding, rounding.price(full(problem.groups)), steps)
+    return _Joint(problem, settings, supernet, structure, lesson(problem, supernet), rounding, rounding.price(full(problem.groups)), steps)
 
 
 def _architecture(joint: _Joint) -> Architecture:

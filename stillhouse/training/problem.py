@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from stillhouse.space import cost
 from stillhouse.space.blueprint import Architecture, Group, groups_of
 from stillhouse.space.declared import require_declared
 from stillhouse.training.budget import Budget, allowed, chosen, limit, together
+from stillhouse.training.lessons import Asked, taught
 from stillhouse.training.machine import move
 from stillhouse.training.score import first_batch, score
 from stillhouse.training.timing import Bench, Space, latency_limit
@@ -48,11 +50,12 @@ def pose(
     log: Log,
     scratch: Path | None = None,
     bench: Bench | None = None,
+    asked: Asked | None = None,
 ) -> Problem[Any]:
     """The problem of finding a student of these networks inside all budgets; `only` and `keep` are patterns of names of groups.
 
-    A budget in milliseconds needs a `bench`. Raises UserError if the network costs what its layers do not declare, or a pattern matches no
-    group.
+    A budget in milliseconds needs a `bench`; where the teacher is `asked`, it teaches what the search trains. Raises UserError if the
+    network costs what its layers do not declare, a pattern matches no group, or a loss refuses the network and its teacher.
     """
     example = first_batch(data.valid, next(networks.full.parameters()).device)
 
@@ -69,6 +72,9 @@ def pose(
             raise UserError("a budget in milliseconds - wanted something to measure with - there is nothing")
         return _timed(task, networks, groups, budget, bench, log)
 
+    lesson = partial(taught, task, networks.teacher, asked, example, data.train.length) if asked else None
+    if lesson:
+        lesson(networks.full)  # what a loss refuses is told before any work
     limits = tuple(limited(budget) for budget in budgets)
     return Problem(
         groups=groups,
@@ -84,6 +90,7 @@ def pose(
         scratch=scratch,
         limits=limits,
         split=task.split,
+        lesson=lesson,
     )
 
 

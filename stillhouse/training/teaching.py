@@ -101,7 +101,7 @@ def train(
     else:
         pair = _outputs(task, student, teacher, example)
         shown = task.shown if any(loss.sees for loss in losses) else _nothing
-        teaching = _teaching(settings, losses, pair, shown(example), data.train.length)
+        teaching = teaching_of(settings, losses, pair, shown(example), data.train.length)
         parts["teaching"] = teaching.to(next(student.parameters()).device)
         objective = _taught(task, settings, parts, teacher, shown)
     best = fit_best(
@@ -125,9 +125,10 @@ def _nothing(batch: Any) -> None:
     """What losses that compare outputs alone are shown."""
 
 
-def _teaching(
+def teaching_of(
     settings: TeachingSettings, losses: Sequence[Loss], pair: tuple[Output, Output], shown: Shown | None, steps_per_epoch: int
 ) -> Teaching:
+    """The losses of the settings, made for a pair of outputs (student, teacher). Raises UserError if one of them refuses the two."""
     named = list(zip(settings.losses, losses, strict=True))
     made = [(item.weight, loss.make(item.settings, *pair, *([shown] if loss.sees else []))) for item, loss in named]
     pooling = [place for place, (item, loss) in enumerate(named) if loss.pools(item.settings)]

@@ -39,6 +39,16 @@ def test_the_code_of_an_evaluation_that_is_named_counts():
     assert "stillhouse.evaluations.agreement" not in code
 
 
+def test_the_code_of_a_loss_counts_where_the_search_names_it():
+    def code(search):
+        entries = Entries({"teachers": {"big": TEACHER}, "students": {"small": STUDENT | {"search": search}}})
+        return fingerprint.take("search", "small", INPUTS, SETTINGS, entries).facts["code"].keys()
+
+    plain, taught = code({"method": "uniform"}), code({"method": "uniform", "losses": [{"loss": "logits"}]})
+    assert not any(module.startswith("stillhouse.losses.") for module in plain)
+    assert "stillhouse.losses.logits" in taught - plain
+
+
 def test_names_are_not_in_the_fingerprint():
     renamed = {path.replace("small", "tiny"): md5 for path, md5 in INPUTS.items()}
     assert key(renamed, name="tiny") == key()

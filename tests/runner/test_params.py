@@ -91,6 +91,31 @@ def test_a_students_blocks_carry_method_and_losses(tmp_path: Path):
     assert (distill.teacher, distill.raw) == ("rings", None)
 
 
+def test_a_search_may_be_taught_and_says_nothing_of_it_where_it_is_not(tmp_path: Path):
+    plain = block(tree(), tmp_path, "search", "half")
+    assert "losses" not in plain.parts
+    assert not {"losses", "task_weight", "warmup_epochs"} & plain.facts.keys(), "results of before keep their fingerprint"
+    values = put(tree(), "students.half.search.settings", {"fit": {"epochs": 1, "learning_rate": 0.1}})
+    values = put(values, "students.half.search.losses", [{"loss": "logits", "weight": 2.0}])
+    taught = block(values, tmp_path, "search", "half")
+    assert taught.parts["losses"] == [registry.loss("logits")]
+    assert taught.settings.losses[0].settings == registry.loss("logits").settings()
+    assert taught.facts["losses"][0]["weight"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        ("losses", [{"loss": "logits"}], "search - losses should be left out where nothing is trained: uniform has no settings.fit"),
+        ("task_weight", 0.5, "search - task_weight and warmup_epochs should be left out where there are no losses"),
+        ("losses", [{"loss": "none"}], "search.losses[0].loss - unknown loss 'none'"),
+        ("losses", [{"loss": "logits", "settings": {"heat": 1}}], "search.losses[0].settings.heat - is no setting; there are temperature"),
+    ],
+)
+def test_a_mistake_in_what_a_search_is_taught_is_one_sentence(tmp_path: Path, path: str, value: Any, line: str):
+    assert any(line in found for found in mistakes(put(tree(), f"students.half.search.{path}", value), tmp_path, "search", "half"))
+
+
 def test_the_usual_evaluations_run_whether_or_not_they_are_named(tmp_path: Path):
     found = block(put(tree(), "students.half.evaluate", None), tmp_path, "evaluate", "half")
     names = [item.evaluation for item in found.settings.evaluations]

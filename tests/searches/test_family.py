@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Problem, Search, Trial
 from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.split import WHOLE, Share
 from stillhouse.space import cost
 from tests.searches import toy
 
@@ -32,9 +35,13 @@ def trials(name: str, problem: Problem[Any], seed: int = 0) -> list[Trial]:
 def settings_of(name: str, method: Search) -> Settings:
     """The defaults, with a training that suits the toy problems; a method's own test may say in `TOY` what else does."""
     training = {"fit": toy.TRAINING} if "fit" in method.settings.model_fields else {}
+    return method.settings.model_validate(training | _own(name, "TOY", {}))
+
+
+def _own(name: str, what: str, usual: Any) -> Any:
+    """What a method's own test says under a name; or the usual."""
     found = find_spec(f"tests.searches.test_{name}")
-    own = importlib.import_module(found.name).TOY if found else {}
-    return method.settings.model_validate(training | own)
+    return getattr(importlib.import_module(found.name), what, usual) if found else usual
 
 
 @every_search
@@ -76,8 +83,9 @@ def same(first: list[Trial], second: list[Trial]) -> None:
 def test_finds_the_best_more_often_than_chance(name: str) -> None:
     """Of the 924 ways to keep six inputs of twelve one is best; three of four searches should end there."""
     hits = 0
+    problem = _own(name, "PROBLEM", toy.problem)()
     for seed in range(4):
-        found = max(trials(name, toy.problem(), seed), key=lambda trial: trial.metrics["explained"])
+        found = max(trials(name, problem, seed), key=lambda trial: trial.metrics["explained"])
         hits += found.architecture == toy.best(toy.EVEN)
     assert hits >= 3
 
@@ -95,6 +103,29 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been(name: str, tmp_path
         same(trials(name, problem), trials(name, toy.deep_problem()))
     else:
         assert not list(tmp_path.iterdir()), "a search that trains should keep its state and be interruptible"
+
+
+class Adapted(nn.Module):
+    """A teacher of a scale that the adapter must find: what a network is trained on wants it trained too."""
+
+    def __init__(self, asked: list[Adapted]) -> None:
+        super().__init__()
+        self.scale, self.answered = nn.Parameter(torch.ones(())), 0
+        asked.append(self)
+
+    def forward(self, output: Output, batch: Any, share: Share = WHOLE) -> torch.Tensor:
+        self.answered += 1
+        return (self.scale * output.prediction - 3.0).square().mean()
+
+
+@every_search
+def test_what_is_trained_is_trained_on_the_lesson_with_its_adapters(name: str) -> None:
+    asked: list[Adapted] = []
+    problem = toy.deep_problem()
+    trials(name, replace(problem, lesson=lambda network: Adapted(asked)))
+    trains = getattr(settings_of(name, registry.search(name)), "fit", None) is not None
+    assert bool(asked) == trains
+    assert all(adapter.answered >= problem.data.train.length and adapter.scale.item() != 1.0 for adapter in asked)
 
 
 @every_search

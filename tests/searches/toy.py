@@ -49,10 +49,15 @@ class Selection(nn.Module):
         return self.linear(self.gate(values[:, self.kept])).squeeze(-1)
 
 
-def problem(truth: Truth = EVEN, *, share: float = 0.5, inherited: bool = True, log: Any = lambda record: None) -> Problem[Rows]:
-    """`inherited`: the supernet starts near the true coefficients, as one with a teacher's weights does; else at random."""
+def problem(
+    truth: Truth = EVEN, *, share: float = 0.5, inherited: bool = True, log: Any = lambda record: None, noise: float = 1.0
+) -> Problem[Rows]:
+    """`inherited`: the supernet starts near the true coefficients, as one with a teacher's weights does; else at random.
+
+    `noise` is the deviation of inputs without a coefficient, that of all others being 1.
+    """
     model = Selection(truth)
-    train, valid = _rows(truth, 256, seed=1), _rows(truth, 128, seed=2)
+    train, valid = _rows(truth, 256, 1, noise), _rows(truth, 128, 2, noise)
     macs = cost.macs(model, lambda: model(train[0]))
     return Problem(
         groups=groups_of(model),
@@ -104,10 +109,10 @@ def _supernet(truth: Truth, inherited: bool) -> nn.Module:
     return model
 
 
-def _rows(truth: Truth, count: int, seed: int) -> Rows:
+def _rows(truth: Truth, count: int, seed: int, noise: float) -> Rows:
     generator = torch.Generator().manual_seed(seed)
     coefficients = torch.tensor([value for values in truth.values() for value in values])
-    values = torch.randn(count, len(coefficients), generator=generator)
+    values = torch.randn(count, len(coefficients), generator=generator) * torch.where(coefficients == 0, noise, 1.0)
     return values, values @ coefficients + 0.1 * torch.randn(count, generator=generator)
 
 

@@ -1,25 +1,68 @@
-"""Searches that train nothing cut a smaller network out of every workload's teacher."""
+"""Searches cut a smaller network out of every workload's teacher, and those that train can follow its answers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from stillhouse import registry
+from stillhouse.contracts.parts import Problem, Trial
 from stillhouse.searches.uniform import SEARCH
 from stillhouse.stages.search import SearchSettings, search
 from stillhouse.training import checkpoint
 from stillhouse.training.budget import Budget
+from stillhouse.training.lessons import lesson
+from stillhouse.training.score import first_batch
+from stillhouse.training.teaching import WeightedLoss
 from tests.workloads.untrained import WORKLOADS, teacher
+
+
+def gap(problem: Problem[Any], network: nn.Module, batch: Any) -> float:
+    """How far a network's answers are from its teacher's, which the search is asked to follow in place of the task."""
+    with torch.no_grad():
+        return float(lesson(problem, network)(problem.apply(network.eval(), batch), batch))
+
+
+def follow(problem: Problem[Any], settings: Any, rng: torch.Generator) -> Iterator[Trial]:
+    """Looks at what a search would train on, before it cuts by the usual way."""
+    network, batch = problem.supernet(), next(iter(problem.data.train.draw(rng)))
+    before = gap(problem, network, batch)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight += 0.1 * torch.randn_like(weight)
+    assert before < 1e-9 < gap(problem, network, batch), "the teacher is not its own best student"
+    network.zero_grad()
+    lesson(problem, network)(problem.apply(network, batch), batch).backward()
+    assert any(weight.grad is not None and weight.grad.isfinite().all() and weight.grad.any() for weight in network.parameters())
+    yield from SEARCH.run(problem, SEARCH.settings(), rng)
+
+
+def fitting(made: SimpleNamespace) -> str:
+    """The loss that suits what a workload predicts."""
+    model = checkpoint.read_model(made.workload, made.teacher)
+    output = made.workload.apply(model, first_batch(made.workload.load(made.data, made.prepared).valid, torch.device("cpu")))
+    return "regression" if output.meaning == "values" else "logits"
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_every_network_is_cut_to_its_budget_and_scored(name: str, tmp_path: Path) -> None:
     made = teacher(name, tmp_path)
-    settings = SearchSettings(method="uniform", settings=SEARCH.settings(), budget=Budget(unit="parameters", share=0.5), data=made.data)
+    chosen = SEARCH.settings(fit={"epochs": 1, "learning_rate": 1e-3})
+    loss = fitting(made)
+    asked = {"losses": [WeightedLoss(loss=loss, settings=registry.loss(loss).settings())], "task_weight": 0.0}
+    budget = Budget(unit="parameters", share=0.5)
+    settings = SearchSettings(method="follow", settings=chosen, budget=budget, data=made.data, **asked)
     paths = {"prepared": made.prepared, "teacher": made.teacher, "found": tmp_path / "found", "scratch": tmp_path / "scratch"}
-    facts = search(settings, made.workload, SEARCH, **paths, rng=torch.Generator().manual_seed(0), log=lambda _: None)
+    method = replace(SEARCH, run=follow)
+    given = {"losses": [registry.loss(loss)], "rng": torch.Generator().manual_seed(0), "log": lambda _: None}
+    facts = search(settings, made.workload, method, **paths, **given)
     assert facts["cost"] <= facts["budget"]
     found = checkpoint.read_model(made.workload, tmp_path / "found")
     assert sum(weight.numel() for weight in found.parameters()) <= facts["budget"]
