@@ -44,7 +44,7 @@ def run(workload: Workload[Any], sets: Iterable[Set], students: Mapping[str, Blo
 
     Metrics are those of the test split, with parameters, MACs, `macs_share` of the teacher's, the validation score that chose the
     epoch, and `search_epochs` and `student_epochs`: the processor time of `search`, and of `search` and `distill` together,
-    beside that of a teacher's epoch. A `data` block inside `search` is laid over the teacher's.
+    beside that of a teacher's epoch. A `data` block inside `search` or `distill` is laid over the teacher's.
     """
     sets, seeds = list(sets), list(seeds)
     by_name = {entry.name: entry for entry in sets}
@@ -122,7 +122,7 @@ def _student(workload: Workload[Any], cell: Cell, block: Block, method: Search |
     """The folder of the student."""
     found, student = cell.folder / "found", cell.folder / "student"
     method = method or registry.search(block["search"]["method"])
-    data = workload.data_settings(**cell.settings["teach"]["data"])
+    data = workload.data_settings(**cell.settings["teach"]["data"] | block["distill"].get("data", {}))
     looked = workload.data_settings(**cell.settings["teach"]["data"] | block["search"].get("data", {}))
     own = {"settings": method.settings(**block["search"].get("settings", {})), "data": looked}
     if "model" in block["search"]:
