@@ -13,7 +13,7 @@ from stillhouse.contracts.data import Data, Log, Metrics
 from stillhouse.contracts.parts import Workload
 from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
-from stillhouse.training import checkpoint, curve, machine, ranks, table
+from stillhouse.training import checkpoint, curve, facts, machine, ranks, table
 from stillhouse.training import given as weights
 from stillhouse.training.fit import FitSettings, fit, fit_best
 from stillhouse.training.given import Given
@@ -79,6 +79,7 @@ def teach(
     description = {"model": settings.model.model_dump(mode="json"), "sizes": dict(data.sizes), "architecture": None}
     checkpoint.write_model(teacher, model.state_dict(), description)
     table.keep(workload, prepared, teacher)
+    facts.write(teacher, facts.find(workload, model, data.train))
     record.write(teacher / "curve.csv")
     return best | cost.summary(model, lambda: workload.apply(model, example))
 
