@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -76,17 +77,17 @@ def run(data: Path) -> list[_students.Row]:
 def sets(data: Path) -> list[_students.Set]:
     """Both sets, with pictures that a seed draws."""
     return [
-        _students.Set(title, partial(drawn, title, data / file), settings["prepare"], settings["teach"], settings["draw"])
+        _students.Set(title, partial(drawn, title, data / file, settings["draw"]), settings["prepare"], settings["teach"], settings["draw"])
         for title, file in settings["sets"].items()
     ]
 
 
-def drawn(title: str, table: Path, seed: int) -> Path:
-    """A table of as many pictures of each split as the settings say, drawn by the seed."""
+def drawn(title: str, table: Path, draw: Mapping[str, int], seed: int) -> Path:
+    """A table of so many pictures of each split, drawn by the seed."""
     columns = read_parquet(table)
     split, label, rng = np.asarray(columns["split"]), np.asarray(columns["label"]), np.random.default_rng(seed)
-    chosen = [rng.choice(np.flatnonzero(split == key), count, replace=False) for key, count in settings["draw"].items()]
+    chosen = [rng.choice(np.flatnonzero(split == key), count, replace=False) for key, count in draw.items()]
     rows = np.concatenate(chosen)
-    path = WORK / "pictures" / f"{title}-{seed}.parquet"
+    path = WORK / "pictures" / f"{title}-{'-'.join(map(str, draw.values()))}-{seed}.parquet"
     write_parquet(path, {key: [columns[key][row] for row in rows] for key in ("image", "split")} | {"label": label[rows]})
     return path

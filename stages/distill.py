@@ -10,7 +10,7 @@ import torch
 from stillhouse.contracts.data import Log, Metrics
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.parts import Loss, Workload
-from stillhouse.training import checkpoint, curve, machine, ranks, table
+from stillhouse.training import checkpoint, curve, facts, machine, ranks, table
 from stillhouse.training.progress import Progress
 from stillhouse.training.teaching import TeachingSettings, train
 
@@ -44,7 +44,8 @@ def distill(
     master = checkpoint.read_model(workload, teacher).to(device).requires_grad_(False) if losses else None
     progress = Progress(scratch)
     record = curve.Curve(log, progress)
-    metrics = train(workload, data, model, master, settings, losses, rng=rng, log=record, progress=progress)
+    task = facts.told(workload, teacher, device) if losses else workload
+    metrics = train(task, data, model, master, settings, losses, rng=rng, log=record, progress=progress)
     if not ranks.first():
         return metrics
     origin = {"search": read_json(found / "search.json"), "losses": [item.loss for item in settings.losses]}

@@ -13,7 +13,7 @@ from stillhouse.contracts.data import Data, Log, Metrics
 from stillhouse.contracts.parts import Workload
 from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
-from stillhouse.training import checkpoint, curve, machine, ranks, table
+from stillhouse.training import checkpoint, curve, facts, machine, ranks, table
 from stillhouse.training import given as weights
 from stillhouse.training.fit import FitSettings, fit, fit_best
 from stillhouse.training.given import Given
@@ -23,25 +23,33 @@ from stillhouse.training.teaching import untaught
 
 
 class TeachSettings(Settings):
-    """A teacher: its network, what it is trained on, and how; with `given` weights it begins with them, and without `fit` ends there."""
+    """A teacher: its network, what it is trained on, and how.
+
+    With `given` weights, or of a network that is `trained` by its own settings, it begins with them, and without `fit` ends there.
+    """
 
     model: Any
     data: Any
     given: Given | None = None
     fit: FitSettings | None
-    """May only be missing where weights are given."""
+    """May only be missing where there are weights already."""
 
     @model_validator(mode="before")
     @classmethod
     def _given_alone(cls, values: Any) -> Any:
-        return {"fit": None, **values} if isinstance(values, dict) and values.get("given") is not None else values
+        has_weights = isinstance(values, dict) and (values.get("given") is not None or _trained_already(values.get("model")))
+        return {"fit": None, **values} if has_weights else values
 
     @field_validator("fit")
     @classmethod
     def _some_weights(cls, fit: FitSettings | None, info: ValidationInfo) -> FitSettings | None:
-        if fit is None and info.data.get("given") is None:
+        if fit is None and info.data.get("given") is None and not _trained_already(info.data.get("model")):
             raise ValueError("should say how the network is trained, unless given names its weights")
         return fit
+
+
+def _trained_already(model: Any) -> bool:
+    return bool(getattr(model, "trained", False))
 
 
 SETTINGS = TeachSettings
@@ -71,6 +79,7 @@ def teach(
     description = {"model": settings.model.model_dump(mode="json"), "sizes": dict(data.sizes), "architecture": None}
     checkpoint.write_model(teacher, model.state_dict(), description)
     table.keep(workload, prepared, teacher)
+    facts.write(teacher, facts.find(workload, model, data.train))
     record.write(teacher / "curve.csv")
     return best | cost.summary(model, lambda: workload.apply(model, example))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
+
+CLASS_MEANS = "class_means."
 
 
 @dataclass(frozen=True)
@@ -25,3 +28,5 @@ class Shown:
     """Whether the task's loss counts a row."""
     edges: Int[Tensor, "2 edges"] | None = None
     """From the first row to the second, both numbers of rows of the predictions; edges that lead out of the batch are left out."""
+    facts: Mapping[str, Tensor] = field(default_factory=dict)
+    """What is known of the teacher over all its training data: `class_means.NAME` (classes, channel) are its feature's by class."""

@@ -15,7 +15,7 @@ from stillhouse.contracts import sums
 from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.contracts.parts import Table, Workload
 from stillhouse.contracts.raw import below, regular
-from stillhouse.training import checkpoint, machine, table
+from stillhouse.training import checkpoint, facts, machine, table
 
 _FILES = ("model.json", "model.safetensors")
 _SUFFIXES = (".json", ".parquet")
@@ -79,10 +79,10 @@ def check(folder: Path) -> None:
     for path in sorted(below(folder, sums.MOST)):
         regular(path, folder)
         if path.is_file() and not _is_safe(path.relative_to(folder)):
-            wanted = f"wanted only {', '.join(_FILES)} and {table.CONTEXT} of {' and '.join(_SUFFIXES)}"
+            wanted = f"wanted only {', '.join((*_FILES, facts.FILE))} and {table.CONTEXT} of {' and '.join(_SUFFIXES)}"
             raise UserError(f"{path} - {wanted}, because other files may run code when they are loaded - refused")
     sums.check(folder)
 
 
 def _is_safe(path: Path) -> bool:
-    return str(path) in (*_FILES, sums.NAME) or (path.parts[0] == table.CONTEXT and path.suffix in _SUFFIXES)
+    return str(path) in (*_FILES, facts.FILE, sums.NAME) or (path.parts[0] == table.CONTEXT and path.suffix in _SUFFIXES)

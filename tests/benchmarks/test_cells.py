@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import _cells
-from benchmarks._cells import Cell, gains, measure
+from benchmarks._cells import Cell, gains, intervals, measure, row
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +57,10 @@ def test_gains_are_over_another_method_with_the_same_seed():
     assert (row["set"], row["method"], row["metric"], row["seeds"]) == ("graph", "taught", "quality_gain", 2)
     assert row["mean"] == pytest.approx(0.1)
     assert row["sd"] == pytest.approx(0.3 / 2**0.5)
+
+
+def test_the_interval_of_a_mean_is_that_of_students_t_and_one_seed_has_none():
+    few, one = row("graph", "taught", "quality_gain", [0.1, 0.3, 0.2]), row("graph", "taught", "quality_gain", [0.1])
+    [found] = intervals([few, one])
+    assert (found["metric"], found["seeds"]) == ("quality_gain_95", 3)
+    assert found["mean"] == pytest.approx(4.302653 * 0.1 / 3**0.5, rel=1e-6)

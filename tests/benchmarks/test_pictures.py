@@ -45,7 +45,7 @@ def _picture(rng: np.random.Generator, bright: int) -> bytes:
 
 def test_each_seed_draws_pictures_of_its_own_from_each_split(small: Path) -> None:
     whole = read_parquet(small / "squares.parquet")
-    drawn = [read_parquet(pictures.drawn("squares", small / "squares.parquet", seed)) for seed in (1, 2)]
+    drawn = [read_parquet(pictures.drawn("squares", small / "squares.parquet", pictures.settings["draw"], seed)) for seed in (1, 2)]
     assert drawn[0]["image"] != drawn[1]["image"]
     for table in drawn:
         assert [list(table["split"]).count(split) for split in ("train", "val", "test")] == [32, 8, 150]

@@ -14,8 +14,9 @@ SETTINGS = {name: {"pairs": ["map"]} for name, loss in FOUND.items() if "pairs" 
 """All other settings have their defaults."""
 NAIVE = {case.method: case.naive for case in benchmark.CASES}
 """A loss that is timed has a double loop too."""
-PAINTS = {"mgd"}
-"""Losses with a network of their own, in which the student is not done when it equals the teacher."""
+PAINTS = {"mgd", "nd"}
+"""Losses in which the student is not done when it equals the teacher: of a network of their own, or of what is known of classes."""
+MEANS = {"class_means.map": torch.eye(3, 4)}
 ALONE = torch.zeros(2, 0, dtype=torch.int64)
 PATH = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
 """Edges between three rows."""
@@ -47,7 +48,7 @@ def maker(name, edges=PATH):
     A loss that sees the batch is shown three rows, two of a known class.
     """
     loss, chosen = FOUND[name], FOUND[name].settings(**SETTINGS.get(name, {}))
-    shown = [Shown(None, torch.arange(3), torch.tensor([True, True, False]), edges)] if loss.sees else []
+    shown = [Shown(None, torch.arange(3), torch.tensor([True, True, False]), edges, MEANS)] if loss.sees else []
 
     def make(student, teacher):
         torch.manual_seed(0)

@@ -8,6 +8,7 @@ from torch.nn.functional import kl_div
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
+from stillhouse.contracts.shown import Shown
 from stillhouse.losses import decoupled, dist, ssld, standardised
 
 
@@ -15,8 +16,8 @@ def rows(*values):
     return torch.tensor(values, dtype=torch.float64)
 
 
-def value(part, student, teacher, meaning="classes", **settings):
-    pair = Output(student, meaning), Output(teacher, meaning)
+def value(part, student, teacher, meaning="classes", shown=None, **settings):
+    pair = Output(student, meaning), Output(teacher, meaning), *([shown or Shown()] if part.LOSS.sees else [])
     return part.LOSS.make(part.LOSS.settings(**settings), *pair)(*pair)
 
 
@@ -196,6 +197,33 @@ def test_the_order_of_the_others_is_nothing_and_a_sure_student_is_finite():
     assert value(decoupled, rows([5000.0, 0, 1]), WANTED, "candidates").isfinite()
 
 
-def test_of_classes_the_true_one_is_not_seen():
-    with pytest.raises(UserError, match=r"decoupled wants candidates.*classes \(4, 6\)"):
+def labelled(*label):
+    """What is shown of rows with such labels, None for one that is not known."""
+    return Shown(None, torch.tensor([-1 if each is None else each for each in label]), torch.tensor([each is not None for each in label]))
+
+
+def test_of_classes_the_true_one_is_the_label():
+    """As of candidates whose first column it would be."""
+    student, teacher = draw(0, 3, 5)
+    order = torch.tensor([[2, 0, 1, 3, 4], [0, 1, 2, 3, 4], [4, 0, 1, 2, 3]])
+    expected = value(decoupled, student.gather(1, order), teacher.gather(1, order), "candidates").item()
+    assert value(decoupled, student, teacher, shown=labelled(2, 0, 4)).item() == near(expected, 1e-12)
+    assert value(decoupled, student, teacher, shown=labelled(2, 0, 3)).item() != near(expected, 1e-3)
+
+
+def test_a_row_without_a_label_counts_nought():
+    student, teacher = draw(0, 4, 5)
+    two = value(decoupled, student[[0, 2]], teacher[[0, 2]], shown=labelled(1, 3)).item()
+    shown = labelled(1, None, 3, None)
+    assert value(decoupled, student, teacher, shown=shown).item() == near(two / 2, 1e-12)
+    rows = student.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(value(decoupled, rows, teacher, shown=shown), rows)
+    assert gradient.isfinite().all()
+    assert gradient.any(1).tolist() == [True, False, True, False]
+
+
+def test_classes_without_labels_are_refused():
+    with pytest.raises(UserError, match=r"the true class of each row of \(4, 6\) - this workload shows none"):
         value(decoupled, *draw(0, 4, 6))
+    with pytest.raises(UserError, match=r"labels \(2,\) of predictions \(4,\)"):
+        value(decoupled, *draw(0, 4, 6), shown=labelled(0, 1))

@@ -39,6 +39,14 @@ TINY_VIT = {
     "intermediate_size": 24,
     "patch_size": 4,
 }
+
+
+def _member(model: dict[str, Any], *sizes: int) -> dict[str, Any]:
+    """A trained network without its weights."""
+    named = dict(zip(("channels", "height", "width", "classes"), sizes, strict=True))
+    return {"record": {"model": model, "sizes": named, "architecture": None}}
+
+
 FOREIGN: dict[tuple[str, str], dict[str, Any]] = {
     ("classify", "module"): {"factory": "tests.workloads.foreign:Classifier"},
     ("segment", "module"): {"factory": "tests.workloads.foreign:segmenter", "prediction": 1},
@@ -51,6 +59,8 @@ FOREIGN: dict[tuple[str, str], dict[str, Any]] = {
     ("static_nodes", "module"): {"factory": "tests.workloads.foreign:Nodes", "arguments": {"features": 16, "classes": 4}},
     ("static_graphs", "module"): {"factory": "tests.workloads.foreign:Graphs", "arguments": {"features": 4, "classes": 3}},
     ("classify", "transformers"): {"config": TINY_VIT},
+    ("classify", "ensemble"): {"members": [_member({"family": "resnet", "width": 4, "blocks": [1, 1]}, 1, 8, 8, 10)] * 2},
+    ("segment", "ensemble"): {"members": [_member({"family": "pspnet", "width": 4, "blocks": [1, 1, 1]}, 1, 48, 64, 11)] * 2},
 }
 """Families whose settings have no defaults -> their settings."""
 every_family = pytest.mark.parametrize(("workload", "family"), FAMILIES, ids=["-".join(pair) for pair in FAMILIES])

@@ -8,7 +8,7 @@ from stillhouse.contracts import families
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Workload
 from stillhouse.workloads.pictures.classify.prepare import PrepareSettings, prepare
-from stillhouse.workloads.pictures.classify.sample import Batch, DataSettings, load
+from stillhouse.workloads.pictures.classify.sample import Batch, DataSettings, load, shown
 from stillhouse.workloads.pictures.classify.scoring import loss, score, split
 from stillhouse.workloads.pictures.classify.table import TABLE
 
@@ -31,4 +31,5 @@ WORKLOAD = Workload(
     score=score,
     table=TABLE,
     split=split,
+    shown=shown,
 )

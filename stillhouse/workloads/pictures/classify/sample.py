@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 from torch.nn.functional import pad
 
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
+from stillhouse.contracts.shown import Shown
 from stillhouse.training.files import read_parquet
-from stillhouse.training.rows import in_order, shuffled
+from stillhouse.training.rows import Order, in_order, shuffled
 from stillhouse.workloads.pictures._shared.picture import normalised
 from stillhouse.workloads.pictures._shared.stored import Stored, StoredSettings, stored
+from stillhouse.workloads.pictures.classify.labels import HIDDEN, beside, drawn_from, labelled
 
 
 class DataSettings(StoredSettings):
@@ -31,8 +34,27 @@ class DataSettings(StoredSettings):
     """The most pixels that a picture is moved up, down, left or right; what comes in is black."""
     cutout: int = Field(0, ge=0)
     """The side of a square that is painted over with the mean of the training pictures, its centre anywhere (arXiv 1708.04552)."""
-    train_limit: int | None = Field(None, gt=0)
-    """Train on so many pictures, spread evenly over the table; None takes all."""
+    train_limit: int | float | None = None
+    """Train on so many pictures, spread evenly over the table, or on that share of each class (0.01, or 1.0 for all), drawn by
+    `labels_seed`, of which a smaller share is a part of a larger one; None takes all."""
+    labels_seed: int = Field(0, ge=0)
+    unlabelled: int = Field(0, ge=0)
+    """How many of the other training pictures each training batch carries beside its `batch_size`, without their labels: the task's loss
+    leaves them out, and a teacher is asked about them. A pass then ends when every picture has been seen, and the fewer ones come again."""
+
+    @field_validator("train_limit", mode="before")
+    @classmethod
+    def _number_or_share(cls, value: Any) -> Any:
+        most = {int: math.inf, float: 1, type(None): 0}.get(type(value))
+        if most is None or (most and not 0 < value <= most):
+            raise ValueError("should be a number of pictures, or a share of them above 0 and up to 1.0")
+        return value
+
+    @model_validator(mode="after")
+    def _some_unlabelled(self) -> DataSettings:
+        if self.unlabelled and self.train_limit is None:
+            raise ValueError("unlabelled should stand beside train_limit: without it all pictures keep their labels")
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +64,7 @@ class Batch:
     image: Tensor
     """(batch, channel, height, width), uint8."""
     label: Tensor
-    """(batch,), int64."""
+    """(batch,), int64, HIDDEN where it is not for this batch to know."""
     unit: Tensor
     """(2, channel): mean and standard deviation of the training pictures, in [0, 1]."""
 
@@ -90,12 +112,29 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
     )
 
 
+def shown(batch: Batch) -> Shown:
+    """The classes that the batch knows."""
+    return Shown(batch, batch.label, batch.label != HIDDEN)
+
+
 def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
+    order, known = _order(settings, table)
+    table = replace(table, label=table.label.where(known, HIDDEN))
     return shuffled(
-        table.pictures.order(settings.batch_size, settings.train_limit),
+        order,
         lambda rows, drawn: augmented(settings, table.batch(rows), drawn),
         partial(chance, settings),
     )
+
+
+def _order(settings: DataSettings, table: _Table) -> tuple[Order, Tensor]:
+    """Which rows are in each batch, and which of all (rows,) keep their label."""
+    size, limit = settings.batch_size, settings.train_limit
+    known = torch.zeros(len(table.label), dtype=torch.bool)
+    known[labelled(table.label, limit, settings.labels_seed)] = True
+    order = drawn_from(known.nonzero()[:, 0], size) if isinstance(limit, float) else table.pictures.order(size, limit)
+    rest = (~known).nonzero()[:, 0]
+    return (beside(order, rest, settings.unlabelled) if settings.unlabelled and len(rest) else order), known
 
 
 def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:

@@ -11,17 +11,18 @@ from torch.nn import functional
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.split import Part, by_rows
+from stillhouse.workloads.pictures.classify.labels import HIDDEN
 from stillhouse.workloads.pictures.classify.sample import Batch
 
 
 def loss(output: Output, batch: Batch) -> Tensor:
-    """The mean cross-entropy of the batch."""
-    return functional.cross_entropy(output.prediction, batch.label)
+    """The mean cross-entropy of the pictures whose class the batch knows."""
+    return functional.cross_entropy(output.prediction, batch.label, ignore_index=HIDDEN)
 
 
 def split(batch: Batch, number: int) -> list[Part[Batch]]:
-    """By pictures."""
-    return by_rows(batch, number, ("image", "label"))
+    """By pictures; those whose class is known count for the loss."""
+    return by_rows(batch, number, ("image", "label"), lambda part: float((part.label != HIDDEN).sum()))
 
 
 def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
