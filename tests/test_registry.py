@@ -25,7 +25,7 @@ def test_every_verb_has_a_function_of_its_name_and_settings(verb: str):
 
 
 def test_an_unknown_part_is_told_with_all_that_exist():
-    with pytest.raises(UserError, match=r"unknown search method 'unifrom'; there are .*random, taylor, uniform"):
+    with pytest.raises(UserError, match=r"unknown search method 'unifrom'; there are .*random, short, taylor, uniform"):
         registry.search("unifrom")
     with pytest.raises(UserError, match=r"unknown verb 'train'; there are prepare, teach, search, distill, evaluate, compare"):
         registry.verb("train")
