@@ -44,12 +44,10 @@ def test_every_student_is_measured_fold_by_fold(table: Path, monkeypatch: pytest
     settings["teach"]["model"] |= {"hidden": 8, "layers": 2}
     for fit in (settings["teach"]["fit"], *(block["distill"]["fit"] for block in settings["students"].values())):
         fit["epochs"] = 1
-    settings["students"] = {name: settings["students"][name] for name in ("dms 1/4", "mlp taught")}
-    settings["students"]["dms 1/4"]["search"]["settings"]["fit"]["epochs"] = 1
+    settings["students"] = {"mlp taught": settings["students"]["mlp taught"]}
     monkeypatch.setattr(graph_classes, "settings", settings)
     rows = {(row["method"], row["metric"]): row for row in graph_classes.run(table.parents[1])}
-    assert {method for method, metric in rows if metric == "accuracy"} == {"teacher", "dms 1/4", "mlp taught"}
+    assert {method for method, metric in rows if metric == "accuracy"} == {"teacher", "mlp taught"}
     assert {row["seeds"] for row in rows.values()} == {2}
-    assert rows["dms 1/4", "macs_share"]["mean"] <= 0.25
     gain = rows["mlp taught", "accuracy"]["mean"] - rows["teacher", "accuracy"]["mean"]
     assert rows["mlp taught", "accuracy_gain"]["mean"] == pytest.approx(gain)
