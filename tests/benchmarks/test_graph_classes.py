@@ -47,7 +47,8 @@ def test_every_student_is_measured_fold_by_fold(table: Path, monkeypatch: pytest
     settings["students"] = {"mlp taught": settings["students"]["mlp taught"]}
     monkeypatch.setattr(graph_classes, "settings", settings)
     rows = {(row["method"], row["metric"]): row for row in graph_classes.run(table.parents[1])}
-    assert {method for method, metric in rows if metric == "accuracy"} == {"teacher", "mlp taught"}
+    assert {method for method, metric in rows if metric == "accuracy"} == {"counts", "teacher", "mlp taught"}
     assert {row["seeds"] for row in rows.values()} == {2}
+    assert rows["counts", "accuracy"]["mean"] == 1, "pairs and triples are told apart by their nodes"
     gain = rows["mlp taught", "accuracy"]["mean"] - rows["teacher", "accuracy"]["mean"]
     assert rows["mlp taught", "accuracy_gain"]["mean"] == pytest.approx(gain)
