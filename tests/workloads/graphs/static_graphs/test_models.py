@@ -22,6 +22,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"family": "sage", "pool": "sum"},
     {"family": "gin"},
     {"family": "gin", "pool": "mean", "norm": "none", "layers": 1},
+    {"family": "gat", "heads": 4, "layers": 2},
     {"family": "mlp", "layers": 2},
 ]
 every = pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "-".join(map(str, settings.values())))
