@@ -127,8 +127,10 @@ def _order(settings: DataSettings, table: _Table) -> tuple[Order, Tensor]:
     size, limit = settings.batch_size, settings.train_limit
     known = torch.zeros(len(table.label), dtype=torch.bool)
     known[labelled(table.label, limit, settings.labels_seed)] = True
-    spread = not isinstance(limit, float) and bool((table.label != HIDDEN).all())
-    order = table.pictures.order(size, limit) if spread else drawn_from(known.nonzero()[:, 0], size)
+    if isinstance(limit, float) or bool((table.label == HIDDEN).any()):
+        order = drawn_from(known.nonzero()[:, 0], size)
+    else:
+        order = table.pictures.order(size, limit)
     rest = (~known).nonzero()[:, 0]
     if settings.unlabelled and not len(rest) and limit is None:
         wanted = "wanted training pictures without a label to ride along"
