@@ -14,7 +14,7 @@ SETTINGS = {name: {"pairs": ["map"]} for name, loss in FOUND.items() if "pairs" 
 """All other settings have their defaults."""
 NAIVE = {case.method: case.naive for case in benchmark.CASES}
 """A loss that is timed has a double loop too."""
-PAINTS = {"mgd", "nd"}
+PAINTS = {"mgd", "nd", "meal"}
 """Losses in which the student is not done when it equals the teacher: of a network of their own, or of what is known of classes."""
 MEANS = {"class_means.map": torch.eye(3, 4)}
 ALONE = torch.zeros(2, 0, dtype=torch.int64)

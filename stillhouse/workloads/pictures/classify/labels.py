@@ -14,15 +14,16 @@ HIDDEN = -1
 
 
 def labelled(label: Tensor, limit: float | None, seed: int) -> Tensor:
-    """The rows, in order, that keep their label (rows,): a whole number spread evenly over the table, or a share of each class.
+    """The rows, in order, of those with a label (rows,) that keep it: a whole number spread evenly over them, or a share of each class.
 
     Of a class the seed draws one row at least, and a smaller share is a part of a larger one.
     """
+    known = torch.nonzero(label != HIDDEN)[:, 0]
     if not isinstance(limit, float):
-        return taken(len(label), limit)
+        return known[taken(len(known), limit)]
     rng = torch.Generator().manual_seed(seed)
     drawn = []
-    for rows in (torch.nonzero(label == number)[:, 0] for number in label.unique()):
+    for rows in (torch.nonzero(label == number)[:, 0] for number in label[known].unique()):
         drawn.append(rows[torch.randperm(len(rows), generator=rng)][: max(1, round(limit * len(rows)))])
     return torch.cat(drawn).sort().values
 

@@ -19,6 +19,7 @@ from stillhouse.workloads.pictures._shared.picture import unit
 from stillhouse.workloads.pictures._shared.readable import Bad, counted
 from stillhouse.workloads.pictures._shared.splits import Split, completed
 from stillhouse.workloads.pictures.classify.decode import Form
+from stillhouse.workloads.pictures.classify.labels import HIDDEN
 from stillhouse.workloads.pictures.classify.read import Pictures, Source, read
 
 
@@ -37,6 +38,8 @@ class PrepareSettings(Settings):
     """The share of the training pictures, drawn by the seed, where the raw data have no validation split."""
     test_share: float = Field(0.2, gt=0, lt=1)
     """The share of the training pictures taken before that, where the raw data have no test split."""
+    unlabelled: bool = False
+    """Whether a training picture of label -1 has none: it is never held out, and a teacher may be asked about it (`data.unlabelled`)."""
 
 
 def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Generator) -> Metrics:
@@ -46,7 +49,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     """
     source = read(raw, Form(settings.channels, settings.size, settings.bad, Decoded(settings.most_bytes)))
     splits = _split(settings, raw, source, rng)
-    classes = _classes(raw, splits)
+    classes = _classes(settings, raw, splits)
     for name, pictures in splits.items():
         write_rows(prepared / f"{name}.parquet", {"image": pictures.image}, {"label": pictures.label.astype(np.int32)})
     channels, height, width = splits["train"].image.shape[1:]
@@ -55,21 +58,35 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     names = list(source.names) or [str(number) for number in range(classes)]
     write_json(prepared / "facts.json", {**facts, "mean": mean, "deviation": deviation, "names": names})
     counts = {f"{name}_pictures": float(len(pictures.label)) for name, pictures in splits.items()} | {"classes": float(classes)}
+    counts |= {"unlabelled_pictures": float(_hidden(settings, splits["train"].label).sum())} if settings.unlabelled else {}
     return counts | counted(settings.bad, (pictures.skipped for pictures in source.splits.values()))
 
 
 def _split(settings: PrepareSettings, raw: Path, source: Source, rng: torch.Generator) -> dict[Split, Pictures]:
     train = source.splits["train"]
-    rows = completed(raw, source.splits, len(train.label), settings.test_share, settings.valid_share, rng)
+    hidden = _hidden(settings, train.label)
+    known = np.flatnonzero(~hidden)
+    dealt = completed(raw, source.splits, len(known), settings.test_share, settings.valid_share, rng)
+    rows = {name: known[chosen] for name, chosen in dealt.items()}
+    rows["train"] = np.union1d(rows["train"], np.flatnonzero(hidden))
     return source.splits | {name: train.rows(chosen) for name, chosen in rows.items()}
 
 
-def _classes(raw: Path, splits: dict[Split, Pictures]) -> int:
+def _hidden(settings: PrepareSettings, label: np.ndarray) -> np.ndarray:
+    return (label == HIDDEN) & settings.unlabelled
+
+
+def _classes(settings: PrepareSettings, raw: Path, splits: dict[Split, Pictures]) -> int:
     """Their number. Raises UserError unless all are numbers from 0 and each is among the training pictures."""
-    seen = {int(label) for pictures in splits.values() for label in np.unique(pictures.label)}
-    taught = {int(label) for label in np.unique(splits["train"].label)}
+    labels = {name: pictures.label for name, pictures in splits.items()}
+    labels["train"] = labels["train"][~_hidden(settings, labels["train"])]
+    seen = {int(label) for each in labels.values() for label in np.unique(each)}
+    taught = {int(label) for label in np.unique(labels["train"])}
+    if not taught:
+        raise UserError(f"{raw} - wanted training pictures with a label - all have -1")
     if min(seen) < 0:
-        raise UserError(f"{raw} - wanted labels that are numbers from 0 - got {min(seen)}")
+        remedy = " (where -1 means that a training picture has none, set `unlabelled`)" if min(seen) == HIDDEN else ""
+        raise UserError(f"{raw} - wanted labels that are numbers from 0{remedy} - got {min(seen)}")
     if (missing := next((label for label in range(max(seen) + 1) if label not in taught), None)) is not None:
         raise UserError(f"{raw} - wanted training pictures of each class from 0 to {max(seen)} - there is none of {missing}")
     shapes = {name: pictures.image.shape[1:] for name, pictures in splits.items()}

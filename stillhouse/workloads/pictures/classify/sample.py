@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn.functional import pad
 
 from stillhouse.contracts.data import Batches, Data
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.shown import Shown
 from stillhouse.training.files import read_parquet
@@ -49,12 +50,6 @@ class DataSettings(StoredSettings):
         if most is None or (most and not 0 < value <= most):
             raise ValueError("should be a number of pictures, or a share of them above 0 and up to 1.0")
         return value
-
-    @model_validator(mode="after")
-    def _some_unlabelled(self) -> DataSettings:
-        if self.unlabelled and self.train_limit is None:
-            raise ValueError("unlabelled should stand beside train_limit: without it all pictures keep their labels")
-        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +127,14 @@ def _order(settings: DataSettings, table: _Table) -> tuple[Order, Tensor]:
     size, limit = settings.batch_size, settings.train_limit
     known = torch.zeros(len(table.label), dtype=torch.bool)
     known[labelled(table.label, limit, settings.labels_seed)] = True
-    order = drawn_from(known.nonzero()[:, 0], size) if isinstance(limit, float) else table.pictures.order(size, limit)
+    if isinstance(limit, float) or bool((table.label == HIDDEN).any()):
+        order = drawn_from(known.nonzero()[:, 0], size)
+    else:
+        order = table.pictures.order(size, limit)
     rest = (~known).nonzero()[:, 0]
+    if settings.unlabelled and not len(rest) and limit is None:
+        wanted = "wanted training pictures without a label to ride along"
+        raise UserError(f"data.unlabelled - {wanted} - all have one: say by train_limit how many keep it, or prepare others with -1")
     return (beside(order, rest, settings.unlabelled) if settings.unlabelled and len(rest) else order), known
 
 

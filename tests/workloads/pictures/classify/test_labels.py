@@ -13,13 +13,14 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from stillhouse.contracts.data import Data
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.training.rows import anywhere
 from stillhouse.workloads.pictures.classify import WORKLOAD
 from stillhouse.workloads.pictures.classify.labels import HIDDEN, beside, labelled
 from stillhouse.workloads.pictures.classify.prepare import PrepareSettings, prepare
 from stillhouse.workloads.pictures.classify.sample import Batch, DataSettings, load
-from tests.workloads.pictures.classify.raws import DIGITS
+from tests.workloads.pictures.classify.raws import DIGITS, coded, pixels, table
 
 LABEL = torch.arange(1000) * 7919 % 1009 % 4
 LABEL[::250] = 4
@@ -119,6 +120,34 @@ def test_a_limit_is_a_number_or_a_share(limit: object) -> None:
         DataSettings(train_limit=limit)
 
 
-def test_unlabelled_pictures_want_a_limit() -> None:
-    with pytest.raises(ValidationError, match="unlabelled should stand beside train_limit"):
-        DataSettings(unlabelled=10)
+def test_where_all_have_labels_a_limit_is_wanted(prepared: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.unlabelled - wanted training pictures without a label .* train_limit"):
+        load(DataSettings(unlabelled=10), prepared)
+
+
+@pytest.mark.parametrize("splits", [None, ["train"] * 12 + ["val", "test"] * 4])
+def test_pictures_that_have_no_label_are_trained_on_and_never_held_out(tmp_path: Path, splits: list[str] | None) -> None:
+    images = [coded(picture) for picture in pixels(20)]
+    raw = table(tmp_path / "raw.parquet", images, [0, 1, -1, -1] * 3 + [0, 1] * 4, splits)
+    settings = PrepareSettings(unlabelled=True, valid_share=0.3, test_share=0.3)
+    counts = prepare(settings, raw, tmp_path / "prepared", torch.Generator().manual_seed(0))
+    assert counts["unlabelled_pictures"] == 6
+    data = load(DataSettings(batch_size=2, unlabelled=3, train_limit=2), tmp_path / "prepared", test=True)
+    assert data.sizes["classes"] == 2
+    assert data.test is not None
+    held = [batch.label for split in (data.valid, data.test) for batch in split.draw(torch.Generator())]
+    assert set(torch.cat(held).tolist()) <= {0, 1}
+    (first, *_) = batches = drawn(data)
+    assert first.label[2:].tolist() == [HIDDEN] * 3
+    assert set(torch.cat([batch.label for batch in batches]).tolist()) == {0, 1, HIDDEN}
+    alone = drawn(load(DataSettings(), tmp_path / "prepared"))
+    assert sum(len(batch.label) for batch in alone) == counts["train_pictures"] - 6
+
+
+def test_a_label_of_minus_one_is_none_only_where_it_is_said(tmp_path: Path) -> None:
+    raw = table(tmp_path / "raw.parquet", [coded(picture) for picture in pixels(8)], [0, 1, -1, 0, 1, -1, 0, 1])
+    with pytest.raises(UserError, match=r"numbers from 0 \(where -1 means .* set `unlabelled`\) - got -1"):
+        prepare(PrepareSettings(), raw, tmp_path / "prepared", torch.Generator())
+    other = table(tmp_path / "other.parquet", [coded(picture) for picture in pixels(3)], [-1, 0, 0], ["train", "val", "test"])
+    with pytest.raises(UserError, match="wanted training pictures with a label - all have -1"):
+        prepare(PrepareSettings(unlabelled=True), other, tmp_path / "prepared", torch.Generator())
