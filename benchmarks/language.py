@@ -28,7 +28,7 @@ name = "language"
 expected_seconds = 2400
 needs_data = True
 OURS = "dms, teacher"
-_SETS = {0.2: "20 % removed", 0.5: "50 % removed"}
+_SETS = {0.5: "50 % removed", 0.2: "20 % removed"}
 _LLAMA = {
     "model_type": "llama",
     "hidden_size": 64,

@@ -20,6 +20,7 @@ class Format(StrEnum):
     onnx = "onnx"
     pt2 = "pt2"
     safetensors = "safetensors"
+    transformers = "transformers"
 
 
 class Bits(StrEnum):

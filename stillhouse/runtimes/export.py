@@ -33,8 +33,10 @@ from stillhouse.runtimes.runtime import telling
 from stillhouse.runtimes.table import RUNTIMES, Name
 from stillhouse.training import checkpoint, machine, score
 
-FORMATS = ("onnx", "pt2", "safetensors")
+FORMATS = ("onnx", "pt2", "safetensors", "transformers")
 _CPU = torch.device("cpu")
+_NEAR = 1e-5
+"""The largest difference, as a share of the largest number, of the same layers in another class."""
 
 
 class Student:
@@ -57,7 +59,7 @@ class Student:
 
 
 def export(student: Student, kind: str, folder: Path, tolerance: float | None = None) -> tuple[Path, float]:
-    """Writes the folder of one kind (a runtime's name, or safetensors), whole or not at all; the file and its largest difference.
+    """Writes the folder of a kind (a runtime's name, safetensors, transformers), whole or not at all; the file and its largest difference.
 
     Raises UserError if the runtime cannot run the student, or its answers differ by more than the tolerance.
     """
@@ -65,6 +67,8 @@ def export(student: Student, kind: str, folder: Path, tolerance: float | None = 
         if kind == "safetensors":
             shutil.copytree(student.folder, fresh, dirs_exist_ok=True)
             return folder / "model.safetensors", _copied(student, fresh)
+        if kind == "transformers":
+            return folder / "model.safetensors", _saved(student, fresh, _NEAR if tolerance is None else tolerance)
         name: Name = kind  # type: ignore[assignment]
         runtime, file = RUNTIMES[name], fresh / RUNTIMES[name].file
         with telling(kind):
@@ -103,6 +107,20 @@ def _copied(student: Student, folder: Path) -> float:
     if not torch.equal(one.prediction, other.prediction):
         raise UserError(f"{student.folder} - wanted a copy that answers alike - it does not: nothing is written")
     return 0.0
+
+
+def _saved(student: Student, folder: Path, limit: float) -> float:
+    """The largest difference of what Hugging Face's loader reads, for the first validation batch. Raises UserError above the limit."""
+    from stillhouse.runtimes import hugging_face
+
+    read, batch = hugging_face.save(student.network, student.folder / "context", folder), score.first_batch(student.data.valid, _CPU)
+    with torch.no_grad():
+        own, other = (student.workload.apply(model, batch).prediction for model in (student.network, read))
+    gap = float((own - other).abs().amax() / own.abs().amax())
+    if not gap <= limit:
+        raise UserError(f"{difference.told('transformers', gap, limit)}: nothing is written; --tolerance sets another limit")
+    sums.write(folder)
+    return gap
 
 
 def _sha256(file: Path) -> str:
