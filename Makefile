@@ -14,8 +14,8 @@ demo: $(READY)
 	stillhouse run
 
 test: $(READY)
-	@echo 'test: the whole suite, about fourteen minutes on two cores'
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
+	@echo 'test: the whole suite, about thirteen minutes on two cores'
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-nodes: $(READY)
 	$(INSTALL) --quiet --editable ".[s3]" "moto[server]<6"

@@ -134,7 +134,7 @@ def _entry(data: Path, title: str) -> _students.Set:
 def _measured(data: Path, cell: Cell) -> Metrics:
     workload = chosen_by(settings["sets"][cell.set]["metric"])
     found = _students.measured(workload, cell, _entry(data, cell.set))
-    home = _students._home(cell)
+    home = _students.home(cell)
     model = cell.folder / "student" if cell.settings["student"] else home / "teacher"
     return found | _node_queries.cost(workload, model, home / "prepared", settings["queries"])
 

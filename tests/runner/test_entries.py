@@ -36,8 +36,8 @@ def test_a_student_may_be_of_another_family_than_its_teacher():
 
 
 def test_where_none_is_named_it_may_be_any():
-    assert families("teach", "big", {}) == {"resnet", "mobilenet", "transformer", "module", "transformers"}
-    assert families("teach", "big", None) == {"resnet", "mobilenet", "transformer", "module", "transformers"}
+    assert families("teach", "big", {}) == {"resnet", "mobilenet", "transformer", "ensemble", "module", "transformers"}
+    assert families("teach", "big", None) == {"resnet", "mobilenet", "transformer", "ensemble", "module", "transformers"}
 
 
 @pytest.mark.parametrize("latency", [{"unit": "latency", "share": 0.5}, [{"unit": "macs", "share": 0.5}, {"unit": "latency", "value": 2}]])
