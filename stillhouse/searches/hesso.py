@@ -116,6 +116,7 @@ class Pruning(nn.Module):
         parts = self._by_group(self.left - self.marked)
         return Architecture({name: tuple(part.nonzero().flatten().tolist()) for name, part in parts.items()})
 
+    @torch.compiler.disable
     def look(self) -> None:
         """Before each step: keeps the weights from which a step is taken that elements are marked by."""
         if self.schedule.begins(int(self.steps) + 1):
