@@ -6,7 +6,7 @@ cost is pressed under a target that falls from the full network's to the budget 
 Where paper and release differ or leave a gap: ranks are half-integers (none is lost while nothing is pruned), depth is
 costed by hard decisions with soft gradients as widths are, the target falls at every step and not every epoch, and the
 widths are scaled at the end until the budget is met exactly. Where the search has losses, weights and structure follow the teacher
-too, as in the paper's language models.
+too, as in the paper's language models. With `structure_only` the weights stand still (the paper's DMS_p-, table 2).
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ class DmsSettings(Settings):
 
     fit: FitSettings
     """How the supernet's weights are trained; the structure shares the optimiser, at a rate of its own."""
+    structure_only: bool = False
+    """Whether the supernet's weights stay as they are, for a comparison of searches on one trained network; the paper takes about 800
+    steps. `fit` then trains the structure and the adapters of losses; batch norms see each batch, and take new statistics at the end."""
     structure_learning_rate: float = Field(5e-3, gt=0)
     """Constant. Too small if `cost` ends above `target` in the log; the widths are then cut to the budget at the end."""
     resource_weight: float = Field(2.0, gt=0)
@@ -93,7 +96,8 @@ class _Joint:
     def parameters(self) -> list[dict[str, Any]]:
         """Two optimiser groups: decay of a pruning ratio would mean growth, and a cosine would leave the last targets unmet."""
         structure = {"params": list(self.structure.parameters()), "lr": self.settings.structure_learning_rate}
-        return [{"params": [*self.supernet.parameters(), *self.lesson.parameters()]}, structure | {"weight_decay": 0.0, "constant": True}]
+        weights = [weight for weight in [*self.supernet.parameters(), *self.lesson.parameters()] if weight.requires_grad]
+        return [{"params": weights}, structure | {"weight_decay": 0.0, "constant": True}]
 
     @torch.no_grad()
     def counts(self) -> Counts:
@@ -130,6 +134,8 @@ def _joint(problem: Problem[Any], settings: DmsSettings) -> _Joint:
     rounding = Rounding.of(problem, settings.multiple)
     rounding.require_feasible()
     supernet = problem.supernet()
+    if settings.structure_only:
+        supernet.requires_grad_(False)
     steps = max(1, round(settings.decay * settings.fit.epochs * problem.data.train.length))
     structure = Structure(
         problem.groups,

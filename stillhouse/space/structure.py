@@ -103,6 +103,7 @@ class Structure(nn.Module):
         self.register_buffer("task_gradient", torch.zeros_like(self.held), persistent=False)
         self.register_buffer("applied", torch.ones_like(self.importance), persistent=False)
 
+    @torch.compiler.disable  # its hooks would be handed no gradient where the compiler sees that none comes
     def forward(self) -> tuple[Masks, Counts]:
         """Masks to run the network under, and the counts of its cost; call it once per forward pass of the network.
 

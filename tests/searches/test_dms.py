@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +10,12 @@ import torch
 
 from stillhouse.contracts.parts import Problem, Trial
 from stillhouse.searches import dms
+from stillhouse.space.blueprint import Group
+from stillhouse.space.extraction import extract
+from stillhouse.space.structure import Structure, resource_loss
 from stillhouse.training.fit import FitSettings
 from tests.searches import toy
+from tests.searches.test_family import Adapted, same
 
 TOY = {"structure_learning_rate": 0.01}
 """Settings for the toy problems of the family's tests."""
@@ -100,3 +106,71 @@ def test_mixed_precision_trains() -> None:
     found = search(toy.problem(), fit=FIT.model_copy(update={"precision": "bf16-mixed"}))
     assert found.architecture == toy.best(toy.EVEN)
     assert found.weights["linear.weight"].dtype == torch.float32
+
+
+STILL = {"structure_only": True, "structure_learning_rate": 0.02}
+"""The structure alone is searched."""
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_structure_alone_finds_the_inputs_of_a_trained_network(seed: int) -> None:
+    assert search(toy.problem(), seed, **STILL).architecture == toy.best(toy.EVEN)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_no_weight_moves_where_the_structure_alone_is_searched(optimizer: str) -> None:
+    """Whatever the optimiser would do to it. Batch norms take the statistics of the cut network."""
+    problem = toy.deep_problem()
+    torch.manual_seed(0)
+    supernet = problem.supernet()
+    training = FIT.model_copy(update={"epochs": 3, "weight_decay": 0.1, "optimizer": optimizer})
+    (found,) = dms.run(
+        replace(problem, supernet=lambda: supernet), dms.DmsSettings(**STILL, fit=training), torch.Generator().manual_seed(0)
+    )
+    torch.manual_seed(0)
+    before = extract(problem.supernet(), found.architecture)
+    assert found.weights is not None
+    names = [name for name, _ in problem.static(found.architecture).named_parameters()]
+    assert all(torch.equal(found.weights[name], before[name]) for name in names)
+    assert not any(parameter.grad is not None for parameter in supernet.parameters())
+
+
+def test_the_structure_alone_is_trained_beside_the_adapters_of_losses() -> None:
+    asked: list[Adapted] = []
+    problem = replace(toy.deep_problem(), lesson=lambda network: Adapted(asked))
+    joint = dms._joint(problem, dms.DmsSettings(**STILL, fit=FIT))
+    adapters, structure = (group["params"] for group in joint.parameters())
+    assert [id(parameter) for parameter in adapters] == [id(asked[0].scale)]
+    assert [id(parameter) for parameter in structure] == [id(joint.structure.ratio)]
+
+
+def test_an_interrupted_search_of_the_structure_alone_goes_on(tmp_path: Path) -> None:
+    def interrupt(record: Mapping[str, Any]) -> None:
+        if record.get("epoch") == 2:
+            raise KeyboardInterrupt
+
+    training = FIT.model_copy(update={"epochs": 4})
+    problem = replace(toy.deep_problem(), scratch=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        search(replace(problem, log=interrupt), fit=training, **STILL)
+    same([search(problem, fit=training, **STILL)], [search(toy.deep_problem(), fit=training, **STILL)])
+
+
+def test_a_step_of_the_structure_by_hand() -> None:
+    """Four elements at a pruned share of a quarter, a task of gradients 0.1 to 0.4, and a cost of 10 for each element against 20."""
+    structure = Structure((Group("width", 4),)).double()
+    structure.importance.copy_(1e-30 * torch.tensor([1.0, 2, 3, 4]))
+    structure.updates += 1
+    structure.ratio.data.fill_(0.25)
+    masks, counts = structure()
+    (masks["width"] @ torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)).backward(retain_graph=True)
+    assert structure.ratio.grad is not None
+    assert structure.ratio.grad.item() == pytest.approx(-0.5731461436)
+    assert counts["width"].item() == 3
+    excess = resource_loss(10 * counts["width"], torch.tensor(20.0, dtype=torch.float64))
+    assert excess.item() == pytest.approx(0.4054651081)
+    (of_cost,) = torch.autograd.grad(excess, structure.ratio)
+    assert of_cost.item() == pytest.approx(-0.9190101240)
+    structure.update()
+    wanted = [1.425369566e-5, 1.549822476e-4, 6.015852217e-4, 1.366460966e-3]
+    assert structure.importance.tolist() == pytest.approx(wanted)

@@ -287,3 +287,8 @@ def test_a_cost_of_zero_has_no_gradient() -> None:
 def test_target_falls_by_equal_factors() -> None:
     shares = [geometric_target(8.0, 2.0, torch.tensor(eighth / 8)).item() / 8 for eighth in (0, 1, 2, 3, 4, 8, 12)]
     assert shares == pytest.approx([1, 0.840896, 0.707107, 0.594604, 0.5, 0.25, 0.25], abs=1e-6)
+
+
+def test_the_compiler_leaves_its_hooks_alone() -> None:
+    """Compiled, they are handed nothing in the first step. A search that is compiled takes too long to be tried here."""
+    assert getattr(Structure.forward, "_torchdynamo_disable", False)

@@ -15,6 +15,8 @@ from torch import nn
 from stillhouse import registry
 from stillhouse.contracts.parts import Problem, Trial
 from stillhouse.searches.uniform import SEARCH
+from stillhouse.space.blueprint import masked
+from stillhouse.space.structure import Structure
 from stillhouse.stages.search import SearchSettings, search
 from stillhouse.training import checkpoint
 from stillhouse.training.budget import Budget
@@ -30,6 +32,19 @@ def gap(problem: Problem[Any], network: nn.Module, batch: Any) -> float:
         return float(lesson(problem, network)(problem.apply(network.eval(), batch), batch))
 
 
+def require_structure_alone(problem: Problem[Any], network: nn.Module, batch: Any) -> None:
+    """Where the weights stand still, the importances of what may be dropped still see the task."""
+    network.zero_grad()
+    network.requires_grad_(False)
+    structure = Structure(problem.groups)
+    masks, _ = structure()
+    with masked(network, masks):
+        problem.loss(problem.apply(network.train(), batch), batch).backward()
+    assert structure.gradient.isfinite().all()
+    assert structure.gradient.any()
+    assert not any(weight.grad is not None for weight in network.parameters())
+
+
 def follow(problem: Problem[Any], settings: Any, rng: torch.Generator) -> Iterator[Trial]:
     """Looks at what a search would train on, before it cuts by the usual way."""
     network, batch = problem.supernet(), next(iter(problem.data.train.draw(rng)))
@@ -41,6 +56,7 @@ def follow(problem: Problem[Any], settings: Any, rng: torch.Generator) -> Iterat
     network.zero_grad()
     lesson(problem, network)(problem.apply(network, batch), batch).backward()
     assert any(weight.grad is not None and weight.grad.isfinite().all() and weight.grad.any() for weight in network.parameters())
+    require_structure_alone(problem, network, batch)
     yield from SEARCH.run(problem, SEARCH.settings(), rng)
 
 

@@ -15,6 +15,7 @@ from tests.space.trace.handmade import Dense
 FIT = {"epochs": 2, "learning_rate": 0.01}
 SETTINGS = {
     "dms": {"fit": FIT, "structure_learning_rate": 0.05},
+    "hesso": {"fit": FIT},
     "uniform": {},
     "random": {"draws": 2, "band": 0.4, "fit": FIT},
     "zico": {"candidates": 3, "batches": 2, "band": 0.4},
