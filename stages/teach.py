@@ -79,6 +79,8 @@ def teach(
     description = {"model": settings.model.model_dump(mode="json"), "sizes": dict(data.sizes), "architecture": None}
     checkpoint.write_model(teacher, model.state_dict(), description)
     table.keep(workload, prepared, teacher)
+    if of_others := getattr(settings.model, "require_context", None):
+        of_others(teacher / table.CONTEXT)
     facts.write(teacher, facts.find(workload, model, data.train))
     record.write(teacher / "curve.csv")
     return best | cost.summary(model, lambda: workload.apply(model, example))

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 from torch import Tensor, nn
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import read_json
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
@@ -47,8 +48,27 @@ class Member(Settings):
             return value
         if (found := digest(folder / "model.safetensors")) != value.get("sha256"):
             raise ValueError(f"should name the hash of the weights that are meant: {{path: {folder}, sha256: {found}}}")
-        record = checkpoint.read_record(folder)
-        return value | {"record": {name: record[name] for name in _KEPT}}
+        return value | {"record": _record(folder)}
+
+    @model_serializer(mode="wrap")
+    def _told(self, plain: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """To a fingerprint the hash says all, so that a result is known where the folder is not there (any more, or yet)."""
+        values: dict[str, Any] = plain(self)
+        return {"sha256": self.sha256} if self.path is not None and (info.context or {}).get("fingerprint") else values
+
+    @model_validator(mode="after")
+    def _some(self) -> Member:
+        if self.path is None and self.record is None:
+            raise ValueError("should name the path of a trained network, such as data/NAME/teacher or data/NAME/student")
+        return self
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What builds the network of a folder. Raises ValueError if its model.json does not say."""
+    record = read_json(folder / "model.json")
+    if not isinstance(record, dict) or not record.keys() >= set(_KEPT):
+        raise ValueError(f"should be the folder of a trained network: {folder / 'model.json'} has no {', '.join(_KEPT)}")
+    return {name: record[name] for name in _KEPT}
 
 
 class EnsembleSettings(Settings):
@@ -71,6 +91,15 @@ class EnsembleSettings(Settings):
     def trained(self) -> bool:
         """Its weights come with it."""
         return True
+
+    def require_context(self, context: Path) -> None:
+        """Raises UserError where a member was trained on data of which something else was kept: names, scales of pixels."""
+        for member in self.members:
+            for file in sorted(context.iterdir()) if member.path else ():
+                theirs = Path(str(member.path)) / context.name / file.name
+                if theirs.parent.exists() and not (theirs.is_file() and theirs.read_bytes() == file.read_bytes()):
+                    told = f"it was trained on others, as {theirs} says: give both the same raw, prepare and seed"
+                    raise UserError(f"{member.path} - wanted a network trained on these data - {told}")
 
 
 class _Whole(Blueprint):
@@ -130,11 +159,16 @@ def ensemble(settings: EnsembleSettings, sizes: Mapping[str, int], architecture:
 def _member(member: Member, sizes: Mapping[str, int], build: Build) -> nn.Module:
     record = member.record
     if record is None:
-        raise UserError(f"{member.path} - wanted the folder of a trained network, model.json and model.safetensors - there is none yet")
+        remedy = f": `stillhouse run {Path(str(member.path)).parent.name}` trains it, and then says its hash"
+        raise UserError(f"{member.path} - wanted the folder of a trained network, with model.json - there is none yet{remedy}")
     if dict(sizes) != record["sizes"]:
         raise UserError(f"{member.path} - wanted a network for data of {dict(sizes)} - it is for {record['sizes']}")
     kept = record["architecture"]
-    network = build(record["model"], sizes, None if kept is None else Architecture.from_kept(kept))
+    try:
+        network = build(record["model"], sizes, None if kept is None else Architecture.from_kept(kept))
+    except ValidationError:
+        found = record["model"].get("family") if isinstance(record["model"], dict) else None
+        raise UserError(f"{member.path} - wanted a network of this workload - got one of the family {found!r}") from None
     if member.path is not None:
         network.load_state_dict(checkpoint.read_state(Path(member.path)))
     return _settled(network)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from stillhouse import registry
+from stillhouse.cli import sources
 from stillhouse.runner.entries import Entries
 
 FAMILIES = "stillhouse.workloads.pictures.classify.families."
@@ -36,8 +37,8 @@ def test_a_student_may_be_of_another_family_than_its_teacher():
 
 
 def test_where_none_is_named_it_may_be_any():
-    assert families("teach", "big", {}) == {"resnet", "mobilenet", "transformer", "module", "transformers"}
-    assert families("teach", "big", None) == {"resnet", "mobilenet", "transformer", "module", "transformers"}
+    assert families("teach", "big", {}) == {"resnet", "mobilenet", "transformer", "module", "transformers", "ensemble"}
+    assert families("teach", "big", None) == {"resnet", "mobilenet", "transformer", "module", "transformers", "ensemble"}
 
 
 @pytest.mark.parametrize("latency", [{"unit": "latency", "share": 0.5}, [{"unit": "macs", "share": 0.5}, {"unit": "latency", "value": 2}]])
@@ -70,3 +71,36 @@ def test_files_that_a_block_names_are_those_below_the_raw_data(tmp_path: Path, m
     found = [path.as_posix() for path in dict.fromkeys(entries.files("teach", "big"))]
     assert found == ["data/raw/vit/config.json", "data/raw/vit/model.safetensors", "data/raw/w.pt"]
     assert list(entries.files("compare", None)) == []
+
+
+def ensemble(*members: Any) -> Entries:
+    """A teacher made of these, beside one that is trained."""
+    model = {"family": "ensemble", "members": list(members)}
+    return Entries({"teachers": {"one": {"teach": {"model": {}}}, "both": {"teach": {"model": model}}}})
+
+
+def test_trained_networks_that_a_teacher_is_made_of_are_known_with_the_stages_that_make_them():
+    members = [
+        {"path": "data/one/teacher", "sha256": "a"},
+        {"path": "./data/small/student"},
+        {"path": "data/raw/given"},
+        "data/x/teacher",
+        3,
+    ]
+    assert list(ensemble(*members).members("both")) == [
+        ("teach@one", "data/one/teacher", "a"),
+        ("distill@small", "data/small/student", "None"),
+    ]
+    assert list(ensemble().members("one")) == list(ensemble().members("nobody")) == []
+
+
+def test_a_network_that_was_trained_again_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    entries = ensemble({"path": "data/one/teacher", "sha256": "a" * 64})
+    assert list(sources.retrained(entries)) == []
+    Path("data/one/teacher").mkdir(parents=True)
+    for now in "ab":
+        Path("data/one/teacher/SHA256SUMS").write_text(f"{now * 64}  model.safetensors\n")
+        told = list(sources.retrained(entries))
+        assert (told == []) == (now == "a")
+    assert f"{{path: data/one/teacher, sha256: {'b' * 64}}} takes it up, and until then both" in told[0]

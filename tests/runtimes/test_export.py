@@ -128,6 +128,7 @@ def test_wrong_answers_leave_nothing(project: Path, student: Path, monkeypatch: 
             "data/half/student/model.json - wanted a trained student with its data - it is not there: stillhouse run half",
         ),
         (["half", "--to", "pt2", "--quantise", "int8"], "--quantise int8 - wanted --to onnx"),
+        (["half", "--to", "pt2", "--out", "."], ". - wanted a new folder for --out, or one of an export before - got something else"),
     ],
 )
 def test_a_mistake_is_one_sentence(project: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]):

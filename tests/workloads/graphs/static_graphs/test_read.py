@@ -157,3 +157,9 @@ def test_what_is_none_of_the_forms_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "g.json", 0, values=False)
     with pytest.raises(ValidationError, match=r"that leave some for the test - got 0.9 and 0.1"):
         WORKLOAD.prepare_settings(train=0.9, valid=0.1)
+    with pytest.raises(ValidationError, match=r"shares below 1, or as whole numbers of graphs - got 1.5"):
+        WORKLOAD.prepare_settings(train=1.5)
+    with pytest.raises(ValidationError, match=r"wanted one of draw and split"):
+        WORKLOAD.prepare_settings(draw=True, split=1)
+    with pytest.raises(UserError, match=r"wanted the split 1 \(`prepare.split`\) - the raw data have none: leave `split` out$"):
+        prepared(rules(tmp_path / "r"), tmp_path / "s", split=1)
