@@ -61,7 +61,9 @@ class SearchSettings(Settings):
     def _taught(self) -> SearchSettings:
         if not self.losses and (self.task_weight, self.warmup_epochs) != (1, 0):
             raise ValueError("task_weight and warmup_epochs should be left out where there are no losses beside the task's own")
-        if self.losses and getattr(self.settings, "fit", None) is None:
+        if (
+            self.losses and not isinstance(self.settings, dict) and getattr(self.settings, "fit", None) is None
+        ):  # mistakes in a block are told
             raise ValueError(f"losses should be left out where nothing is trained: {self.method} has no settings.fit")
         return self
 

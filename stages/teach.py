@@ -49,7 +49,8 @@ class TeachSettings(Settings):
 
 
 def _trained_already(model: Any) -> bool:
-    return bool(getattr(model, "trained", False))
+    """What is still a plain block has mistakes, which are told: whether it wants a fit cannot be said."""
+    return isinstance(model, dict) or bool(getattr(model, "trained", False))
 
 
 SETTINGS = TeachSettings

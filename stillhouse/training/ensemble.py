@@ -75,7 +75,7 @@ class EnsembleSettings(Settings):
     """The members, and how their answers become one."""
 
     family: Literal["ensemble"] = "ensemble"
-    members: tuple[Member, ...] = Field(min_length=1)
+    members: tuple[Member, ...]
     weights: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """Of the members' probabilities in the mean, in any unit; without any, all are alike."""
     choose: Literal["mean", "confidence"] = "mean"
@@ -83,6 +83,8 @@ class EnsembleSettings(Settings):
 
     @model_validator(mode="after")
     def _weighted(self) -> EnsembleSettings:
+        if not self.members:
+            raise ValueError("members should be one trained network at least")
         if self.weights and (len(self.weights) != len(self.members) or self.choose != "mean"):
             raise ValueError(f"weights should be {len(self.members)}, one a member, of a mean: got {len(self.weights)} of a {self.choose}")
         return self
