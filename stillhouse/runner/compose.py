@@ -112,7 +112,7 @@ def _settings(ready: Run) -> str:
     block = ready.block
     values: Any = block.settings
     if hasattr(values, "model_dump"):
-        values = values.model_dump(mode="json", exclude_defaults=True)
+        values = values.model_dump(mode="json", exclude_defaults=True, context={"fingerprint": True})
     text = json.dumps(dict(flat({"seed": block.seed, **(values or {})})))
     return text if len(text) <= LONGEST else ""
 

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,7 @@ def _place(wanted: Path) -> Path:
 def _whole(folder: Path) -> Iterator[Path]:
     """A new folder that takes its place when all went well, and else is gone."""
     fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
+    new = [parent for parent in folder.parents if not parent.exists()]
     try:
         fresh.mkdir(parents=True)
         yield fresh
@@ -105,6 +106,9 @@ def _whole(folder: Path) -> Iterator[Path]:
         raise UserError(f"{folder} - wanted a folder to write to - {error.strerror or error}") from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+        for parent in new:
+            with suppress(OSError):  # which holds what has been written
+                parent.rmdir()
 
 
 def _copied(student: Student, folder: Path) -> float:
