@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Build = Callable[[Any, Mapping[str, int], Architecture | None], nn.Module]
 """build(plain settings of a model, sizes, architecture): a network of the workload."""
 _KEPT = ("model", "sizes", "architecture")
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class Member(Settings):
@@ -39,16 +41,18 @@ class Member(Settings):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, value: Any) -> Any:
-        """Of a folder that is not there yet nothing is read: who builds the network says so."""
+        """Nothing is read of a folder that is not there yet, or has other weights now, until they are made again: who builds it says so."""
         value = {"path": value} if isinstance(value, str) else value
         if not isinstance(value, dict) or not isinstance(value.get("path"), str):
             return value
         folder = Path(value["path"])
         if not (folder / "model.json").is_file():
             return value
-        if (found := digest(folder / "model.safetensors")) != value.get("sha256"):
+        if (found := digest(folder / "model.safetensors")) == value.get("sha256"):
+            return value | {"record": _record(folder)}
+        if not _HASH.fullmatch(str(value.get("sha256"))):
             raise ValueError(f"should name the hash of the weights that are meant: {{path: {folder}, sha256: {found}}}")
-        return value | {"record": _record(folder)}
+        return value
 
     @model_serializer(mode="wrap")
     def _told(self, plain: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
@@ -161,8 +165,7 @@ def ensemble(settings: EnsembleSettings, sizes: Mapping[str, int], architecture:
 def _member(member: Member, sizes: Mapping[str, int], build: Build) -> nn.Module:
     record = member.record
     if record is None:
-        remedy = f": `stillhouse run {Path(str(member.path)).parent.name}` trains it, and then says its hash"
-        raise UserError(f"{member.path} - wanted the folder of a trained network, with model.json - there is none yet{remedy}")
+        raise _absent(Path(str(member.path)), member.sha256)
     if dict(sizes) != record["sizes"]:
         raise UserError(f"{member.path} - wanted a network for data of {dict(sizes)} - it is for {record['sizes']}")
     kept = record["architecture"]
@@ -174,6 +177,17 @@ def _member(member: Member, sizes: Mapping[str, int], build: Build) -> nn.Module
     if member.path is not None:
         network.load_state_dict(checkpoint.read_state(Path(member.path)))
     return _settled(network)
+
+
+def _absent(folder: Path, sha256: str) -> UserError:
+    name = folder.parent.name
+    if not (folder / "model.json").is_file():
+        remedy = f": `stillhouse run {name}` trains it, and then says its hash"
+        return UserError(f"{folder} - wanted the folder of a trained network, with model.json - there is none yet{remedy}")
+    found = digest(folder / "model.safetensors")
+    return UserError(
+        f"{folder} - wanted the weights {sha256} - got {found}: name this hash, or make the others again (`stillhouse run {name}`)"
+    )
 
 
 def _settled(network: nn.Module) -> nn.Module:

@@ -93,7 +93,12 @@ def test_a_student_alone_teaches_as_it_is_with_nothing_trained(trained, tmp_path
 
 def test_members_are_held_to_their_hash_and_their_data(trained, tmp_path) -> None:
     with pytest.raises(ValidationError, match=rf"the weights that are meant: .*{trained[0]['sha256']}"):
-        EnsembleSettings(members=[{"path": trained[0]["path"], "sha256": trained[1]["sha256"]}])
+        EnsembleSettings(members=[{"path": trained[0]["path"], "sha256": "ask"}])
+    other = settings({"family": "ensemble", "members": [{"path": trained[0]["path"], "sha256": trained[1]["sha256"]}]})
+    with pytest.raises(
+        UserError, match=rf"wanted the weights {trained[1]['sha256']} - got {trained[0]['sha256']}: name this hash, or make"
+    ):
+        WORKLOAD.model(other, SIZES, None)
     with pytest.raises(UserError, match=r"wanted a network for data of .*'classes': 3.* it is for .*'classes': 10"):
         WORKLOAD.model(settings({"family": "ensemble", "members": trained}), SIZES | {"classes": 3}, None)
     later = settings({"family": "ensemble", "members": [str(tmp_path / "later")]})
