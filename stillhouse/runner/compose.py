@@ -80,9 +80,9 @@ def _inputs(ready: Run) -> Iterator[Item]:
     """What DVC knows that the stage reads, and what its settings name: files, and trained networks."""
     known, entries = ready.before.inputs, Entries.read()
     yield from (Item.at(path, md5) for path, md5 in known.items())
-    for stage, path, _ in dict.fromkeys(entries.members(ready.call.name) if ready.call.verb == "teach" else ()):
+    for stage, member, _ in dict.fromkeys(entries.members(ready.call.name) if ready.call.verb == "teach" else ()):
         with suppress(UserError):  # no stage of this pipeline any more
-            yield from (Item.at(path, md5) for made, md5 in hashes.outputs(stage, Path()).items() if made == path)
+            yield from (Item.at(made, md5) for made, md5 in hashes.outputs(stage, Path()).items() if made == member)
     for path in dict.fromkeys(entries.files(ready.call.verb, ready.call.name)):
         if path.as_posix() not in known:
             yield Item(path.as_posix(), md5_of(path), model=False)
