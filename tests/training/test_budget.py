@@ -113,7 +113,7 @@ def test_a_pattern_of_no_group_is_refused_with_the_names() -> None:
         posed(HALF, keep=["heads*"])
     with pytest.raises(UserError, match="they leave none"):
         posed(HALF, keep=["body.*"])
-    with pytest.raises(UserError, match="the teacher's has nothing: name another by search.model"):
+    with pytest.raises(UserError, match=r"the teacher's has nothing: name another by search\.model"):
         chosen((), (), ())
 
 
