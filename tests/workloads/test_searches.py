@@ -71,7 +71,7 @@ def test_every_network_is_cut_to_its_budget_and_scored(name: str, tmp_path: Path
 
 
 def test_losses_of_a_search_are_shown_what_is_known_of_the_teacher(tmp_path: Path) -> None:
-    made = teacher("static_graphs", tmp_path)
+    made = teacher("classify", tmp_path)
     facts.write(made.teacher, {"class_means.x": torch.ones(3, 2)})
     seen: list[Any] = []
 
