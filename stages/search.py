@@ -16,7 +16,7 @@ from stillhouse.contracts.parts import Loss, Problem, Search, Workload
 from stillhouse.contracts.runtime import MakeClock
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture
-from stillhouse.training import checkpoint, machine, ranks
+from stillhouse.training import checkpoint, facts, machine, ranks
 from stillhouse.training.budget import Budgets
 from stillhouse.training.lessons import Asked
 from stillhouse.training.problem import Networks, pose, solve
@@ -61,7 +61,9 @@ class SearchSettings(Settings):
     def _taught(self) -> SearchSettings:
         if not self.losses and (self.task_weight, self.warmup_epochs) != (1, 0):
             raise ValueError("task_weight and warmup_epochs should be left out where there are no losses beside the task's own")
-        if self.losses and getattr(self.settings, "fit", None) is None:
+        if (
+            self.losses and not isinstance(self.settings, dict) and getattr(self.settings, "fit", None) is None
+        ):  # mistakes in a block are told
             raise ValueError(f"losses should be left out where nothing is trained: {self.method} has no settings.fit")
         return self
 
@@ -97,18 +99,19 @@ def search(
     networks = _networks(settings, workload, teacher)
     bench = Bench(clock, lambda size: sized_batch(workload, settings.data, prepared, size), MEASURED) if clock else None
     choice: dict[str, Any] = {"only": settings.only, "keep": settings.keep, "asked": _asked(settings, losses)}
-    problem = pose(workload, data, networks, settings.budget, **choice, log=log, scratch=scratch, bench=bench)
-    best, facts = solve(problem, method, settings.settings, rng)
+    task = facts.told(workload, teacher, machine.device()) if losses else workload
+    problem = pose(task, data, networks, settings.budget, **choice, log=log, scratch=scratch, bench=bench)
+    best, told = solve(problem, method, settings.settings, rng)
     if not ranks.first():
-        return facts
+        return told
     weights = best.weights if best.weights is not None else problem.static(best.architecture).state_dict()
     record = _record(settings, teacher) | {"architecture": best.architecture.kept, "inherited": best.weights is not None}
     checkpoint.write_model(found, weights, record)
     first = problem.limits[0]
-    described = {"method": settings.method, "unit": first.unit, "share": first.most / first.teacher, **facts}
+    described = {"method": settings.method, "unit": first.unit, "share": first.most / first.teacher, **told}
     taught = {"losses": [item.loss for item in settings.losses]} if losses else {}
     write_json(found / "search.json", described | taught | _latency(settings, problem))
-    return {f"found_{name}": value for name, value in best.metrics.items()} | facts
+    return {f"found_{name}": value for name, value in best.metrics.items()} | told
 
 
 def _asked(settings: SearchSettings, losses: Sequence[Loss]) -> Asked | None:

@@ -49,7 +49,8 @@ class TeachSettings(Settings):
 
 
 def _trained_already(model: Any) -> bool:
-    return bool(getattr(model, "trained", False))
+    """What is still a plain block has mistakes, which are told: whether it wants a fit cannot be said."""
+    return isinstance(model, dict) or bool(getattr(model, "trained", False))
 
 
 SETTINGS = TeachSettings
@@ -79,6 +80,8 @@ def teach(
     description = {"model": settings.model.model_dump(mode="json"), "sizes": dict(data.sizes), "architecture": None}
     checkpoint.write_model(teacher, model.state_dict(), description)
     table.keep(workload, prepared, teacher)
+    if of_others := getattr(settings.model, "require_context", None):
+        of_others(teacher / table.CONTEXT)
     facts.write(teacher, facts.find(workload, model, data.train))
     record.write(teacher / "curve.csv")
     return best | cost.summary(model, lambda: workload.apply(model, example))

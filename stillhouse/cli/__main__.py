@@ -232,12 +232,16 @@ def _enter() -> Path:
 
 
 def _planned(folder: Path, names: Sequence[str], *, force: bool = False, allow_missing: bool = False) -> tuple[Node, ...]:
-    sources.require_shared(Entries.read())
+    entries = Entries.read()
+    sources.require_shared(entries)
     selected = graph.select(graph.read(folder, allow_missing=allow_missing), names)
     if force:
         selected = graph.force(selected, [node.name for node in selected if not node.name.endswith(".dvc")])
     sources.require(selected)
-    return settle(selected)
+    settled = settle(selected)
+    for sentence in sources.retrained(entries):
+        print(f"warning: {sentence}", file=sys.stderr)
+    return settled
 
 
 def _mend(folder: Path) -> None:

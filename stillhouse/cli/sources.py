@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from stillhouse.contracts import sums
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows.graph import Node
 from stillhouse.runner.entries import Entries
@@ -35,3 +37,12 @@ def require(nodes: Sequence[Node]) -> None:
     if readers:
         remedy = "put it there, or bring it back with `dvc pull`"
         raise UserError("\n".join(f"{path} - wanted by {', '.join(names)} - there is none - {remedy}" for path, names in readers.items()))
+
+
+def retrained(entries: Entries) -> Iterator[str]:
+    """A sentence for each network that was trained again since a teacher was made of it: DVC sees neither, and nothing is due."""
+    for verb, name in entries.stages():
+        for _, path, sha256 in entries.members(name) if verb == "teach" else ():
+            if (found := sums.told(Path(path), "model.safetensors")) not in ("", sha256):
+                remedy = f"{{path: {path}, sha256: {found}}} takes it up, and until then {name} is made of the one before"
+                yield f"teachers.{name}.teach.model.members - {path} has other weights now than {sha256[:10]}: {remedy}"

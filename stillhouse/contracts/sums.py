@@ -41,6 +41,11 @@ def check(folder: Path) -> None:
             raise _rotten(folder / name, "no longer has the bytes that were written")
 
 
+def told(folder: Path, name: str) -> str:
+    """The hash that a folder says a file of it has, "" if it does not say. Raises UserError as `check` does."""
+    return _read(folder / NAME).get(name, "") if (folder / NAME).exists() else ""
+
+
 def _rotten(path: Path, state: str) -> UserError:
     return UserError(f"{path} {state}: make or fetch the folder again; in a project, `stillhouse verify` finds and mends all such files")
 

@@ -1,7 +1,7 @@
 """The settings of every stage with all defaults filled in, kept from the last check of params.yaml.
 
-To fill them in, the parts must be imported, and PyTorch with them; what a check has found stays true until params.yaml or the code of a
-part changes.
+To fill them in, the parts must be imported, and PyTorch with them; what a check has found stays true until params.yaml, the code of a
+part or a trained network that a teacher is made of changes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse import registry
+from stillhouse.contracts import sums
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json, write_json
 from stillhouse.record import code, text
@@ -54,5 +55,7 @@ def _roots(entries: Entries) -> list[str]:
 
 
 def _key(entries: Entries) -> str:
-    facts = json.dumps([entries.values, code.digests(_roots(entries))], sort_keys=True, default=str)
+    teachers = [name for verb, name in entries.stages() if verb == "teach"]
+    members = {path: sums.told(Path(path), "model.safetensors") for name in teachers for _, path, _ in entries.members(name)}
+    facts = json.dumps([entries.values, code.digests(_roots(entries)), members], sort_keys=True, default=str)
     return hashlib.sha256(facts.encode()).hexdigest()

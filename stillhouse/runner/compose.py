@@ -9,11 +9,13 @@ import platform
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import md5_of
 from stillhouse.contracts.files import replace as replace_file
 from stillhouse.contracts.hidden import hide
@@ -75,10 +77,13 @@ def _identifier(ready: Run, status: Status) -> str:
 
 
 def _inputs(ready: Run) -> Iterator[Item]:
-    """What DVC knows that the stage reads, and the files that its settings name."""
-    known = ready.before.inputs
+    """What DVC knows that the stage reads, and what its settings name: files, and trained networks."""
+    known, entries = ready.before.inputs, Entries.read()
     yield from (Item.at(path, md5) for path, md5 in known.items())
-    for path in dict.fromkeys(Entries.read().files(ready.call.verb, ready.call.name)):
+    for stage, member, _ in dict.fromkeys(entries.members(ready.call.name) if ready.call.verb == "teach" else ()):
+        with suppress(UserError):  # no stage of this pipeline any more
+            yield from (Item.at(made, md5) for made, md5 in hashes.outputs(stage, Path()).items() if made == member)
+    for path in dict.fromkeys(entries.files(ready.call.verb, ready.call.name)):
         if path.as_posix() not in known:
             yield Item(path.as_posix(), md5_of(path), model=False)
 
@@ -107,7 +112,7 @@ def _settings(ready: Run) -> str:
     block = ready.block
     values: Any = block.settings
     if hasattr(values, "model_dump"):
-        values = values.model_dump(mode="json", exclude_defaults=True)
+        values = values.model_dump(mode="json", exclude_defaults=True, context={"fingerprint": True})
     text = json.dumps(dict(flat({"seed": block.seed, **(values or {})})))
     return text if len(text) <= LONGEST else ""
 

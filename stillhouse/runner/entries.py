@@ -18,6 +18,7 @@ from stillhouse.contracts.yamls import DEPTH, require_plain
 
 PARAMS = Path("params.yaml")
 _RAW = Path("data/raw")
+_DATA, _MAKERS = ("data",), {"teacher": "teach", "student": "distill"}
 _BYTES, _VALUES = 1_000_000, 20_000
 """What is read in some seconds; the default params.yaml has some six hundred values and keys."""
 _TEACHERS, _STUDENTS = ("prepare", "teach"), ("search", "distill", "evaluate")
@@ -122,6 +123,14 @@ class Entries:
             path = Path(os.path.normpath(text)) if text and "\0" not in text else Path()
             if path.is_relative_to(_RAW):
                 yield from (file for file in (sorted(path.iterdir()) if path.is_dir() else [path]) if file.is_file())
+
+    def members(self, name: str | None) -> Iterator[tuple[str, str, str]]:
+        """(stage, path, hash of weights) of the trained networks that a teacher is made of, where stages of this pipeline make them."""
+        found = _mapping(_mapping(self.block("teach", name)).get("model")).get("members")
+        for item in found if isinstance(found, list) else ():
+            path = Path(os.path.normpath(str(_mapping(item).get("path"))))
+            if path.parts[:1] == _DATA and len(path.parts) == 3 and path.name in _MAKERS:
+                yield f"{_MAKERS[path.name]}@{path.parts[1]}", path.as_posix(), str(_mapping(item).get("sha256"))
 
     def pairs(self) -> dict[str, Any]:
         """Student -> teacher, as the comparison is given them."""

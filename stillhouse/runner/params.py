@@ -157,7 +157,7 @@ class _Reader:
             for where, wanted, got in devices.obstacles(entry.workload, settings, parts):
                 self._note((*path, *where), wanted, got)
         source = Path(entry.raw) if isinstance(entry, _Teacher) else None
-        facts = settings.model_dump(mode="json") if isinstance(settings, BaseModel) else {}
+        facts = settings.model_dump(mode="json", context={"fingerprint": True}) if isinstance(settings, BaseModel) else {}
         return Block(settings, parts, self.params.seed, self.params.threads, teacher, source, self.params.deterministic, facts)
 
     def _parts(self, verb: str, raw: dict[str, Any], path: tuple[_Step, ...]) -> dict[str, Any]:

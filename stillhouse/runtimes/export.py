@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +84,19 @@ def export(student: Student, kind: str, folder: Path, tolerance: float | None = 
         return folder / runtime.file, gap
 
 
+def _place(wanted: Path) -> Path:
+    """Where to write. Raises UserError at files that no export has written, for all that is there goes."""
+    found = wanted.resolve()
+    if found.exists() and not ((found / sums.NAME).exists() or (found.is_dir() and not any(found.iterdir()))):
+        raise UserError(f"{wanted} - wanted a new folder for --out, or one of an export before - got something else, which would be lost")
+    return found
+
+
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
     """A new folder that takes its place when all went well, and else is gone."""
     fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
+    new = [parent for parent in folder.parents if not parent.exists()]
     try:
         fresh.mkdir(parents=True)
         yield fresh
@@ -97,6 +106,9 @@ def _whole(folder: Path) -> Iterator[Path]:
         raise UserError(f"{folder} - wanted a folder to write to - {error.strerror or error}") from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+        for parent in new:
+            with suppress(OSError):  # which holds what has been written
+                parent.rmdir()
 
 
 def _copied(student: Student, folder: Path) -> float:
@@ -135,8 +147,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.quantise and given.to != "onnx":
             raise UserError(f"--quantise {given.quantise} - wanted --to onnx, whose runtime has eight bits - got --to {given.to}")
+        out = given.out and _place(given.out)
         student = Student(given.project, given.student)
-        folder = given.out or given.project / "exports" / given.student / kind
+        folder = out or given.project / "exports" / given.student / kind
         file, gap = export(student, kind, folder, given.tolerance)
     except UserError as error:
         print(hide(str(error)), file=sys.stderr)

@@ -118,6 +118,9 @@ def chosen(groups: tuple[Group, ...], only: Iterable[str], keep: Iterable[str]) 
     def free(group: Group) -> bool:
         return (not wanted or _matches(group, wanted)) and not _matches(group, kept)
 
+    if not groups:
+        remedy = "name another by search.model, with weights: scratch"
+        raise UserError(f"search.model - wanted a network of which something may become smaller - the teacher's has nothing: {remedy}")
     if not any(free(group) for group in groups):
         raise UserError("search.only and keep - wanted a group that may be searched - they leave none")
     return tuple(group if free(group) else replace(group, minimum=group.size) for group in groups)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 from torch import Tensor, nn
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import read_json
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 Build = Callable[[Any, Mapping[str, int], Architecture | None], nn.Module]
 """build(plain settings of a model, sizes, architecture): a network of the workload."""
 _KEPT = ("model", "sizes", "architecture")
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class Member(Settings):
@@ -38,24 +41,45 @@ class Member(Settings):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, value: Any) -> Any:
-        """Of a folder that is not there yet nothing is read: who builds the network says so."""
+        """Nothing is read of a folder that is not there yet, or has other weights now, until they are made again: who builds it says so."""
         value = {"path": value} if isinstance(value, str) else value
         if not isinstance(value, dict) or not isinstance(value.get("path"), str):
             return value
         folder = Path(value["path"])
         if not (folder / "model.json").is_file():
             return value
-        if (found := digest(folder / "model.safetensors")) != value.get("sha256"):
+        if (found := digest(folder / "model.safetensors")) == value.get("sha256"):
+            return value | {"record": _record(folder)}
+        if not _HASH.fullmatch(str(value.get("sha256"))):
             raise ValueError(f"should name the hash of the weights that are meant: {{path: {folder}, sha256: {found}}}")
-        record = checkpoint.read_record(folder)
-        return value | {"record": {name: record[name] for name in _KEPT}}
+        return value
+
+    @model_serializer(mode="wrap")
+    def _told(self, plain: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """To a fingerprint the hash says all, so that a result is known where the folder is not there (any more, or yet)."""
+        values: dict[str, Any] = plain(self)
+        return {"sha256": self.sha256} if self.path is not None and (info.context or {}).get("fingerprint") else values
+
+    @model_validator(mode="after")
+    def _some(self) -> Member:
+        if self.path is None and self.record is None:
+            raise ValueError("should name the path of a trained network, such as data/NAME/teacher or data/NAME/student")
+        return self
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What builds the network of a folder. Raises ValueError if its model.json does not say."""
+    record = read_json(folder / "model.json")
+    if not isinstance(record, dict) or not record.keys() >= set(_KEPT):
+        raise ValueError(f"should be the folder of a trained network: {folder / 'model.json'} has no {', '.join(_KEPT)}")
+    return {name: record[name] for name in _KEPT}
 
 
 class EnsembleSettings(Settings):
     """The members, and how their answers become one."""
 
     family: Literal["ensemble"] = "ensemble"
-    members: tuple[Member, ...] = Field(min_length=1)
+    members: tuple[Member, ...]
     weights: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """Of the members' probabilities in the mean, in any unit; without any, all are alike."""
     choose: Literal["mean", "confidence"] = "mean"
@@ -63,6 +87,8 @@ class EnsembleSettings(Settings):
 
     @model_validator(mode="after")
     def _weighted(self) -> EnsembleSettings:
+        if not self.members:
+            raise ValueError("members should be one trained network at least")
         if self.weights and (len(self.weights) != len(self.members) or self.choose != "mean"):
             raise ValueError(f"weights should be {len(self.members)}, one a member, of a mean: got {len(self.weights)} of a {self.choose}")
         return self
@@ -71,6 +97,15 @@ class EnsembleSettings(Settings):
     def trained(self) -> bool:
         """Its weights come with it."""
         return True
+
+    def require_context(self, context: Path) -> None:
+        """Raises UserError where a member was trained on data of which something else was kept: names, scales of pixels."""
+        for member in self.members:
+            for file in sorted(context.iterdir()) if member.path else ():
+                theirs = Path(str(member.path)) / context.name / file.name
+                if theirs.parent.exists() and not (theirs.is_file() and theirs.read_bytes() == file.read_bytes()):
+                    told = f"it was trained on others, as {theirs} says: give both the same raw, prepare and seed"
+                    raise UserError(f"{member.path} - wanted a network trained on these data - {told}")
 
 
 class _Whole(Blueprint):
@@ -130,14 +165,29 @@ def ensemble(settings: EnsembleSettings, sizes: Mapping[str, int], architecture:
 def _member(member: Member, sizes: Mapping[str, int], build: Build) -> nn.Module:
     record = member.record
     if record is None:
-        raise UserError(f"{member.path} - wanted the folder of a trained network, model.json and model.safetensors - there is none yet")
+        raise _absent(Path(str(member.path)), member.sha256)
     if dict(sizes) != record["sizes"]:
         raise UserError(f"{member.path} - wanted a network for data of {dict(sizes)} - it is for {record['sizes']}")
     kept = record["architecture"]
-    network = build(record["model"], sizes, None if kept is None else Architecture.from_kept(kept))
+    try:
+        network = build(record["model"], sizes, None if kept is None else Architecture.from_kept(kept))
+    except ValidationError:
+        found = record["model"].get("family") if isinstance(record["model"], dict) else None
+        raise UserError(f"{member.path} - wanted a network of this workload - got one of the family {found!r}") from None
     if member.path is not None:
         network.load_state_dict(checkpoint.read_state(Path(member.path)))
     return _settled(network)
+
+
+def _absent(folder: Path, sha256: str) -> UserError:
+    name = folder.parent.name
+    if not (folder / "model.json").is_file():
+        remedy = f": `stillhouse run {name}` trains it, and then says its hash"
+        return UserError(f"{folder} - wanted the folder of a trained network, with model.json - there is none yet{remedy}")
+    found = digest(folder / "model.safetensors")
+    return UserError(
+        f"{folder} - wanted the weights {sha256} - got {found}: name this hash, or make the others again (`stillhouse run {name}`)"
+    )
 
 
 def _settled(network: nn.Module) -> nn.Module:

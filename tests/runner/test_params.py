@@ -289,3 +289,13 @@ def told(path: Path) -> list[str]:
     except UserError as error:
         return str(error).splitlines()
     return []
+
+
+def test_a_mistake_in_a_block_is_told_alone(tmp_path: Path):
+    """What else would follow from it is no second mistake: whether a network wants a fit, or a search has one."""
+    values = put(tree(), "students.half.search.losses", [{"loss": "logits"}])
+    values = put(values, "students.half.search.settings", {"speed": 1})
+    teacher = next(iter(values["teachers"]))
+    values = put(values, f"teachers.{teacher}.teach", {"model": {"size": 1}, "data": {}})
+    told = mistakes(values, tmp_path)
+    assert [line.partition(" - ")[2].partition(";")[0] for line in told] == ["is no setting", "is no setting"]

@@ -102,7 +102,7 @@ def test_other_formats(project: Path, student: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_wrong_answers_leave_nothing(project: Path, student: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """The old file stays as it is."""
+    """The old file stays as it is, and no folder is there that was not."""
     (project / "exports/half/onnx").mkdir(parents=True)
     (project / "exports/half/onnx/model.onnx").write_text("old")
     plain = onnx.load
@@ -117,6 +117,8 @@ def test_wrong_answers_leave_nothing(project: Path, student: Path, monkeypatch: 
     assert "onnx - wanted answers within 0.001 of PyTorch's on the validation split" in capsys.readouterr().err
     assert [path.name for path in (project / "exports/half").iterdir()] == ["onnx"]
     assert (project / "exports/half/onnx/model.onnx").read_text() == "old"
+    assert main(["half", "--to", "onnx", "--out", "away/from/here"]) == 2
+    assert not (project / "away").exists()
 
 
 @pytest.mark.parametrize(
@@ -128,6 +130,7 @@ def test_wrong_answers_leave_nothing(project: Path, student: Path, monkeypatch: 
             "data/half/student/model.json - wanted a trained student with its data - it is not there: stillhouse run half",
         ),
         (["half", "--to", "pt2", "--quantise", "int8"], "--quantise int8 - wanted --to onnx"),
+        (["half", "--to", "pt2", "--out", "."], ". - wanted a new folder for --out, or one of an export before - got something else"),
     ],
 )
 def test_a_mistake_is_one_sentence(project: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]):

@@ -19,7 +19,7 @@ from stillhouse.searches.uniform import SEARCH
 from stillhouse.space.blueprint import Architecture, Blueprint, declare, fixed, full, groups_of
 from stillhouse.space.cost import counts_of
 from stillhouse.space.trace import cut, traced
-from stillhouse.training.budget import Budget
+from stillhouse.training.budget import Budget, chosen
 from stillhouse.training.problem import Networks, pose, solve
 
 ROWS = torch.randn(16, 4, generator=torch.Generator().manual_seed(0)), torch.arange(16) % 3
@@ -113,6 +113,8 @@ def test_a_pattern_of_no_group_is_refused_with_the_names() -> None:
         posed(HALF, keep=["heads*"])
     with pytest.raises(UserError, match="they leave none"):
         posed(HALF, keep=["body.*"])
+    with pytest.raises(UserError, match=r"the teacher's has nothing: name another by search\.model"):
+        chosen((), (), ())
 
 
 class Hidden(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +93,25 @@ def test_a_student_alone_teaches_as_it_is_with_nothing_trained(trained, tmp_path
 
 def test_members_are_held_to_their_hash_and_their_data(trained, tmp_path) -> None:
     with pytest.raises(ValidationError, match=rf"the weights that are meant: .*{trained[0]['sha256']}"):
-        EnsembleSettings(members=[{"path": trained[0]["path"], "sha256": trained[1]["sha256"]}])
+        EnsembleSettings(members=[{"path": trained[0]["path"], "sha256": "ask"}])
+    other = settings({"family": "ensemble", "members": [{"path": trained[0]["path"], "sha256": trained[1]["sha256"]}]})
+    with pytest.raises(
+        UserError, match=rf"wanted the weights {trained[1]['sha256']} - got {trained[0]['sha256']}: name this hash, or make"
+    ):
+        WORKLOAD.model(other, SIZES, None)
     with pytest.raises(UserError, match=r"wanted a network for data of .*'classes': 3.* it is for .*'classes': 10"):
         WORKLOAD.model(settings({"family": "ensemble", "members": trained}), SIZES | {"classes": 3}, None)
     later = settings({"family": "ensemble", "members": [str(tmp_path / "later")]})
-    with pytest.raises(UserError, match="later - wanted the folder of a trained network"):
+    with pytest.raises(UserError, match=r"later - wanted the folder of a trained network, .* trains it, and then says its hash$"):
         WORKLOAD.model(later, SIZES, None)
+
+
+def test_a_fingerprint_is_the_same_where_the_folders_are_not_there(trained, tmp_path) -> None:
+    away = [member | {"path": str(tmp_path / "away")} for member in trained]
+    told, wanted = (settings({"family": "ensemble", "members": members}) for members in (trained, away))
+    found = [TeachSettings(model=block, data=None).model_dump(mode="json", context={"fingerprint": True}) for block in (told, wanted)]
+    assert found[0] == found[1]
+    assert found[0]["model"]["members"] == [{"sha256": member["sha256"]} for member in trained]
 
 
 @pytest.mark.parametrize("block", [{"weights": [1.0]}, {"weights": [1.0, 2.0], "choose": "confidence"}])
@@ -109,3 +123,39 @@ def test_weights_are_one_a_member_of_a_mean(trained, block) -> None:
 def test_a_network_that_is_not_trained_yet_wants_to_be() -> None:
     with pytest.raises(ValidationError, match="how the network is trained"):
         TeachSettings(model=settings({"family": "resnet"}), data=None, fit=None)
+
+
+@pytest.mark.parametrize(("text", "told"), [("{}", "model.json has no model, sizes, architecture"), ("[", r"model.json:1 - wanted JSON")])
+def test_a_folder_of_something_else_is_no_member(trained, text, told, tmp_path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(ValidationError, match=told):
+        EnsembleSettings(members=[{"path": str(tmp_path), "sha256": digest(tmp_path / "model.safetensors")}])
+    with pytest.raises(ValidationError, match="should name the path of a trained network, such as data/NAME/teacher"):
+        EnsembleSettings(members=[{"sha256": trained[0]["sha256"]}])
+
+
+def test_a_network_of_another_workload_is_no_member(trained) -> None:
+    block = settings({"family": "ensemble", "members": trained[:1]})
+    record = block.members[0].record | {"model": {"family": "pspnet"}}
+    other = block.model_copy(update={"members": (block.members[0].model_copy(update={"record": record}),)})
+    with pytest.raises(UserError, match="first - wanted a network of this workload - got one of the family 'pspnet'"):
+        WORKLOAD.model(other, SIZES, None)
+
+
+def test_a_network_of_other_data_of_the_same_sizes_is_no_member(trained, tmp_path) -> None:
+    prepare(PrepareSettings(), DIGITS, tmp_path / "prepared", torch.Generator().manual_seed(0))
+    shutil.copytree(trained[1]["path"], tmp_path / "member")
+    member = trained[1] | {"path": str(tmp_path / "member")}
+    facts = (tmp_path / "prepared/facts.json").read_text()
+    given: dict[str, Any] = {"prepared": tmp_path / "prepared", "rng": torch.Generator(), "log": lambda record: None}
+    block = TeachSettings(model=settings({"family": "ensemble", "members": [member]}), data=WORKLOAD.data_settings())
+    (tmp_path / "member/context").mkdir()
+    for text in (facts, facts.replace("0", "1")):
+        (tmp_path / "member/context/facts.json").write_text(text)
+        (tmp_path / "member/context/workload.json").write_text('{\n "workload": "classify"\n}\n')
+        if text == facts:
+            teach(block, WORKLOAD, **given, teacher=tmp_path / "teacher")
+            continue
+        with pytest.raises(UserError, match=r"member - wanted a network trained on these data - .* as .*facts.json says: give both"):
+            teach(block, WORKLOAD, **given, teacher=tmp_path / "other")

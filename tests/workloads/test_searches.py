@@ -13,12 +13,14 @@ import torch
 from torch import nn
 
 from stillhouse import registry
-from stillhouse.contracts.parts import Problem, Trial
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.parts import Loss, Problem, Trial
+from stillhouse.contracts.settings import Settings
 from stillhouse.searches.uniform import SEARCH
 from stillhouse.space.blueprint import masked
 from stillhouse.space.structure import Structure
 from stillhouse.stages.search import SearchSettings, search
-from stillhouse.training import checkpoint
+from stillhouse.training import checkpoint, facts
 from stillhouse.training.budget import Budget
 from stillhouse.training.lessons import lesson
 from stillhouse.training.score import first_batch
@@ -82,3 +84,22 @@ def test_every_network_is_cut_to_its_budget_and_scored(name: str, tmp_path: Path
     assert facts["cost"] <= facts["budget"]
     found = checkpoint.read_model(made.workload, tmp_path / "found")
     assert sum(weight.numel() for weight in found.parameters()) <= facts["budget"]
+
+
+def test_losses_of_a_search_are_shown_what_is_known_of_the_teacher(tmp_path: Path) -> None:
+    made = teacher("classify", tmp_path)
+    facts.write(made.teacher, {"class_means.x": torch.ones(3, 2)})
+    seen: list[Any] = []
+
+    def make(settings: Any, student: Any, master: Any, shown: Any) -> nn.Module:
+        seen.append(shown.facts)
+        raise UserError("enough")
+
+    asked = {"losses": [WeightedLoss(loss="looks", settings=Settings())], "task_weight": 0.0}
+    chosen = SEARCH.settings(fit={"epochs": 1, "learning_rate": 1e-3})
+    settings = SearchSettings(method="uniform", settings=chosen, budget=Budget(unit="macs", share=0.5), data=made.data, **asked)
+    paths = {"prepared": made.prepared, "teacher": made.teacher, "found": tmp_path / "found"}
+    part = Loss(settings=Settings, make=make, sees=True)
+    with pytest.raises(UserError, match="enough"):
+        search(settings, made.workload, SEARCH, losses=[part], rng=torch.Generator(), log=lambda _: None, **paths)
+    assert seen[0]["class_means.x"].tolist() == [[1.0, 1.0]] * 3

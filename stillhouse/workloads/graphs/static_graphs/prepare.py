@@ -11,6 +11,7 @@ import torch
 from pydantic import Field, model_validator
 
 from stillhouse.contracts.data import Metrics
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
@@ -43,6 +44,10 @@ class PrepareSettings(Settings):
     def _shares(self) -> PrepareSettings:
         if self.train < 1 and self.valid < 1 and self.train + self.valid >= 1:
             raise ValueError(f"wanted shares of train and valid that leave some for the test - got {self.train:g} and {self.valid:g}")
+        if broken := [value for value in (self.train, self.valid) if value > 1 and value % 1]:
+            raise ValueError(f"wanted train and valid as shares below 1, or as whole numbers of graphs - got {broken[0]:g}")
+        if self.draw and self.split:
+            raise ValueError(f"wanted one of draw and split, which names one that the raw data have - got draw and {self.split}")
         return self
 
 
@@ -53,7 +58,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     graph. Values are in units of their standard deviation over training graphs, from their mean on.
     """
     graphs = read(raw, settings.split, values=settings.values)
-    split = _split(settings, graphs, rng)
+    split = _split(settings, graphs, raw, rng)
     check(graphs.targets, split, raw)
     nodes, trained = len(graphs.graph), split[graphs.graph] == SPLITS.index("train")
     seen = described(graphs.features, graphs.kind, trained, degree=settings.degree, place=f"{raw}")
@@ -71,8 +76,10 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     return size | {f"{name}_graphs": float((split == place).sum()) for place, name in enumerate(SPLITS)}
 
 
-def _split(settings: PrepareSettings, graphs: Graphs, rng: torch.Generator) -> Array:
+def _split(settings: PrepareSettings, graphs: Graphs, raw: Path, rng: torch.Generator) -> Array:
     label = graphs.targets.label
+    if graphs.split is None and settings.split:
+        raise UserError(f"{raw} - wanted the split {settings.split} (`prepare.split`) - the raw data have none: leave `split` out")
     if settings.draw or graphs.split is None:
         return drawn(label, settings.train, settings.valid, rng)
     return with_valid(graphs.split, label, settings.valid, rng)

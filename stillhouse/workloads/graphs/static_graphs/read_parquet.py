@@ -63,4 +63,8 @@ def _values(column: pa.ChunkedArray, path: Path) -> Targets:
 
 
 def _fold(graphs: pa.Table, which: int, path: Path) -> Array:
-    return fold(columns.numbers(graphs.column("fold"), f"{path}, column 'fold'") == which, which, f"{path}, column 'fold'")
+    place = f"{path}, column 'fold'"
+    found = columns.numbers(graphs.column("fold"), place)
+    if found.dtype.kind not in "iu":
+        raise UserError(f"{place} - wanted whole numbers from 0, or -1 - got {found.dtype}")
+    return fold(found == which, which, place)

@@ -97,7 +97,9 @@ def _numbers(path: Path) -> Array:
     try:
         found: Array = np.loadtxt(io.StringIO(text), delimiter=",", ndmin=2, comments=None)
     except ValueError as error:
-        raise UserError(f"{path} - wanted lines of numbers with commas between them - {shortened(str(error), 200)}") from None
+        raise UserError(
+            f"{path} - wanted lines of numbers with commas between them - {shortened(str(error).partition(';')[0], 200)}"
+        ) from None
     return found
 
 

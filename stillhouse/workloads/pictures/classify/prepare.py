@@ -76,6 +76,12 @@ def _hidden(settings: PrepareSettings, label: np.ndarray) -> np.ndarray:
     return (label == HIDDEN) & settings.unlabelled
 
 
+def _of_none(settings: PrepareSettings) -> str:
+    return (
+        "-1 is for training pictures alone" if settings.unlabelled else "where -1 means that a training picture has none, set `unlabelled`"
+    )
+
+
 def _classes(settings: PrepareSettings, raw: Path, splits: dict[Split, Pictures]) -> int:
     """Their number. Raises UserError unless all are numbers from 0 and each is among the training pictures."""
     labels = {name: pictures.label for name, pictures in splits.items()}
@@ -85,7 +91,7 @@ def _classes(settings: PrepareSettings, raw: Path, splits: dict[Split, Pictures]
     if not taught:
         raise UserError(f"{raw} - wanted training pictures with a label - all have -1")
     if min(seen) < 0:
-        remedy = " (where -1 means that a training picture has none, set `unlabelled`)" if min(seen) == HIDDEN else ""
+        remedy = f" ({_of_none(settings)})" if min(seen) == HIDDEN else ""
         raise UserError(f"{raw} - wanted labels that are numbers from 0{remedy} - got {min(seen)}")
     if (missing := next((label for label in range(max(seen) + 1) if label not in taught), None)) is not None:
         raise UserError(f"{raw} - wanted training pictures of each class from 0 to {max(seen)} - there is none of {missing}")

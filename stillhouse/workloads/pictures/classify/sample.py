@@ -51,6 +51,13 @@ class DataSettings(StoredSettings):
             raise ValueError("should be a number of pictures, or a share of them above 0 and up to 1.0")
         return value
 
+    @field_validator("unlabelled", mode="before")
+    @classmethod
+    def _how_many(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("should be how many pictures each batch carries (whether -1 means no label, is said in `prepare`)")
+        return value
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:

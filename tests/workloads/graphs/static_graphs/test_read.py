@@ -121,6 +121,10 @@ def replaced(name: str, place: int, **changes: Any) -> dict[str, list[dict[str, 
         (replaced("nodes", 3, kind=None), r"nodes.parquet, row 3 - wanted a kind of each node - there is none$"),
         (replaced("graphs", 0, label=None), r"graph 0 - wanted a class of each graph in a split - there is none$"),
         ({"graphs": [{"label": 0.5}] * COUNT}, r"got double: numbers are learnt with `prepare: \{values: true\}`$"),
+        (
+            {"graphs": [{"label": row % 2, "fold": row / 4} for row in range(COUNT)]},
+            r"'fold' - wanted whole numbers from 0, or -1 - got float64$",
+        ),
         ({"graphs": [{"label": 1}] * COUNT}, r"wanted graphs of two classes at least - got 1$"),
         ({"nodes": [{"graph": row["graph"]} for row in NODES]}, r"or their degrees \(`prepare: \{degree: true\}`\) - there are none$"),
     ],
@@ -135,6 +139,7 @@ def test_tables_that_are_no_graphs_are_refused(tables: dict[str, Any], told: str
     [
         ({"A": TU["A"] + "1, x\n"}, r"PAIRS_A.txt - wanted lines of numbers with commas between them - could not convert string ' x'"),
         ({"A": TU["A"] + "1, 25\n"}, r"PAIRS_A.txt, counted from 0, row 24 - wanted two nodes from 0 to 23 - got 0 and 24$"),
+        ({"A": TU["A"] + "1\n"}, r"the number of columns changed from 2 to 1 at row 25$"),
         ({"A": TU["A"] + "1, 1.5\n"}, r"PAIRS_A.txt, line 25 - wanted whole numbers - got \[1.0, 1.5\]$"),
         ({"graph_indicator": ""}, r"PAIRS_graph_indicator.txt - wanted lines of numbers - there are none$"),
         ({"graph_labels": TU["graph_labels"] + "1\n"}, r"wanted a node of graph 12, from 0 - there is none$"),
@@ -157,3 +162,9 @@ def test_what_is_none_of_the_forms_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "g.json", 0, values=False)
     with pytest.raises(ValidationError, match=r"that leave some for the test - got 0.9 and 0.1"):
         WORKLOAD.prepare_settings(train=0.9, valid=0.1)
+    with pytest.raises(ValidationError, match=r"shares below 1, or as whole numbers of graphs - got 1.5"):
+        WORKLOAD.prepare_settings(train=1.5)
+    with pytest.raises(ValidationError, match=r"wanted one of draw and split"):
+        WORKLOAD.prepare_settings(draw=True, split=1)
+    with pytest.raises(UserError, match=r"wanted the split 1 \(`prepare.split`\) - the raw data have none: leave `split` out$"):
+        prepared(rules(tmp_path / "r"), tmp_path / "s", split=1)

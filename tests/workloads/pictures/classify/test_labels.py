@@ -120,6 +120,12 @@ def test_a_limit_is_a_number_or_a_share(limit: object) -> None:
         DataSettings(train_limit=limit)
 
 
+@pytest.mark.parametrize(("value", "told"), [(True, "how many pictures each batch carries"), (-1, "greater than or equal to 0")])
+def test_pictures_that_ride_along_are_counted(value: object, told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        DataSettings(unlabelled=value)
+
+
 def test_where_all_have_labels_a_limit_is_wanted(prepared: Path) -> None:
     with pytest.raises(UserError, match=r"data\.unlabelled - wanted training pictures without a label .* train_limit"):
         load(DataSettings(unlabelled=10), prepared)
@@ -151,3 +157,6 @@ def test_a_label_of_minus_one_is_none_only_where_it_is_said(tmp_path: Path) -> N
     other = table(tmp_path / "other.parquet", [coded(picture) for picture in pixels(3)], [-1, 0, 0], ["train", "val", "test"])
     with pytest.raises(UserError, match="wanted training pictures with a label - all have -1"):
         prepare(PrepareSettings(unlabelled=True), other, tmp_path / "prepared", torch.Generator())
+    held = table(tmp_path / "held.parquet", [coded(picture) for picture in pixels(3)], [0, -1, 0], ["train", "val", "test"])
+    with pytest.raises(UserError, match=r"numbers from 0 \(-1 is for training pictures alone\) - got -1"):
+        prepare(PrepareSettings(unlabelled=True), held, tmp_path / "prepared", torch.Generator())
