@@ -10,6 +10,7 @@ from torch import nn
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture
 from stillhouse.workloads.graphs.static_nodes.geometric import GeometricSettings, network
+from stillhouse.workloads.graphs.static_nodes.messages import by_matrix
 
 
 class GinSettings(GeometricSettings):
@@ -20,7 +21,7 @@ class GinSettings(GeometricSettings):
 
 def gin(settings: GinSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
     """Features (nodes, features) and edges (2, edges) to classes (nodes, classes)."""
-    return network("GIN", settings, sizes, architecture)
+    return by_matrix(network("GIN", settings, sizes, architecture))
 
 
 FAMILY = Family(GinSettings, gin)
