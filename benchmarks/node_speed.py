@@ -18,8 +18,8 @@ from torch.nn import functional
 from benchmarks._cells import WORK, Row, row
 from benchmarks._steps import Step, interleaved, plain, ratio
 from benchmarks.static_graphs import SETS
+from stillhouse.workloads.graphs._shared.messages import adjacency
 from stillhouse.workloads.graphs.static_nodes import WORKLOAD
-from stillhouse.workloads.graphs.static_nodes.messages import adjacency
 from stillhouse.workloads.graphs.static_nodes.sample import Batch, DataSettings, load
 
 name = "node_speed"

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from stillhouse.runtimes.program import tensors_read
 from stillhouse.space.blueprint import groups_of, hard_masks, masked
+from stillhouse.workloads.graphs._shared.messages import adjacency
 from stillhouse.workloads.graphs.static_nodes import WORKLOAD
 from stillhouse.workloads.graphs.static_nodes.geometric import network
-from stillhouse.workloads.graphs.static_nodes.messages import adjacency
 from tests.space.cutting import random_architecture
 from tests.workloads.graphs.static_nodes.test_models import SIZES, answers, build, graph
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture
+from stillhouse.workloads.graphs._shared.messages import by_matrix
 from stillhouse.workloads.graphs.static_nodes.geometric import GeometricSettings, network
-from stillhouse.workloads.graphs.static_nodes.messages import by_matrix
 
 
 class GcnSettings(GeometricSettings):
