@@ -16,12 +16,12 @@ _MATRICES = WeakTensorKeyDictionary()
 """Edges -> their matrix, for as long as a batch holds these edges."""
 
 
-def by_matrix(model: nn.Module) -> nn.Module:
-    """Lets a network of features and edges see them as a matrix where that is faster, and gives the network back.
+def by_matrix(model: nn.Module, part: str = "") -> nn.Module:
+    """Lets a network of features and edges, or that `part` of one, see edges as a matrix where that is faster; gives the network back.
 
     It is on a CPU, in single or double precision. What is compiled or exported keeps the edges, of which there may be any number.
     """
-    model.register_forward_pre_hook(_with_matrix)
+    model.get_submodule(part).register_forward_pre_hook(_with_matrix)
     return model
 
 
