@@ -14,8 +14,8 @@ from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
 from stillhouse.workloads.graphs._shared.nodes import arcs
+from stillhouse.workloads.graphs._shared.one_graph.read import read
 from stillhouse.workloads.graphs.static_edges.strangers import Strangers
-from stillhouse.workloads.graphs.static_nodes.read import read
 
 
 class PrepareSettings(Settings):

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
+from stillhouse.workloads.graphs._shared.ranks import ranks
 from stillhouse.workloads.graphs._shared.roc_auc import roc_auc
-from stillhouse.workloads.graphs.knowledge.ranking import ranks
 from stillhouse.workloads.graphs.static_edges.sample import Batch
 
 _HITS = (1, 3, 10)
