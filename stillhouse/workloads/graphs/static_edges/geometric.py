@@ -69,7 +69,7 @@ def network(
     def make() -> nn.Module:
         return Paired(getattr(models, name)(**given), settings.hidden, edges=edges)
 
-    key = json.dumps([name, given], sort_keys=True)
+    key = json.dumps([name, given], sort_keys=True, default=Tensor.tolist)
     found = foreign.network(key, make, foreign.AsOutput("candidates"), example(sizes), architecture, (2, 3))
     return watch(found, settings.features, architecture)
 

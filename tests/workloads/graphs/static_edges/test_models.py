@@ -21,6 +21,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"family": "sage", "layers": 3},
     {"family": "gat", "heads": 4},
     {"family": "gin"},
+    {"family": "pna"},
     {"family": "mlp"},
 ]
 every = pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: str(settings["family"]))
