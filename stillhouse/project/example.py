@@ -29,6 +29,7 @@ EXAMPLES = {
     "language": Example("tales", "text.yaml"),
     "text_classes": Example("questions", "text.yaml"),
     "static_nodes": Example("blocks", "static_nodes.yaml"),
+    "static_edges": Example("blocks", "static_edges.yaml"),
     "static_graphs": Example("rules", "static_graphs.yaml"),
 }
 DEFAULT = "queue"

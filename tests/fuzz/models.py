@@ -108,7 +108,19 @@ def _csv(rows: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-_NAMES = ("queue", "knowledge", "classify", "language", "text_classes", "static_nodes", "static_graphs", "temporal", "segment", "detect")
+_NAMES = (
+    "queue",
+    "knowledge",
+    "classify",
+    "language",
+    "text_classes",
+    "static_nodes",
+    "static_edges",
+    "static_graphs",
+    "temporal",
+    "segment",
+    "detect",
+)
 _MADE = apart(lambda: {name: _made(name) for name in _NAMES})
 _SUMS = b"".join(f"{hashlib.sha256(content).hexdigest()}  {name[2:]}\n".encode() for name, content in _MADE["queue"].files.items())
 

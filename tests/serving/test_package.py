@@ -100,6 +100,7 @@ def test_the_requirements_name_every_package_that_the_code_imports():
         "language": {"tokenizers"},
         "text_classes": {"tokenizers"},
         "static_nodes": {"torch_geometric"},
+        "static_edges": {"torch_geometric"},
         "static_graphs": {"torch_geometric"},
     }
     for workload in asked:

@@ -70,3 +70,16 @@ class Graphs(nn.Module):
         source, target = edge_index
         told = torch.relu(self.own(x) + self.others(torch.zeros_like(x).index_add(0, target, x[source])))
         return self.last(told.new_zeros(batch_size, told.shape[1]).index_add(0, batch, told))
+
+
+class Pairs(nn.Module):
+    """Products of two nodes, each of which sees its neighbours' sum."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.own, self.others, self.last = nn.Linear(features, 8), nn.Linear(features, 8), nn.Linear(8, 1)
+
+    def forward(self, x: Tensor, edge_index: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        first, second = edge_index
+        told = torch.relu(self.own(x) + self.others(torch.zeros_like(x).index_add(0, second, x[first])))
+        return self.last(told[source].unsqueeze(1) * told[target]).squeeze(-1)

@@ -57,6 +57,7 @@ FOREIGN: dict[tuple[str, str], dict[str, Any]] = {
     ("text_classes", "module"): {"factory": "tests.workloads.foreign:Bag", "arguments": {"vocabulary": 512, "classes": 4}},
     ("language", "module"): {"factory": "tests.workloads.foreign:Next", "arguments": {"vocabulary": 512}},
     ("static_nodes", "module"): {"factory": "tests.workloads.foreign:Nodes", "arguments": {"features": 16, "classes": 4}},
+    ("static_edges", "module"): {"factory": "tests.workloads.foreign:Pairs", "arguments": {"features": 16}},
     ("static_graphs", "module"): {"factory": "tests.workloads.foreign:Graphs", "arguments": {"features": 4, "classes": 3}},
     ("classify", "transformers"): {"config": TINY_VIT},
     ("classify", "ensemble"): {"members": [_member({"family": "resnet", "width": 4, "blocks": [1, 1]}, 1, 8, 8, 10)] * 2},

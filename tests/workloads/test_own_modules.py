@@ -38,6 +38,7 @@ DATA: dict[str, dict[str, Any]] = {
     "detect": {"batch_size": 8, "train_limit": 16, "evaluation_batch_size": 8},
     "queue": {},
     "static_nodes": {},
+    "static_edges": {},
     "static_graphs": {},
     "text_classes": {"train_limit": 64},
     "language": {"context": 16, "train_limit": 64},

@@ -11,20 +11,11 @@ from torch.nn import functional
 
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
+from stillhouse.workloads.graphs._shared.ranks import ranks
 from stillhouse.workloads.graphs.knowledge.graph import Batch, Task
 
 TASKS: tuple[Task, ...] = ("mixed", "node", "relation", "train")
 _HITS = (1, 3, 10)
-
-
-def ranks(scores: Tensor) -> Tensor:
-    """Rank of candidate 0 in each row of (queries, candidates): the mean of its best and its worst rank among ties.
-
-    NaN counts as the least score.
-    """
-    scores = scores.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
-    true, false = scores[:, :1], scores[:, 1:]
-    return 1 + (false > true).sum(1) + (false == true).sum(1) / 2
 
 
 def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:

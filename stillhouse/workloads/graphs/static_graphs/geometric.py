@@ -71,7 +71,7 @@ def network(
     def make() -> nn.Module:
         return Pooled(getattr(models, name)(**given), settings.pool, settings.hidden, outputs(sizes), edges=edges)
 
-    key = json.dumps([name, settings.pool, outputs(sizes), given], sort_keys=True)
+    key = json.dumps([name, settings.pool, outputs(sizes), given], sort_keys=True, default=Tensor.tolist)
     found = foreign.network(key, make, foreign.AsOutput(meaning(sizes)), example(sizes), architecture, (2, outputs(sizes)))
     return watch(found, settings.features, architecture)
 

@@ -65,7 +65,7 @@ def network(
                 model.register_forward_pre_hook(hook)
         return model
 
-    key = json.dumps([name, given], sort_keys=True)
+    key = json.dumps([name, given], sort_keys=True, default=Tensor.tolist)
     found = foreign.network(key, make, foreign.AsOutput("classes"), example(sizes), architecture, (_NODES, sizes["classes"]))
     return watch(found, settings.features, architecture)
 

@@ -14,8 +14,8 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
 from stillhouse.workloads.graphs._shared.dealt import dealt
 from stillhouse.workloads.graphs._shared.nodes import SPLITS, Array, arcs
+from stillhouse.workloads.graphs._shared.one_graph.read import read
 from stillhouse.workloads.graphs.static_nodes.positions import Positions, positions
-from stillhouse.workloads.graphs.static_nodes.read import read
 from stillhouse.workloads.graphs.static_nodes.split import check, unseen
 
 

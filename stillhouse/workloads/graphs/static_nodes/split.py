@@ -9,7 +9,7 @@ import torch
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.workloads.graphs._shared.nodes import NONE, SPLITS, Array
-from stillhouse.workloads.graphs.static_nodes.graph import Graph
+from stillhouse.workloads.graphs._shared.one_graph.graph import Graph
 
 
 def check(graph: Graph, split: Array, raw: Path) -> None:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stillhouse.contracts.output import Output
+from stillhouse.workloads.graphs._shared.ranks import ranks
 from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph, Task
-from stillhouse.workloads.graphs.knowledge.ranking import loss, ranks, score
+from stillhouse.workloads.graphs.knowledge.ranking import loss, score
 
 EMPTY = Graph(*(torch.empty(0, dtype=torch.long) for _ in range(3)), nodes=1, relations=1)
 

@@ -21,6 +21,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"family": "gcn", "pool": "max", "norm": "none"},
     {"family": "sage", "pool": "sum"},
     {"family": "gin"},
+    {"family": "pna"},
     {"family": "gin", "pool": "mean", "norm": "none", "layers": 1},
     {"family": "gat", "heads": 4, "layers": 2},
     {"family": "mlp", "layers": 2},

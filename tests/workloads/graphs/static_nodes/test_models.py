@@ -26,6 +26,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"family": "gat", "heads": 4},
     {"family": "gat", "heads": 4, "second": True, "layers": 3},
     {"family": "gin"},
+    {"family": "pna"},
     {"family": "mlp", "norm": "batch", "layers": 3},
     {"family": "nosmog"},
     {"family": "sage", "positions": True},
@@ -180,6 +181,14 @@ def test_heads_share_the_width() -> None:
     with pytest.raises(ValidationError, match="hidden should be a multiple of heads - got 8 and 3"):
         build({"family": "gat", "heads": 3})
     assert [group.size for group in groups_of(build({"family": "gat", "heads": 4, "layers": 3}))] == [4, 4]
+
+
+def test_the_usual_number_of_neighbours_is_learnt() -> None:
+    model, found = build({"family": "pna"}), graph()
+    model(found.features, found.edges).prediction.square().sum().backward()
+    learnt = [weight.grad for name, weight in model.named_parameters() if "avg_deg_log" in name]
+    assert len(learnt) == 2
+    assert all(gradient is not None and gradient.abs() > 0 for gradient in learnt)
 
 
 def test_a_package_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import torch
 from stillhouse.contracts.errors import UserError
 from stillhouse.workloads.graphs._shared.dealt import dealt
 from stillhouse.workloads.graphs._shared.nodes import arcs
-from stillhouse.workloads.graphs.static_nodes.read import read
+from stillhouse.workloads.graphs._shared.one_graph.read import read
 from tests.workloads.graphs.static_nodes.raws import EDGES, NODES, blocks, npz, parquet, prepared
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture
+from stillhouse.workloads.graphs._shared.messages import by_matrix
 from stillhouse.workloads.graphs.static_nodes.geometric import GeometricSettings, network
 
 
@@ -20,7 +21,7 @@ class GcnSettings(GeometricSettings):
 
 def gcn(settings: GcnSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
     """Features (nodes, features) and edges (2, edges) to classes (nodes, classes)."""
-    return network("GCN", settings, sizes, architecture)
+    return by_matrix(network("GCN", settings, sizes, architecture))
 
 
 FAMILY = Family(GcnSettings, gcn)

@@ -9,6 +9,7 @@ from torch import nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture
+from stillhouse.workloads.graphs._shared.messages import by_matrix
 from stillhouse.workloads.graphs.static_nodes.geometric import GeometricSettings, network
 
 
@@ -20,7 +21,7 @@ class SageSettings(GeometricSettings):
 
 def sage(settings: SageSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
     """Features (nodes, features) and edges (2, edges) to classes (nodes, classes)."""
-    return network("GraphSAGE", settings, sizes, architecture)
+    return by_matrix(network("GraphSAGE", settings, sizes, architecture))
 
 
 FAMILY = Family(SageSettings, sage)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.training.packaged import read_pointer
-from stillhouse.workloads.graphs.static_nodes import blocks, read_npz, read_parquet
-from stillhouse.workloads.graphs.static_nodes.blocks import Blocks
-from stillhouse.workloads.graphs.static_nodes.graph import Graph
+from stillhouse.workloads.graphs._shared.one_graph import blocks, read_npz, read_parquet
+from stillhouse.workloads.graphs._shared.one_graph.blocks import Blocks
+from stillhouse.workloads.graphs._shared.one_graph.graph import Graph
 
 
 def read(raw: Path, which: int) -> Graph:

@@ -11,7 +11,7 @@ from pathlib import Path
 from stillhouse.contracts.parquets import read_parquet
 from stillhouse.workloads.graphs._shared import columns
 from stillhouse.workloads.graphs._shared.nodes import checked
-from stillhouse.workloads.graphs.static_nodes.graph import Graph
+from stillhouse.workloads.graphs._shared.one_graph.graph import Graph
 
 
 def read(folder: Path, which: int) -> Graph:

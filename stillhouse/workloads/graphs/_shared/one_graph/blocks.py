@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, model_validator
 
 from stillhouse.contracts.settings import Settings
-from stillhouse.workloads.graphs.static_nodes.graph import Graph
+from stillhouse.workloads.graphs._shared.one_graph.graph import Graph
 
 _CELLS, _EDGES = 50_000_000, 20_000_000
 

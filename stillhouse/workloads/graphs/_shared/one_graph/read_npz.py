@@ -14,7 +14,7 @@ import numpy as np
 from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.contracts.raw import content
 from stillhouse.workloads.graphs._shared.nodes import NONE, SPLITS, Array, checked, ends
-from stillhouse.workloads.graphs.static_nodes.graph import Graph
+from stillhouse.workloads.graphs._shared.one_graph.graph import Graph
 
 LARGEST = 2**31
 """The most bytes of the file, and of all arrays together."""
