@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ _MATRICES = WeakTensorKeyDictionary()
 def by_matrix(model: nn.Module, part: str = "") -> nn.Module:
     """Lets a network of features and edges, or that `part` of one, see edges as a matrix where that is faster; gives the network back.
 
-    It is on a CPU, in single or double precision. What is compiled or exported keeps the edges, of which there may be any number.
+    It is on a CPU, in single or double precision. What is compiled or exported keeps the edges, of which there may be any number,
+    and so does who follows each operation: a sparse product does not tell that the columns that come out are those that went in.
     """
     model.get_submodule(part).register_forward_pre_hook(_with_matrix)
     return model
@@ -27,7 +29,7 @@ def by_matrix(model: nn.Module, part: str = "") -> nn.Module:
 
 def _with_matrix(module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
     features, edges = given
-    if edges.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+    if edges.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling() or is_in_torch_dispatch_mode():
         return given
     edges.detach()  # an operation, so that who asks which tensors a network reads sees the edges, kept matrix or not
     matrix = _MATRICES.get(edges)

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from stillhouse.runtimes.program import tensors_read
+from stillhouse.space import cost
 from stillhouse.space.blueprint import groups_of, hard_masks, masked
 from stillhouse.workloads.graphs._shared.messages import adjacency
 from stillhouse.workloads.graphs.static_nodes import WORKLOAD
@@ -69,6 +70,18 @@ def test_a_matrix_is_taken_in_full_precision_alone(family: str) -> None:
         answers(model, found.features.float(), found.edges)
     answers(model.double(), found.features, found.edges)
     assert seen == [torch.sparse_csr, torch.strided, torch.sparse_csr]
+
+
+@every
+def test_what_is_cut_costs_what_was_said_of_it(family: str) -> None:
+    """A product with the matrix would hide that the next layer reads the channels that this one writes."""
+    model, found = build({"family": family}), graph()
+    costs = cost.macs(model, lambda: answers(model, found.features, found.edges))
+    architecture = random_architecture(groups_of(model), torch.Generator().manual_seed(1))
+    smaller = build({"family": family}, architecture=architecture)
+    own = cost.macs(smaller, lambda: answers(smaller, found.features, found.edges))
+    told = float(cost.evaluate(costs, cost.counts_of(groups_of(model), architecture)))
+    assert told == cost.total(own) < cost.total(costs)
 
 
 def test_attention_and_networks_without_edges_take_no_matrix() -> None:
