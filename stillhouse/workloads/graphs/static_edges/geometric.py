@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from stillhouse.contracts import foreign
-from stillhouse.contracts.settings import Settings
-from stillhouse.contracts.watched import Watched, watch
+from stillhouse.contracts.watched import watch
 from stillhouse.space.blueprint import Architecture
-from stillhouse.workloads.graphs._shared import library
+from stillhouse.workloads.graphs._shared import installed
+from stillhouse.workloads.graphs._shared.geometric import Sizes, arguments, ring
 
 _NODES = 6
 """Of the example, a ring."""
-
-
-class GeometricSettings(Settings):
-    """The sizes of a network."""
-
-    hidden: int = Field(64, gt=1)
-    """The width of each layer."""
-    layers: int = Field(2, gt=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    norm: Literal["none", "batch"] = "none"
-    """`batch` normalises over the nodes between layers."""
-    features: dict[str, Watched] = Field(default_factory=dict)
-    """What losses may compare: a name of one's own -> the name of a module, such as `body`."""
 
 
 class Paired(nn.Module):
@@ -50,7 +36,7 @@ class Paired(nn.Module):
 
 def network(
     name: str,
-    settings: GeometricSettings,
+    settings: Sizes,
     sizes: Mapping[str, int],
     architecture: Architecture | None,
     *,
@@ -61,10 +47,8 @@ def network(
 
     Raises UserError if the package is not installed, and as `foreign.network`.
     """
-    models = library.models()
-    norm = "batch_norm" if settings.norm == "batch" else None
-    widths = {"in_channels": sizes["features"], "hidden_channels": settings.hidden, "out_channels": settings.hidden}
-    given = widths | {"num_layers": settings.layers, "dropout": settings.dropout, "norm": norm, **more}
+    models = installed.models()
+    given = arguments(settings, sizes["features"], settings.hidden, more)
 
     def make() -> nn.Module:
         return Paired(getattr(models, name)(**given), settings.hidden, edges=edges)
@@ -77,5 +61,4 @@ def network(
 def example(sizes: Mapping[str, int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Features, edges both ways, and two queries of three candidates each."""
     place = torch.arange(_NODES)
-    edges = torch.stack((torch.cat((place, place.roll(1))), torch.cat((place.roll(1), place))))
-    return torch.zeros(_NODES, sizes["features"]), edges, place[:2], torch.stack((place[1:4], place[2:5]))
+    return torch.zeros(_NODES, sizes["features"]), ring(_NODES), place[:2], torch.stack((place[1:4], place[2:5]))

@@ -11,28 +11,23 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from stillhouse.contracts import foreign
-from stillhouse.contracts.settings import Settings
-from stillhouse.contracts.watched import Watched, watch
+from stillhouse.contracts.watched import watch
 from stillhouse.space.blueprint import Architecture
-from stillhouse.workloads.graphs._shared import library
+from stillhouse.workloads.graphs._shared import installed
+from stillhouse.workloads.graphs._shared.geometric import Sizes, arguments, ring
 
 _NODES, _FIRST = 6, 4
 """Of the example: a ring, of which the first nodes are one graph and the others another."""
 
 
-class GeometricSettings(Settings):
-    """The sizes of a network."""
+class GeometricSettings(Sizes):
+    """The sizes of a network, and what a graph is of its nodes."""
 
-    hidden: int = Field(64, gt=1)
-    """The width of each layer."""
     layers: int = Field(3, gt=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
     norm: Literal["none", "batch"] = "batch"
     """`batch` normalises over the nodes between layers."""
     pool: Literal["sum", "mean", "max"] = "mean"
     """What a graph is of its nodes."""
-    features: dict[str, Watched] = Field(default_factory=dict)
-    """What losses may compare: a name of one's own -> the name of a module, such as `body`."""
 
 
 class Pooled(nn.Module):
@@ -41,7 +36,7 @@ class Pooled(nn.Module):
     def __init__(self, body: nn.Module, pool: str, hidden: int, outputs: int, *, edges: bool) -> None:
         super().__init__()
         self.body, self.head = body, nn.Linear(hidden, outputs)
-        self._pool, self._edges = library.pool(pool), edges
+        self._pool, self._edges = installed.pool(pool), edges
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor, graphs: int) -> Tensor:
         """(nodes, features), (2, edges) and the graph of each node to (graphs, outputs)."""
@@ -63,10 +58,8 @@ def network(
 
     Raises UserError if the package is not installed, and as `foreign.network`.
     """
-    models = library.models()
-    norm = "batch_norm" if settings.norm == "batch" else None
-    widths = {"in_channels": sizes["features"], "hidden_channels": settings.hidden, "out_channels": settings.hidden}
-    given = widths | {"num_layers": settings.layers, "dropout": settings.dropout, "norm": norm, **more}
+    models = installed.models()
+    given = arguments(settings, sizes["features"], settings.hidden, more)
 
     def make() -> nn.Module:
         return Pooled(getattr(models, name)(**given), settings.pool, settings.hidden, outputs(sizes), edges=edges)
@@ -88,7 +81,6 @@ def meaning(sizes: Mapping[str, int]) -> foreign.Meaning:
 
 def example(sizes: Mapping[str, int]) -> tuple[Tensor, Tensor, Tensor, int]:
     """Features, edges both ways, the graph of each node, and the number of graphs."""
-    place = torch.arange(_NODES)
-    edges = torch.stack((torch.cat((place, place.roll(1))), torch.cat((place.roll(1), place))))
+    place, edges = torch.arange(_NODES), ring(_NODES)
     graph = (place >= _FIRST).long()
     return torch.zeros(_NODES, sizes["features"]), edges[:, graph[edges[0]] == graph[edges[1]]], graph, 2

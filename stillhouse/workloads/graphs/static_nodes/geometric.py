@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -12,24 +12,20 @@ from torch import Tensor, nn
 
 from stillhouse.contracts import foreign
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.settings import Settings
 from stillhouse.contracts.watched import Watched, watch
 from stillhouse.space.blueprint import Architecture
-from stillhouse.workloads.graphs._shared import library
+from stillhouse.workloads.graphs._shared import installed
+from stillhouse.workloads.graphs._shared.geometric import Sizes, arguments, ring
 
 _NODES = 6
 """Of the example, a ring."""
 
 
-class GeometricSettings(Settings):
-    """The sizes of a network, of which the last layer gives the classes."""
+class GeometricSettings(Sizes):
+    """The sizes of a network, of which the last layer gives the classes: `hidden` is the width of each layer but that."""
 
-    hidden: int = Field(64, gt=1)
-    """The width of each layer but the last."""
     layers: int = Field(2, gt=1)
     dropout: float = Field(0.5, ge=0, lt=1)
-    norm: Literal["none", "batch"] = "none"
-    """`batch` normalises over the nodes between layers."""
     positions: bool = False
     """Whether the network sees where each node lies, beside its features, as `prepare: {positions: ...}` says."""
     features: dict[str, Watched] = Field(default_factory=dict)
@@ -50,13 +46,11 @@ def network(
     `before` is a forward pre-hook that makes its arguments of features and edges. Raises UserError if the package is not installed, and as
     `foreign.network`.
     """
-    models = library.models()
+    models = installed.models()
     if settings.positions and not sizes.get("positions"):
         raise UserError("models of static_nodes - wanted positions of nodes, `prepare: {positions: {size: 16}}` - there are none")
-    norm = "batch_norm" if settings.norm == "batch" else None
     inputs = sizes["features"] + (sizes["positions"] if settings.positions else 0)
-    widths = {"in_channels": inputs, "out_channels": sizes["classes"], "hidden_channels": settings.hidden}
-    given = widths | {"num_layers": settings.layers, "dropout": settings.dropout, "norm": norm, **more}
+    given = arguments(settings, inputs, sizes["classes"], more)
 
     def make() -> nn.Module:
         model: nn.Module = getattr(models, name)(**given)
@@ -84,6 +78,4 @@ def without_edges(module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def example(sizes: Mapping[str, int]) -> tuple[Tensor, Tensor]:
     """Features, with positions where there are some, and edges, both ways, of a ring of nodes."""
-    place = torch.arange(_NODES)
-    edges = torch.stack((torch.cat((place, place.roll(1))), torch.cat((place.roll(1), place))))
-    return torch.zeros(_NODES, sizes["features"] + sizes.get("positions", 0)), edges
+    return torch.zeros(_NODES, sizes["features"] + sizes.get("positions", 0)), ring(_NODES)

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
 from stillhouse.workloads.graphs._shared.nodes import Array
-from stillhouse.workloads.graphs.static_nodes import library
+from stillhouse.workloads.graphs.static_nodes import encodings
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -58,5 +58,5 @@ def _encoded(settings: Positions, edges: Array, nodes: int, undirected: bool, rn
     if settings.kind == "laplacian" and settings.size >= nodes:
         raise UserError(f"prepare.positions.size - should be below the {nodes} nodes that may be seen - got {settings.size}")
     start = torch.randn(nodes, generator=rng).numpy()
-    found = library.encoded(settings.kind, settings.size, torch.from_numpy(edges), nodes, start, undirected=undirected).numpy()
+    found = encodings.encoded(settings.kind, settings.size, torch.from_numpy(edges), nodes, start, undirected=undirected).numpy()
     return found * np.sqrt(nodes) if settings.kind == "laplacian" else found

@@ -9,11 +9,12 @@ from torch import nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture
+from stillhouse.workloads.graphs._shared.geometric import Sizes
 from stillhouse.workloads.graphs._shared.messages import by_matrix
-from stillhouse.workloads.graphs.static_edges.geometric import GeometricSettings, network
+from stillhouse.workloads.graphs.static_edges.geometric import network
 
 
-class GinSettings(GeometricSettings):
+class GinSettings(Sizes):
     """The sizes alone."""
 
     family: Literal["gin"] = "gin"

@@ -9,10 +9,11 @@ from torch import nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture
-from stillhouse.workloads.graphs.static_edges.geometric import GeometricSettings, network
+from stillhouse.workloads.graphs._shared.geometric import Sizes
+from stillhouse.workloads.graphs.static_edges.geometric import network
 
 
-class MlpSettings(GeometricSettings):
+class MlpSettings(Sizes):
     """The sizes alone."""
 
     family: Literal["mlp"] = "mlp"

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-import torch
 from torch import nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture
+from stillhouse.workloads.graphs._shared.neighbourhood import aggregation
 from stillhouse.workloads.graphs.static_graphs.geometric import GeometricSettings, network
-
-_AGGREGATORS = ["mean", "min", "max", "std"]
-_SCALERS = ["identity", "amplification", "attenuation"]
-_DEGREE = 4
-"""What the usual number of neighbours, by which scalers divide, is before training; it is learnt."""
 
 
 class PnaSettings(GeometricSettings):
@@ -26,9 +21,7 @@ class PnaSettings(GeometricSettings):
 
 def pna(settings: PnaSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
     """Features (nodes, features), edges (2, edges) and the graph of each node to classes or values (graphs, outputs)."""
-    histogram = nn.functional.one_hot(torch.tensor(_DEGREE))
-    more: dict[str, Any] = {"aggregators": _AGGREGATORS, "scalers": _SCALERS, "deg": histogram, "train_norm": True}
-    return network("PNA", settings, sizes, architecture, **more)
+    return network("PNA", settings, sizes, architecture, **aggregation())
 
 
 FAMILY = Family(PnaSettings, pna)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.workloads.graphs._shared.library import MISSING
+from stillhouse.workloads.graphs._shared.installed import MISSING
 
 _SPARSE = 100
 """From so many nodes on its eigenvectors are sought step by step."""
