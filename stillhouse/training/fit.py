@@ -18,6 +18,7 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.contracts.split import Split
 from stillhouse.training import ranks
 from stillhouse.training.loader import Loader
+from stillhouse.training.optimizer import OPTIMIZERS
 from stillhouse.training.place import Place
 from stillhouse.training.precision import Precision, compiled
 from stillhouse.training.progress import Progress
@@ -66,7 +67,6 @@ class Epoch:
     seconds: float
 
 
-_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 DIVERGED = 1e6
 """How many times the first epoch's loss (or 1, if that is more) an epoch's loss may be."""
 LOOK = 100
@@ -97,7 +97,7 @@ def fit(
     objective = compiled(objective) if settings.compile else objective
     progress = progress or Progress()
     groups = parameters or [{"params": list(model.parameters())}]
-    optimizer = _OPTIMIZERS[settings.optimizer](groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = OPTIMIZERS[settings.optimizer](groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     rates = [group["lr"] for group in optimizer.param_groups]
     place, spread = Place(model, optimizer, rng), Spread(model, objective, split, settings.accumulate, settings.precision)
     loader = Loader(settings.workers, settings.pinned)
