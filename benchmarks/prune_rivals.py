@@ -52,7 +52,7 @@ OURS, CHOOSING = "dms", ("uniform", "Torch-Pruning, one shot")
 """The method that is compared with each of the others, and those whose validation chooses the rate of all others."""
 TRAINED = {"dms", "random", "Torch-Pruning, iterative"}
 """Methods that spend the epochs of a search; the students of all others are trained for as many more."""
-METHODS = ("Torch-Pruning, one shot", "Torch-Pruning, iterative", "magnitude", "uniform", "random")
+METHODS = ("taylor", "Torch-Pruning, one shot", "Torch-Pruning, iterative", "magnitude", "uniform", "random")
 
 
 def run(data: Path) -> list[Row]:

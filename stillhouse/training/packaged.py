@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.raw import LARGEST, content
-from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.settings import Settings, first_mistake
 
 Pointer = TypeVar("Pointer", bound=Settings)
 
@@ -30,9 +30,8 @@ def read_pointer(raw: Path, kind: type[Pointer], wanted: str) -> Pointer:
     try:
         return kind.model_validate(read_json(raw))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise UserError(f"{raw}: {where} - wanted {wanted} - {first['msg']}") from None
+        where, mistake = first_mistake(error)
+        raise UserError(f"{raw}: {where} - wanted {wanted} - {mistake}") from None
 
 
 def read_packaged(place: str, package: str, file: PackagedFile) -> tuple[Path, bytes]:

@@ -33,7 +33,7 @@ from stillhouse.contracts.faults import every, shortened
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.parquets import read_parquet
 from stillhouse.contracts.raw import LARGEST, below, content
-from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.settings import Settings, first_mistake
 from stillhouse.training.packaged import PackagedFile, read_packaged
 from stillhouse.workloads.graphs.knowledge import family_diagram, text
 from stillhouse.workloads.graphs.knowledge.text import Role, parse
@@ -171,9 +171,8 @@ def _pointer(raw: Path) -> _Package | family_diagram.FamilyDiagram:
     try:
         return _Pointer.validate_python(read_json(raw))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"][1:])
-        raise UserError(f"{raw}: {where} - wanted a package with files, or a generator - {first['msg']}") from None
+        where, mistake = first_mistake(error, 1)
+        raise UserError(f"{raw}: {where} - wanted a package with files, or a generator - {mistake}") from None
 
 
 def _packaged(raw: Path, package: str, role: Role, file: PackagedFile) -> Triples:

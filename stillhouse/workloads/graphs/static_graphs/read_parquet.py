@@ -30,7 +30,7 @@ def read(folder: Path, which: int, *, values: bool) -> Graphs:
     source, target = columns.both_ends(paths[2], len(graph))
     check(graph, source, target, graphs.num_rows, str(folder))
     learnt = _values(graphs.column("label"), paths[0]) if values else _classes(graphs.column("label"), paths[0])
-    split = _fold(graphs, which, paths[0]) if "fold" in graphs.column_names else columns.split(graphs, which, paths[0])
+    split = _split(graphs, which, paths[0])
     return Graphs(graph.astype(np.int64), _features(nodes, paths[1]), _kinds(nodes, paths[1]), source, target, learnt, split)
 
 
@@ -60,6 +60,14 @@ def _values(column: pa.ChunkedArray, path: Path) -> Targets:
     place = f"{path}, column 'label'"
     found = columns.lists(column, f"{path}", "label") if pa.types.is_nested(column.type) else columns.numbers(column, place)[:, None]
     return Targets(np.zeros(len(found), dtype=np.int64), values=checked(found, place))
+
+
+def _split(graphs: pa.Table, which: int, path: Path) -> Array | None:
+    if "fold" not in graphs.column_names:
+        return columns.split(graphs, which, path)
+    if named := [name for name in graphs.column_names if name == "split" or name.startswith("split_")]:
+        raise UserError(f"{path} - wanted splits or folds - got columns 'fold' and {named[0]!r}: drop one of them")
+    return _fold(graphs, which, path)
 
 
 def _fold(graphs: pa.Table, which: int, path: Path) -> Array:

@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import parse_json
 from stillhouse.contracts.raw import content, unpacked
-from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.settings import Settings, first_mistake
 from stillhouse.training.packaged import PackagedFile, read_packaged
 from stillhouse.workloads.graphs.temporal import planted, read_json, read_parquet, read_tables, skip_links
 from stillhouse.workloads.graphs.temporal.found import Found
@@ -130,9 +130,8 @@ def _checked(kind: TypeAdapter[Any], value: Any, raw: Path, wanted: str) -> Any:
     try:
         return kind.validate_python(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise UserError(f"{raw}: {where} - wanted {wanted} - {first['msg']}") from None
+        where, mistake = first_mistake(error)
+        raise UserError(f"{raw}: {where} - wanted {wanted} - {mistake}") from None
 
 
 def _json(raw: Path) -> Any:

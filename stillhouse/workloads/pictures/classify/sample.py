@@ -40,8 +40,9 @@ class DataSettings(StoredSettings):
     `labels_seed`, of which a smaller share is a part of a larger one; None takes all."""
     labels_seed: int = Field(0, ge=0)
     unlabelled: int = Field(0, ge=0)
-    """How many of the other training pictures each training batch carries beside its `batch_size`, without their labels: the task's loss
-    leaves them out, and a teacher is asked about them. A pass then ends when every picture has been seen, and the fewer ones come again."""
+    """How many of the other training pictures each training batch carries beside its `batch_size`, at most all of them, without their
+    labels: the task's loss leaves them out, and a teacher is asked about them. A pass then ends when every picture has been seen, and the
+    fewer ones come again."""
 
     @field_validator("train_limit", mode="before")
     @classmethod
@@ -142,7 +143,7 @@ def _order(settings: DataSettings, table: _Table) -> tuple[Order, Tensor]:
     if settings.unlabelled and not len(rest) and limit is None:
         wanted = "wanted training pictures without a label to ride along"
         raise UserError(f"data.unlabelled - {wanted} - all have one: say by train_limit how many keep it, or prepare others with -1")
-    return (beside(order, rest, settings.unlabelled) if settings.unlabelled and len(rest) else order), known
+    return (beside(order, rest, min(settings.unlabelled, len(rest))) if settings.unlabelled and len(rest) else order), known
 
 
 def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:

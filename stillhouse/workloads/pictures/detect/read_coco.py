@@ -14,6 +14,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.raw import content as read_bytes
+from stillhouse.contracts.settings import first_mistake
 from stillhouse.workloads.pictures._shared.splits import Split
 from stillhouse.workloads.pictures.detect.item import MOST_BOXES, Item, Source
 
@@ -72,9 +73,8 @@ def _read(path: Path, within: Path) -> _File:
     try:
         return _File.model_validate(read_json(path, within))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path}: {where} - wanted COCO's images, annotations and categories - {first['msg']}") from None
+        where, mistake = first_mistake(error)
+        raise UserError(f"{path}: {where} - wanted COCO's images, annotations and categories - {mistake}") from None
 
 
 def _split(path: Path) -> Split:

@@ -84,6 +84,12 @@ def test_values_are_learnt_in_units_of_training_graphs(tmp_path: Path) -> None:
     assert torch.equal(read_parquet(tmp_path / "r/graphs.parquet")["value"], found["value"])
 
 
+def test_splits_beside_folds_are_refused(tmp_path: Path) -> None:
+    rows = [row | {"fold": 0, "split": "train"} for row in GRAPHS]
+    with pytest.raises(UserError, match=r"graphs\.parquet - wanted splits or folds - got columns 'fold' and 'split': drop one of them$"):
+        read(parquet(tmp_path / "p", graphs=rows), 0, values=False)
+
+
 def test_kinds_are_those_of_training_graphs_and_a_degree_counts_edges(tmp_path: Path) -> None:
     nodes = [{"graph": row["graph"], "kind": "N" if row["graph"] == 4 else row["kind"]} for row in NODES]
     prepared(parquet(tmp_path / "p", nodes=nodes, edges=EDGES[1:]), tmp_path / "q", split=1, degree=True)

@@ -71,7 +71,7 @@ def test_a_description_gives_splits_of_the_counts_it_names(tmp_path: Path) -> No
         "test": (3, 48, 64),
     }
     (tmp_path / "scenes.json").write_text(json.dumps(pointer | {"width": 3}))
-    with pytest.raises(UserError, match=r"scenes\.json: width - wanted the generator scenes, .* - Input should be greater than"):
+    with pytest.raises(UserError, match=r"scenes\.json: width - wanted the generator scenes, .* - it should be greater than"):
         read_scenes(tmp_path / "scenes.json")
     pointer["digits"]["package"] = "no-such-package"
     (tmp_path / "scenes.json").write_text(json.dumps(pointer))

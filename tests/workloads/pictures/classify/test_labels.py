@@ -82,6 +82,12 @@ def test_batches_carry_pictures_without_their_labels_at_the_stated_ratio(prepare
     assert len(known(alone)) == sum(len(batch.label) for batch in alone) == 129
 
 
+def test_no_batch_carries_more_pictures_than_there_are(prepared: Path) -> None:
+    batches = drawn(load(DataSettings(train_limit=0.9, batch_size=20, unlabelled=10**9), prepared))
+    rest = 1294 - len(known(batches))
+    assert all((batch.label[20:] == HIDDEN).all() and len(batch.label) <= 20 + rest for batch in batches)
+
+
 def known(batches: list[Batch]) -> set[tuple[int, ...]]:
     """The labelled pictures, each with its label."""
     rows = (torch.cat((batch.image.flatten(1).long(), batch.label[:, None]), 1).tolist() for batch in batches)

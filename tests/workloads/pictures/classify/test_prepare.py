@@ -161,7 +161,7 @@ def test_folders_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     [
         ({"height": 9}, "wanted 9 times 8 pixels and a class - got 65 columns"),
         ({"highest": 15}, "wanted pixels from 0 to 15 - got 0.0 to 16.0"),
-        ({"highest": 0}, "digits.json: highest - wanted a package, a file, height, width and highest - Input should be greater than 0"),
+        ({"highest": 0}, "digits.json: highest - wanted a package, a file, height, width and highest - it should be greater than 0"),
         ({"package": "no-such-package"}, "wanted sklearn/datasets/data/digits.csv.gz of the package no-such-package - it is not installed"),
     ],
 )
