@@ -52,5 +52,5 @@ $(READY): pyproject.toml constraints.txt
 	@echo '3 of 4: Stillhouse with DVC, MLflow and Prefect, some two hundred packages'
 	@$(INSTALL) --quiet --editable .
 	@echo '4 of 4: what the demo and the tests use besides'
-	@$(INSTALL) --quiet --editable '.[dev,demo,export,graphs,postgresql,ssh,transformers]'
+	@$(INSTALL) --quiet --editable '.[dev,demo,export,graphs,molecules,postgresql,ssh,transformers]'
 	@touch $@

@@ -159,7 +159,9 @@ def test_a_tool_is_imported_in_its_own_place_alone(package):
 def test_what_is_imported_is_declared():
     """A package that comes by way of another one can be gone tomorrow. What only a type checker imports need not be there."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = (line for name in ("transformers", "graphs", "export", "postgresql") for line in project["optional-dependencies"][name])
+    extras = (
+        line for name in ("transformers", "graphs", "molecules", "export", "postgresql") for line in project["optional-dependencies"][name]
+    )
     declared = {canonicalize_name(Requirement(line).name) for line in (*project["dependencies"], *extras)}
     providers = packages_distributions()
     used = {name.partition(".")[0] for file in FILES for name in code.imports(file, dotted(file))} - {

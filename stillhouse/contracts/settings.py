@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
 
 from stillhouse.contracts.errors import shortened
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 LARGEST = 2**63 - 1
 """The largest whole number that tensors and their sizes can hold."""
@@ -27,9 +29,9 @@ class Settings(BaseModel):
         booleans = {name for name, value in given.items() if isinstance(value, bool)} if isinstance(given, dict) else set()
         wrong = [name for name, value in made if name in booleans and not isinstance(value, bool)]
         if wrong:
-            number = PydanticCustomError("number", "should be a number")
+            told: dict[str, Any] = {"error": "should be a number"}
             raise ValidationError.from_exception_data(
-                cls.__name__, [{"type": number, "loc": (name,), "input": given[name]} for name in wrong]
+                cls.__name__, [{"type": "value_error", "ctx": told, "loc": (name,), "input": given[name]} for name in wrong]
             )
         return made
 

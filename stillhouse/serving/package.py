@@ -49,6 +49,8 @@ REQUIREMENTS = (
 """What the code in a package imports; given to MLflow, which would otherwise load the model in another process to find out."""
 _OF_SOME = ("tokenizers", "torch_geometric")
 """What the code of some workloads alone imports."""
+_OF_COLUMNS = {"smiles": "rdkit"}
+"""What the code imports that reads a column, where a model is asked by one."""
 _DATA = ("data/teacher", "data/student")
 _TYPES = {
     pa.int64(): "long",
@@ -80,7 +82,7 @@ def save(folder: Path, destination: Path, model_id: str | None = None) -> None:
             code_paths=[str(folder) for folder in folders],
             signature=_signature(example.schema, predicted.schema),
             input_example=example.to_pandas(),
-            pip_requirements=_requirements(parts),
+            pip_requirements=_requirements(parts, example.column_names),
         )
 
 
@@ -127,12 +129,13 @@ def _version(package: str) -> str:
     return f"{package}=={importlib.metadata.version(package)}"
 
 
-def _requirements(parts: Iterable[Found]) -> list[str]:
+def _requirements(parts: Iterable[Found], columns: Iterable[str]) -> list[str]:
     parts = list(parts)
     reached = code.reach([part.module for part in parts])
     imported = {name.partition(".")[0] for module, file in reached.items() for name in code.imports(file, module)}
     own = (_version(name) for name in _OF_SOME if name in imported)
-    return [*map(_version, REQUIREMENTS), *own, *sorted({part.requirement for part in parts if part.requirement})]
+    reading = (_version(_OF_COLUMNS[name]) for name in columns if name in _OF_COLUMNS)
+    return [*map(_version, REQUIREMENTS), *own, *reading, *sorted({part.requirement for part in parts if part.requirement})]
 
 
 @contextmanager

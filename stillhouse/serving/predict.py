@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv as csv
 
-from stillhouse.contracts.errors import UserError, shortened
+from stillhouse.contracts.csvs import read_csv
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.contracts.parquets import BYTES, read_parquet
 from stillhouse.serving.model import Model
@@ -59,16 +59,7 @@ def _written(path: Path, names: Collection[str]) -> pa.Table:
     """Only the types of columns that hold no names are told by their cells."""
     if path.stat().st_size > BYTES:
         raise UserError(f"{path} - wanted a table of at most {BYTES} bytes - got {path.stat().st_size}")
-    text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
-    try:
-        found = csv.read_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True), convert_options=text)
-        columns = found.column_names
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise UserError(f"{path} - wanted a table - {shortened(str(error).partition(chr(10))[0], 200)}") from None
-    if len(set(columns)) < len(columns):
-        twice = next(name for name in columns if columns.count(name) > 1)
-        raise UserError(f"{path} - wanted columns with a name of their own - there are several {shortened(twice, 200)!r}")
-    return found
+    return read_csv(path, names)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def test_a_number_out_of_range_is_refused(values: dict[str, float]) -> None:
 def test_true_is_no_number(name: str) -> None:
     with pytest.raises(ValidationError) as told:
         _Sized.model_validate({name: True})
-    assert [(mistake["loc"], mistake["msg"]) for mistake in told.value.errors()] == [((name,), "should be a number")]
+    assert [(mistake["loc"], mistake["msg"]) for mistake in told.value.errors()] == [((name,), "Value error, should be a number")]
     assert FitSettings(epochs=1, learning_rate=0.1, compile=True).compile is True
 
 

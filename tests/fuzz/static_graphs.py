@@ -10,7 +10,7 @@ import torch
 
 from stillhouse.workloads.graphs.static_graphs import WORKLOAD
 from tests.fuzz.reader import Reader, table
-from tests.workloads.graphs.static_graphs.raws import EDGES, FOLDS, GRAPHS, NODES, RULES, TU
+from tests.workloads.graphs.static_graphs.raws import EDGES, FOLDS, GRAPHS, MOLECULES, NODES, RULES, TU
 
 
 def _prepared(*, values: bool) -> Callable[[Path], object]:
@@ -33,5 +33,6 @@ READERS: dict[str, Reader] = {
     "static-graphs-values": Reader(_LISTS, _prepared(values=True)),
     "static-graphs-texts": Reader({**_TEXTS, **_FOLDS}, _prepared(values=False)),
     "static-graphs-attributes": Reader(_TEXTS, _prepared(values=True)),
+    "static-graphs-molecules": Reader({"m.csv": MOLECULES.encode()}, _prepared(values=True)),
     "static-graphs-generated": Reader({"g.json": json.dumps(RULES).encode()}, _prepared(values=False)),
 }

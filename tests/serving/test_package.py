@@ -95,7 +95,7 @@ def test_the_requirements_name_every_package_that_the_code_imports():
     found -= {*sys.stdlib_module_names, "stillhouse"}
     found -= {"transformers"}  # a model of that family alone needs it, and says so
     named = {"pillow" if name == "PIL" else name for name in found} | {"mlflow"}
-    assert named == {*package.REQUIREMENTS, *package._OF_SOME}
+    assert named == {*package.REQUIREMENTS, *package._OF_SOME, *package._OF_COLUMNS.values()}
     own = {
         "language": {"tokenizers"},
         "text_classes": {"tokenizers"},
@@ -105,8 +105,9 @@ def test_the_requirements_name_every_package_that_the_code_imports():
     }
     for workload in asked:
         parts = [registry.found("workloads", workload), *registry.families(workload).values()]
-        names = {line.partition("==")[0] for line in package._requirements(parts)}
+        names = {line.partition("==")[0] for line in package._requirements(parts, ["text"])}
         assert names == set(package.REQUIREMENTS) | own.get(workload, set())
+    assert package._requirements([], ["smiles"])[-1] == f"rdkit=={importlib.metadata.version('rdkit')}"
 
 
 def test_a_package_is_unpacked_by_its_own_flavour_alone(packed: Path, tmp_path: Path):

@@ -71,6 +71,8 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     write_parquet(prepared / "nodes.parquet", {"features": seen.of(graphs.features, graphs.kind, edges, nodes)})
     places = edges - first[graphs.graph[edges]]
     write_parquet(prepared / "edges.parquet", {"source": places[0], "target": places[1]})
+    if graphs.molecules:
+        facts["molecules"] = True
     write_json(prepared / "facts.json", {**facts, "seen": asdict(seen), "width": seen.width, "undirected": settings.undirected})
     size = {"graphs": float(len(split)), "nodes": float(nodes), "edges": float(edges.shape[1]), "features": float(seen.width)}
     return size | {f"{name}_graphs": float((split == place).sum()) for place, name in enumerate(SPLITS)}

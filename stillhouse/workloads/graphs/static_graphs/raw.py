@@ -39,6 +39,8 @@ class Graphs:
     targets: Targets
     split: Int[Array, " graphs"] | None
     """The place in SPLITS, or NONE; None where the raw data do not say."""
+    molecules: bool = False
+    """Whether nodes are the atoms of molecules, of which a model may then be asked as such."""
 
 
 def check(graph: Array, source: Array, target: Array, graphs: int, place: str) -> None:

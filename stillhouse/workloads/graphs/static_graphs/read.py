@@ -1,4 +1,4 @@
-"""Raw graphs: a folder of Parquet, text files as TU Dortmund's, or JSON that asks for generated ones."""
+"""Raw graphs: a folder of Parquet, text files as TU Dortmund's, a table of molecules, or JSON that asks for generated ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.training.packaged import read_pointer
-from stillhouse.workloads.graphs.static_graphs import read_parquet, read_tu, rules
+from stillhouse.workloads.graphs.static_graphs import read_parquet, read_smiles, read_tu, rules
 from stillhouse.workloads.graphs.static_graphs.raw import Graphs
 from stillhouse.workloads.graphs.static_graphs.rules import Rules
 
@@ -21,6 +21,8 @@ def read(raw: Path, which: int, *, values: bool) -> Graphs:
         return reader.read(raw, which, values=values)
     if raw.is_file() and raw.suffix == ".json":
         return rules.generate(read_pointer(raw, Rules, "generator `rules` and its settings"), values=values)
+    if raw.is_file() and raw.suffix in read_smiles.ENDINGS:
+        return read_smiles.read(raw, which, values=values)
     got = "something else" if raw.exists() else "nothing"
-    wanted = "wanted a folder with graphs.parquet or NAME_A.txt, or a .json file"
+    wanted = "wanted a folder with graphs.parquet or NAME_A.txt, a .csv or .parquet of molecules, or a .json file"
     raise UserError(f"{raw} - {wanted}, of graphs - there is {got}")

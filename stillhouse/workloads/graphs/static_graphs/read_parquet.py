@@ -29,9 +29,13 @@ def read(folder: Path, which: int, *, values: bool) -> Graphs:
     graph = columns.numbers(nodes.column("graph"), f"{paths[1]}, column 'graph'")
     source, target = columns.both_ends(paths[2], len(graph))
     check(graph, source, target, graphs.num_rows, str(folder))
-    learnt = _values(graphs.column("label"), paths[0]) if values else _classes(graphs.column("label"), paths[0])
-    split = _split(graphs, which, paths[0])
+    learnt, split = targets(graphs, paths[0], values=values), splits(graphs, which, paths[0])
     return Graphs(graph.astype(np.int64), _features(nodes, paths[1]), _kinds(nodes, paths[1]), source, target, learnt, split)
+
+
+def targets(graphs: pa.Table, path: Path, *, values: bool) -> Targets:
+    """The column `label`. Raises UserError at what is wrong."""
+    return _values(graphs.column("label"), path) if values else _classes(graphs.column("label"), path)
 
 
 def _features(nodes: pa.Table, path: Path) -> Array | None:
@@ -62,7 +66,8 @@ def _values(column: pa.ChunkedArray, path: Path) -> Targets:
     return Targets(np.zeros(len(found), dtype=np.int64), values=checked(found, place))
 
 
-def _split(graphs: pa.Table, which: int, path: Path) -> Array | None:
+def splits(graphs: pa.Table, which: int, path: Path) -> Array | None:
+    """The split of each graph, by columns of splits or one of folds; None where neither is there. Raises UserError at what is wrong."""
     if "fold" not in graphs.column_names:
         return columns.split(graphs, which, path)
     if named := [name for name in graphs.column_names if name == "split" or name.startswith("split_")]:

@@ -15,6 +15,7 @@ from stillhouse.contracts.parts import Question, Table
 from stillhouse.training.rows import in_order
 from stillhouse.workloads.graphs.static_graphs.asked import arcs_of, features_of, kinds_of, sizes_of
 from stillhouse.workloads.graphs.static_graphs.described import Described
+from stillhouse.workloads.graphs.static_graphs.molecules import COLUMN, graphs_of
 from stillhouse.workloads.graphs.static_graphs.sample import Batch, Prepared, scale
 
 _BATCH = 256
@@ -28,7 +29,9 @@ def keep(prepared: Path, context: Path) -> None:
 
 
 def example(context: Path) -> pa.Table:
-    """Two graphs: two nodes that are joined, and a single one."""
+    """Two graphs: two nodes that are joined, and a single one; or methanol and water."""
+    if read_json(context / "facts.json").get("molecules"):
+        return pa.table({COLUMN: ["CO", "O"]}, schema=pa.schema([pa.field(COLUMN, pa.string(), nullable=False)]))
     seen = _seen(context)
     columns: dict[str, tuple[pa.DataType, list[Any]]] = {}
     if seen.features:
@@ -46,6 +49,7 @@ def example(context: Path) -> pa.Table:
 def ask(context: Path, table: pa.Table) -> Question[Batch]:
     """Each row is a graph of its own; edges hold as they do in the prepared data."""
     facts, seen = read_json(context / "facts.json"), _seen(context)
+    table = graphs_of(table) if facts.get("molecules") else table
     nodes = sizes_of(table)
     edges, counts = arcs_of(table, nodes, undirected=bool(facts["undirected"]))
     features = features_of(table, nodes, seen.features) if seen.features else None

@@ -32,6 +32,23 @@ TU = {
 FOLDS = {f"test_idx-{place + 1}": "".join(f"{row}\n" for row in range(COUNT) if row // 4 == place) for place in range(3)}
 
 
+SMILES = (
+    "CO",
+    "OCC",
+    "c1ccccc1[N+](=O)[O-]",
+    "CC(=O)O",
+    "C#N",
+    "ClC(Cl)Cl",
+    "c1ccncc1",
+    "N[C@@H](C)C(=O)O",
+    "C1CC1",
+    "[Na+].[Cl-]",
+    "O",
+    "CCCC",
+)
+MOLECULES = "smiles,label\n" + "".join(f"{smiles},{row}.5\n" for row, smiles in enumerate(SMILES))
+
+
 def parquet(folder: Path, **tables: list[dict[str, Any]]) -> Path:
     """A folder of tables, some of them given."""
     folder.mkdir(parents=True)
