@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
@@ -15,6 +16,7 @@ def fetch(project: Path, address: str, place: Path) -> Path:
     """
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{project.resolve() / 'mlflow.db'}")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", str(sys.stderr.isatty()).lower())  # a log would get a line for each file
     import mlflow
     from mlflow.exceptions import MlflowException
 
