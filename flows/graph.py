@@ -282,7 +282,7 @@ def _wishes(stage: Stage) -> dict[str, Any]:
     try:
         timeout, gpu = meta.get("timeout"), int(meta.get("gpu", 0))
         return {
-            "gpu": max(gpu, wishes.split_over(stage)) if gpu else 0,
+            "gpu": max(gpu, wishes.processes(stage)) if gpu else 0,
             "memory": float(meta.get("memory", 0)),
             "retries": int(meta.get("retries", 0)),
             "timeout": None if timeout is None else float(timeout),

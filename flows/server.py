@@ -27,6 +27,8 @@ STILL = 120.0
 """Seconds in which a server that starts must print something or compute; its first start in a folder also makes its database."""
 LONGEST = 1800.0
 """Seconds that the start of a server may take at all."""
+PATIENCE = 60.0
+"""Seconds in which a server answers that is there but busy; one that is not there refuses at once."""
 BANNER = "Check out the dashboard at "
 """With this Prefect's own words end."""
 UNUSED = ("scheduler", "late_runs", "foreman", "triggers", "cancellation_cleanup", "pause_expirations")
@@ -94,14 +96,14 @@ def _named(address: str) -> Serving:
     return Serving(own=False, wait=lambda _: None, lives=partial(_answers, address))
 
 
-def ask(address: str) -> None:
+def ask(address: str, seconds: float = PATIENCE) -> None:
     """Asks a server for its health.
 
     Raises:
         UserError: no answer, or not that of such a server.
     """
     try:
-        with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=10):
+        with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=seconds):
             return
     except (OSError, ValueError) as error:
         remedy = REMEDY if JOINED in os.environ else "start that server, or unset PREFECT_API_URL"
@@ -117,7 +119,7 @@ def skew(address: str) -> float:
 
 def _answers(address: str) -> bool:
     try:
-        ask(address)
+        ask(address, seconds=10)
     except UserError:
         return False
     return True

@@ -11,12 +11,12 @@ from stillhouse.contracts import devices
 def threads(stage: Any) -> int:
     """CPU threads of all processes of a stage of DVC's."""
     found = [values.get("threads") for values in _params(stage)]
-    return next((value for value in found if isinstance(value, int) and value > 0), 1) * split_over(stage)
+    return next((value for value in found if isinstance(value, int) and value > 0), 1) * processes(stage)
 
 
-def split_over(stage: Any) -> int:
-    """Over how many devices its training is split, each with a process of its own."""
-    return max(map(devices.wanted, _params(stage)), default=1)
+def processes(stage: Any) -> int:
+    """How many processes compute in it, each on a device of its own: they split a training, or share the candidates of a search."""
+    return max(map(devices.processes, _params(stage)), default=1)
 
 
 def _params(stage: Any) -> list[Mapping[str, Any]]:

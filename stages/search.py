@@ -16,7 +16,7 @@ from stillhouse.contracts.parts import Loss, Problem, Search, Workload
 from stillhouse.contracts.runtime import MakeClock
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture
-from stillhouse.training import checkpoint, facts, machine, ranks
+from stillhouse.training import checkpoint, facts, machine, ranks, workers
 from stillhouse.training.budget import Budgets
 from stillhouse.training.lessons import Asked
 from stillhouse.training.problem import Networks, pose, solve
@@ -50,6 +50,9 @@ class SearchSettings(Settings):
     warmup_epochs: float = Field(0.0, ge=0)
     """Epochs of each training over which the weight of the losses rises linearly from 0."""
     data: Any
+    workers: int = Field(1, gt=0, le=1024, exclude=True)
+    """How many processes share the candidates, each with `threads` threads and a device; what is found is the same, so it is no part of
+    what makes a result."""
 
     @model_validator(mode="after")
     def _own_weights(self) -> SearchSettings:
@@ -102,7 +105,7 @@ def search(
     task = facts.told(workload, teacher, machine.device()) if losses else workload
     problem = pose(task, data, networks, settings.budget, **choice, log=log, scratch=scratch, bench=bench)
     best, told = solve(problem, method, settings.settings, rng)
-    if not ranks.first():
+    if not (ranks.first() and workers.first()):
         return told
     weights = best.weights if best.weights is not None else problem.static(best.architecture).state_dict()
     record = _record(settings, teacher) | {"architecture": best.architecture.kept, "inherited": best.weights is not None}

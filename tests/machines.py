@@ -57,7 +57,7 @@ def server(place: Path, address: str) -> Iterator[subprocess.Popen[bytes]]:
     """Prefect's, until the end of the block."""
     port = address.rpartition(":")[2].partition("/")[0]
     with running(place, "server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port) as process:
-        until(lambda: answers(address), 120)
+        until(lambda: answers(address), 300)
         yield process
 
 

@@ -1,24 +1,31 @@
-"""Over how many devices a training is split, read off a block of params.yaml before any part is imported."""
+"""How many devices a training is split over, and how many processes a stage takes, read off a block of params.yaml without its parts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 
 def wanted(block: Any) -> int:
     """The largest `devices` of all that is called `fit` in a block, however deep; 1 where none says a whole number."""
-    return max(_found(block), default=1)
+    fits = (inner.get("fit") for inner in _mappings(block))
+    return _largest(fit.get("devices") for fit in fits if isinstance(fit, Mapping))
 
 
-def _found(value: Any) -> Iterator[int]:
+def processes(block: Any) -> int:
+    """That, or the `workers` of a search in the block, which share its candidates and of which each has a device."""
+    return max(wanted(block), _largest(inner.get("workers") for inner in _mappings(block) if "method" in inner))
+
+
+def _largest(values: Iterable[Any]) -> int:
+    return max((value for value in values if isinstance(value, int) and not isinstance(value, bool) and value > 0), default=1)
+
+
+def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
+    """All that has keys, however deep."""
     if isinstance(value, Mapping):
-        fit = value.get("fit")
-        number = fit.get("devices") if isinstance(fit, Mapping) else None
-        if isinstance(number, int) and not isinstance(number, bool) and number > 0:
-            yield number
-        for inner in value.values():
-            yield from _found(inner)
-    elif isinstance(value, list | tuple):
+        yield value
+        value = tuple(value.values())
+    if isinstance(value, list | tuple):
         for inner in value:
-            yield from _found(inner)
+            yield from _mappings(inner)

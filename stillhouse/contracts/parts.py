@@ -239,6 +239,8 @@ class Search:
     run: Callable[[Problem[Any], Any, torch.Generator], Iterator[Trial]]
     spreads: bool = False
     """Whether it may run on several devices: all that it decides follows from what `fit` makes the same on each."""
+    shares: bool = False
+    """Whether several processes may have its candidates: each is judged for itself, by `stillhouse/training/workers.py`."""
 
 
 def never(settings: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What a stage's settings say of several devices, and what speaks against it, told before any work."""
+"""What a stage's settings say of several devices and processes, and what speaks against it, told before any work."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 
 
 def number(settings: Any) -> int:
-    """How many processes a stage's training takes, one for each device."""
-    return max((fit.devices for _, fit in fits(settings)), default=1)
+    """How many processes a stage takes, one for each device: those of its training, or those that share the candidates of its search."""
+    return max((workers(settings), *(fit.devices for _, fit in fits(settings))))
+
+
+def workers(settings: Any) -> int:
+    """How many processes share the candidates of a search; 1 for any other verb."""
+    return int(getattr(settings, "workers", 1))
 
 
 def fits(settings: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FitSettings]]:
@@ -40,6 +45,10 @@ def obstacles(workload: str, settings: Any, parts: Mapping[str, Any]) -> Iterato
         pooling = _pooling(settings, parts) if fit.accumulate > 1 else []
         if pooling:
             yield (*path, "accumulate"), f"should be 1: {', '.join(pooling)} wants all rows of a batch at once", fit.accumulate
+    if (count := workers(settings)) > 1 and not parts["method"].shares:
+        yield ("workers",), f"should be 1: the search {settings.method!r} has no candidates that are judged one by one", count
+    elif count > 1 and parts.get("clock"):
+        yield ("workers",), "should be 1 where a budget is a latency: each process would measure another one", count
 
 
 def _pooling(settings: Any, parts: Mapping[str, Any]) -> list[str]:

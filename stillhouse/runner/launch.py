@@ -1,7 +1,8 @@
-"""The other processes of a stage that trains on several devices: it starts them, sees that they live, and ends them.
+"""The other processes of a stage on several devices, which split a training or share the candidates of a search.
 
-They run the same verb with the same settings and seed as the stage's own process, which alone writes, logs and saves; they have no log,
-no checkpoint and nothing to fill. The kernel ends them with the stage, however that ends.
+The stage starts them, sees that they live, and ends them. They run the same verb with the same settings and seed as the stage's own
+process, which alone writes and logs; they have no log, no checkpoint of their own and nothing to fill. The kernel ends them with the stage,
+however that ends.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,16 +70,18 @@ class Others:
 
 @contextmanager
 def together(ready: Run) -> Iterator[None]:
-    """Has the stage's training run on as many devices as its settings say, of which this process has the first.
+    """Has the stage's work done by as many processes as its settings say, each with a device, of which this process has the first.
 
     Raises UserError if there are not so many, or if one of the other processes ends before the stage's work is done.
     """
-    if not ready.computes or (count := _wanted(ready)) == 1:
+    from stillhouse.runner import devices
+
+    if not ready.computes or (count := devices.number(ready.block.settings)) == 1:
         yield
         return
-    from stillhouse.training import machine, ranks
+    from stillhouse.training import machine
 
-    machine.require(count)
+    machine.require(count, "fit.devices" if devices.workers(ready.block.settings) == 1 else "workers")
     folder = ready.scratch / "devices"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -86,7 +89,7 @@ def together(ready: Run) -> Iterator[None]:
     try:
         _meet(others)
         threading.Thread(target=_watch, args=(others, over), name="watch-devices", daemon=True).start()
-        with ranks.joined(folder / "meeting", 0, count, machine.device()), _told(others):
+        with _joined(ready, 0, count, others.ended), _told(others):
             yield
     finally:
         over.set()
@@ -94,22 +97,30 @@ def together(ready: Run) -> Iterator[None]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wanted(ready: Run) -> int:
+def _joined(ready: Run, number: int, count: int, ended: Callable[[], str | None] = lambda: None) -> AbstractContextManager[None]:
+    """This process as one of those that split a training, or that share the candidates of a search."""
     from stillhouse.runner import devices
+    from stillhouse.training import machine, ranks, workers
 
-    return devices.number(ready.block.settings)
+    if devices.workers(ready.block.settings) > 1:
+        return workers.joined(ready.scratch / "checkpoint" / "candidates", number, count, ended)
+    return ranks.joined(ready.scratch / "devices" / "meeting", number, count, machine.device())
 
 
 def _start(ready: Run, folder: Path, number: int, count: int) -> subprocess.Popen[bytes]:
     from stillhouse.training import machine
 
-    call, kind = ready.call, machine.device().type
-    told = {"number": number, "count": count, "stage": call.stage, "key": ready.fingerprint.key, "settings": ready.block.facts}
+    kind = machine.device().type
     device = {"STILLHOUSE_DEVICE": kind if kind == "cpu" else f"{kind}:{number}"}
-    command = [sys.executable, "-m", "stillhouse.stages", call.verb, str(call.name)]
+    command = [sys.executable, "-m", "stillhouse.stages", ready.call.verb, str(ready.call.name)]
     with (folder / f"{number}.txt").open("wb") as log:
-        environment = {**os.environ, **device, OTHER: json.dumps(told)}
+        environment = {**os.environ, **device, OTHER: json.dumps(_telling(ready, number, count))}
         return subprocess.Popen(leashed(command), env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+
+
+def _telling(ready: Run, number: int, count: int) -> dict[str, Any]:
+    """What one of the other processes must know."""
+    return {"number": number, "count": count, "stage": ready.call.stage, "key": ready.fingerprint.key, "settings": ready.block.facts}
 
 
 def _meet(others: Others) -> None:
@@ -152,12 +163,11 @@ def follow(verb: str, name: str, told: Mapping[str, Any]) -> None:
     ready = run.prepare(call, Inputs("", "", {}, {}, ""), mark)
     if ready.block.facts != told["settings"]:
         raise UserError("params.yaml changed while the stage began: run it again")
-    from stillhouse.training import machine, ranks
+    from stillhouse.training import machine
 
     folder = ready.scratch / "devices"
     (folder / f"{told['number']}.ready").touch()
     paths = {**ready.paths, list(ready.paths)[-1]: folder / "output"}  # which no verb fills here
-    joined = ranks.joined(folder / "meeting", told["number"], told["count"], machine.device())
-    with joined, machine.telling_memory(), machine.telling_deterministic():
+    with _joined(ready, told["number"], told["count"]), machine.telling_memory(), machine.telling_deterministic():
         rng = machine.seed(ready.block.seed)
         ready.function(ready.block.settings, **ready.block.parts, **paths, rng=rng, log=lambda record: None)

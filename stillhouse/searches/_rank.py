@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from stillhouse.contracts.parts import Problem, Trial
 from stillhouse.contracts.settings import Settings
 from stillhouse.searches._batches import batches
-from stillhouse.searches._candidate import candidate, magnitudes
+from stillhouse.searches._candidate import magnitudes
 from stillhouse.searches._draw import ATTEMPTS, draw
 from stillhouse.searches._rounding import Rounding
+from stillhouse.searches._several import Candidate, seeds, trials
 from stillhouse.space.blueprint import Architecture
-from stillhouse.space.extraction import extract
+from stillhouse.training import machine, workers
 from stillhouse.training.fit import FitSettings
 
 if TYPE_CHECKING:
@@ -59,18 +60,29 @@ def ranked(problem: Problem[Any], settings: RankSettings, score: Score, rng: tor
     architectures = _different(problem, settings, magnitudes(supernet, problem.groups), rng)
     device = next(supernet.parameters()).device
     given = batches(problem, settings.batches, rng, device)
-    values = []
-    for index, architecture in enumerate(architectures, start=1):
-        values.append(score(problem, problem.static(architecture), given))
-        problem.log({"draw": index, "draws": len(architectures), "score": values[-1]})
+    values = _scores(problem, architectures, lambda model: score(problem, model, given), rng)
     best = sorted(range(len(values)), key=lambda index: -values[index])[: settings.finalists]
     share = settings.fit and settings.fit.model_copy(update={"epochs": settings.fit.epochs // settings.finalists})
-    for place, index in enumerate(best, start=1):
-        problem.log({"finalist": place, "finalists": len(best), "score": values[index]})
-        seed = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=rng)))
-        scratch = problem.scratch / f"finalist{place}" if problem.scratch else None
-        weights = extract(supernet, architectures[index])
-        yield candidate(problem, architectures[index], weights, seed, training=share, scratch=scratch)
+    finalists = [
+        Candidate(architectures[index], seed, {"score": values[index]}) for index, seed in zip(best, seeds(len(best), rng), strict=True)
+    ]
+    yield from trials(problem, "finalist", supernet, finalists, share)
+
+
+def _scores(
+    problem: Problem[Any], architectures: list[Architecture], score: Callable[[nn.Module], float], rng: torch.Generator
+) -> list[float]:
+    """Of a fresh network of each architecture, which is drawn by a seed of its own."""
+    own, values = seeds(len(architectures), rng), list[float]()
+
+    def work(index: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        machine.seed(own[index])
+        return {}, {"score": score(problem.static(architectures[index]))}
+
+    for index, (_, found) in enumerate(workers.shared("draw", len(architectures), work), start=1):
+        values.append(found["score"])
+        problem.log({"draw": index, "draws": len(architectures), "score": values[-1]})
+    return values
 
 
 def weight_gradients(problem: Problem[Any], model: nn.Module, batch: Any) -> list[Float[Tensor, "_ _ *_"]]:

@@ -39,4 +39,4 @@ def run(problem: Problem[Any], settings: GradSignSettings, rng: torch.Generator)
     yield from ranked(problem, settings, score, rng)
 
 
-SEARCH = Search(GradSignSettings, run)
+SEARCH = Search(GradSignSettings, run, shares=True)

@@ -13,10 +13,10 @@ from pydantic import Field, model_validator
 
 from stillhouse.contracts.parts import Problem, Search, Trial
 from stillhouse.contracts.settings import Settings
-from stillhouse.searches._candidate import candidate, magnitudes
+from stillhouse.searches._candidate import magnitudes
 from stillhouse.searches._draw import draw
 from stillhouse.searches._rounding import Rounding
-from stillhouse.space.extraction import extract
+from stillhouse.searches._several import Candidate, seeds, trials
 from stillhouse.training.fit import FitSettings
 
 
@@ -41,14 +41,9 @@ def run(problem: Problem[Any], settings: RandomSettings, rng: torch.Generator) -
     rounding = Rounding.of(problem, settings.multiple)
     supernet = problem.supernet()
     scores = magnitudes(supernet, problem.groups)
+    drawn = [Candidate(draw(rounding, settings.band, scores, rng), seeds(1, rng)[0]) for _ in range(settings.draws)]
     training = settings.fit.model_copy(update={"epochs": settings.fit.epochs // settings.draws})
-    for index in range(settings.draws):
-        architecture = draw(rounding, settings.band, scores, rng)
-        seed = int(torch.randint(2**62, (), generator=rng))
-        problem.log({"draw": index + 1, "draws": settings.draws})
-        scratch = problem.scratch / f"draw{index + 1}" if problem.scratch else None
-        weights = extract(supernet, architecture)
-        yield candidate(problem, architecture, weights, torch.Generator().manual_seed(seed), training=training, scratch=scratch)
+    yield from trials(problem, "draw", supernet, drawn, training)
 
 
-SEARCH = Search(RandomSettings, run)
+SEARCH = Search(RandomSettings, run, shares=True)

@@ -48,4 +48,4 @@ def run(problem: Problem[Any], settings: ZicoSettings, rng: torch.Generator) -> 
     yield from ranked(problem, settings, score, rng)
 
 
-SEARCH = Search(ZicoSettings, run)
+SEARCH = Search(ZicoSettings, run, shares=True)

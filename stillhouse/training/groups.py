@@ -6,6 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +23,24 @@ GROUP = 2**21
 LANES = 4
 """In how many runs of row groups a shuffled pass is gone through side by side: batch after batch comes from the next one, so that as many
 processes share them, and none reads what another one does."""
+
+
+class Arrays(Protocol):
+    """Arrays of one shape, (rows, *shape), uint8, in memory or wherever slices of them are read from."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
+
+
 Columns = Mapping[str, Tensor]
 """Rows of bytes by name, (rows, *shape), uint8."""
 
 
-def write_rows(path: Path, content: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray | list[str]]) -> None:
+def write_rows(path: Path, content: Mapping[str, Arrays], columns: Mapping[str, np.ndarray | list[str]]) -> None:
     """Writes arrays of bytes (rows, *shape), uint8, a value each row, beside other columns, in row groups of `GROUP` bytes."""
     count = len(next(iter(content.values())))
     step = max(1, GROUP // sum(max(1, math.prod(array.shape[1:])) for array in content.values()))

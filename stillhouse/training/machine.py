@@ -39,13 +39,13 @@ def device() -> torch.device:
     return chosen
 
 
-def require(count: int) -> None:
-    """Raises UserError unless one training can have so many devices, of which `device` is the first; on CPUs they are processes."""
+def require(count: int, setting: str = "fit.devices") -> None:
+    """Raises UserError, naming the setting, unless there are so many devices, from `device` on; on CPUs they are processes."""
     chosen, wanted = device(), os.environ.get("STILLHOUSE_DEVICE", "auto")
     if chosen.type == "cuda" and ":" in wanted:
-        raise UserError(f"STILLHOUSE_DEVICE - wanted cuda, without a number, where fit.devices is {count} - got {wanted}")
+        raise UserError(f"STILLHOUSE_DEVICE - wanted cuda, without a number, where {setting} is {count} - got {wanted}")
     if chosen.type == "cuda" and torch.cuda.device_count() < count:
-        raise UserError(f"fit.devices - wanted {count} CUDA devices - this process sees {torch.cuda.device_count()}: lower it")
+        raise UserError(f"{setting} - wanted {count} CUDA devices - this process sees {torch.cuda.device_count()}: lower it")
 
 
 def device_name() -> str:

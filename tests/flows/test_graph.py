@@ -9,13 +9,14 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import yaml
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.flows import graph
+from stillhouse.flows import graph, wishes
 from stillhouse.flows.graph import Busy, Node
 from tests.processes import alive, until
 
@@ -167,6 +168,14 @@ def test_a_training_that_is_split_takes_a_device_and_threads_for_each_part(fresh
     assert (found["teach@rings"].gpu, found["teach@rings"].threads) == (2, 4)
     assert (found["prepare@rings"].gpu, found["prepare@rings"].threads) == (0, 2)
     assert (found["teach@other"].gpu, found["teach@other"].threads) == (1, 2)
+
+
+def test_a_search_whose_candidates_are_shared_takes_a_device_and_threads_for_each_process():
+    block = {"students.half.search": {"method": "random", "workers": 3, "settings": {"fit": {"epochs": 4, "workers": 5}}}}
+    stage = SimpleNamespace(
+        deps=[SimpleNamespace(read_params=lambda: block), SimpleNamespace(read_params=lambda: {"threads": 2}), object()]
+    )
+    assert (wishes.processes(stage), wishes.threads(stage)) == (3, 6)
 
 
 def test_a_running_stage_makes_the_folder_busy_and_not_the_reader_wait(fresh):

@@ -6,6 +6,8 @@ import http.server
 import os
 import subprocess
 import sys
+import urllib.request
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Event, Thread
 
@@ -68,6 +70,20 @@ def test_a_named_server_is_not_waited_for_once_it_is_dead(tmp_path: Path, monkey
             assert (serving.own, alive, serving.lives()) == (False, True, False)
     with pytest.raises(UserError, match=r"does not answer .*: start that server, or unset PREFECT_API_URL$"), server.server(tmp_path):
         pass
+
+
+def test_a_named_server_that_is_busy_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine where much runs, Prefect's has taken more than ten seconds to say that it is well."""
+
+    def after_half_a_minute(address: str, timeout: float) -> AbstractContextManager[None]:
+        if timeout < 30:
+            raise TimeoutError("timed out")
+        return nullcontext()
+
+    monkeypatch.setattr(os, "environ", {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:1/api"})
+    monkeypatch.setattr(urllib.request, "urlopen", after_half_a_minute)
+    with server.server(tmp_path) as serving:
+        assert not serving.own
 
 
 def test_prefect_counts_nobody_where_the_reader_has_not_said_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,8 @@ import torch
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
-from stillhouse.runner import devices, launch, params
+from stillhouse.record.process import AFRESH
+from stillhouse.runner import devices, launch, params, run
 from stillhouse.stages.__main__ import main
 from stillhouse.training import machine
 from tests.processes import alive, until
@@ -83,6 +84,51 @@ def others(stage: subprocess.Popen[str]) -> list[int]:
     return [child.pid for child in psutil.Process(stage.pid).children() if "stillhouse.stages" in child.cmdline()]
 
 
+DRAWN = "{method: random, budget: {unit: macs, share: 0.5}, settings: {draws: 4, fit: {epochs: 4, learning_rate: 0.02}}"
+"""A search whose draws several processes may share."""
+
+
+def test_processes_that_share_a_search_find_what_one_finds(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the other process is told of as gone, and then runs in this one: what each has done, the next one finds."""
+    monkeypatch.setenv("STILLHOUSE_EXECUTION", "test")
+    (project / "params.yaml").write_text(PARAMS.replace("{method: uniform, budget: {unit: macs, share: 0.5}", DRAWN))
+    assert [main([verb, name]) for verb, name in (("prepare", "rings"), ("teach", "rings"), ("search", "half"))] == [0, 0, 0]
+    found = contents(project / "data/half/found")
+    (project / "params.yaml").write_text(PARAMS.replace("{method: uniform, budget: {unit: macs, share: 0.5}", DRAWN + ", workers: 2"))
+    assert main(["search", "half"]) == 0
+    assert "kept: nothing that can change the result" in capsys.readouterr().out
+    monkeypatch.setenv(AFRESH, "1")
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(launch, "_start", other("exit 3", told))
+    assert main(["search", "half"]) == 2
+    assert "device 2 of 2 ended before the others" in capsys.readouterr().err
+    launch.follow("search", "half", told[0])
+    draws = sorted(path.parent.name for path in project.glob(".work/search@half/*/checkpoint/candidates/*/*.safetensors"))
+    assert draws == ["draw1", "draw2", "draw3", "draw4"]
+    assert not list(project.glob(".work/search@half/*/devices/output")), "it writes nothing of what was found"
+    monkeypatch.setattr(launch, "_start", other("exit 0", told))
+    assert main(["search", "half"]) == 0
+    assert contents(project / "data/half/found") == found
+
+
+def other(script: str, told: list[dict[str, Any]]) -> Callable[..., subprocess.Popen[bytes]]:
+    """In the place of another process: one that is ready at once, and what that process would have been told."""
+
+    def start(ready: run.Run, folder: Path, number: int, count: int) -> subprocess.Popen[bytes]:
+        told.append(launch._telling(ready, number, count))
+        (folder / f"{number}.ready").touch()
+        (folder / f"{number}.txt").touch()
+        return subprocess.Popen(["sh", "-c", script])
+
+    return start
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 def test_a_process_that_is_done_first_has_not_failed(tmp_path: Path) -> None:
     both = [subprocess.Popen(["true"]), subprocess.Popen(["sh", "-c", "exit 3"])]
     for process in both:
@@ -115,6 +161,14 @@ FITS = "students.half.search.settings.fit"
         (
             SEARCH.format("dms", "latency", ""),
             f"{FITS}.devices - should be 1 where a budget is a latency: each device would measure another one",
+        ),
+        (
+            "search: {method: uniform, budget: {unit: macs, share: 0.5}, workers: 2}",
+            "students.half.search.workers - should be 1: the search 'uniform' has no candidates that are judged one by one",
+        ),
+        (
+            "search: {method: zico, budget: {unit: latency, share: 0.5}, settings: {candidates: 4}, workers: 2}",
+            "students.half.search.workers - should be 1 where a budget is a latency: each process would measure another one",
         ),
         (
             f"distill: {{losses: [{{loss: pearson, settings: {{pairs: [trunk]}}}}], {FIT}}}",
@@ -158,5 +212,7 @@ def test_several_devices_are_counted_from_the_first(monkeypatch: pytest.MonkeyPa
     with pytest.raises(UserError, match=r"^STILLHOUSE_DEVICE - wanted cuda, without a number, where fit\.devices is 2 - got cuda:1$"):
         machine.require(2)
     monkeypatch.setenv("STILLHOUSE_DEVICE", "cuda")
+    with pytest.raises(UserError, match=r"^workers - wanted 3 CUDA devices - this process sees 2: lower it$"):
+        machine.require(3, "workers")
     with pytest.raises(UserError, match=r"^fit\.devices - wanted 3 CUDA devices - this process sees 2: lower it$"):
         machine.require(3)

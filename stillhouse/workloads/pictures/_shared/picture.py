@@ -6,6 +6,7 @@ import io
 import math
 import struct
 import warnings
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -62,9 +63,10 @@ def pixels(picture: Image.Image) -> np.ndarray:
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
-def unit(image: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and deviation in [0, 1] of each channel of (pictures, channel, height, width), uint8; at least one step of deviation."""
-    counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in image.swapaxes(0, 1)])
+def unit(parts: Iterable[np.ndarray]) -> tuple[list[float], list[float]]:
+    """Mean and deviation in [0, 1] of each channel of parts (pictures, channel, height, width), uint8; at least one step of deviation."""
+    counts = sum(np.stack([np.bincount(channel.ravel(), minlength=256) for channel in part.swapaxes(0, 1)]) for part in parts)
+    assert isinstance(counts, np.ndarray)
     values = np.arange(256) / 255
     mean = counts @ values / counts.sum(1)
     variance = (counts * np.square(values - mean[:, None])).sum(1) / counts.sum(1)
@@ -77,9 +79,9 @@ def normalised(image: Tensor, unit: Tensor) -> Tensor:
     return (image.to(unit) / 255 - mean) / deviation
 
 
-def same_shape(place: str, image: np.ndarray, first: np.ndarray) -> None:
-    """Raises UserError, beginning with `place`, where a picture (channel, height, width) has another shape than the first one."""
-    if image.shape != first.shape:
+def same_shape(place: str, image: np.ndarray, first: np.ndarray | None) -> None:
+    """Raises UserError, beginning with `place`, where a picture (channel, height, width) has another shape than the first one, if any."""
+    if first is not None and image.shape != first.shape:
         wanted = f"wanted {_words(first)} as of the first picture (set `size` and `channels` to bring all to one form)"
         raise UserError(f"{place} - {wanted} - got {_words(image)}")
 

@@ -17,14 +17,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def readable(
-    items: Iterable[Item], decode: Callable[[Item], Result], check: Callable[[Item, Result, Result], None], bad: Bad
-) -> tuple[list[Result], np.ndarray]:
-    """What `decode` makes of items, and the rows of those that it read; `check` holds each beside the first one.
+def readable(items: Iterable[Item], decode: Callable[[Item], Result], keep: Callable[[Item, Result], None], bad: Bad) -> np.ndarray:
+    """Has `keep` see to what `decode` makes of items; returns the rows of those that it read.
 
-    Raises UserError that tells all that `check` refuses, and all that `decode` does unless they are skipped; then if none is left.
+    Raises UserError that tells all that `keep` refuses, and all that `decode` does unless they are skipped; then if none is left.
     """
-    results: list[Result] = []
     rows: list[int] = []
     skipped: list[UserError] = []
 
@@ -36,14 +33,13 @@ def readable(
                 raise
             skipped[1:] = [error]
             return
-        check(numbered[1], result, (results or [result])[0])
-        results.append(result)
+        keep(numbered[1], result)
         rows.append(numbered[0])
 
     every(add, enumerate(items))
-    if not results and skipped:
+    if not rows and skipped:
         raise skipped[0]
-    return results, np.array(rows, dtype=np.int64)
+    return np.array(rows, dtype=np.int64)
 
 
 def counted(bad: Bad, skipped: Iterable[int]) -> Metrics:

@@ -13,6 +13,7 @@ from stillhouse.workloads.pictures._shared.decoded import Decoded
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 from stillhouse.workloads.pictures._shared.raw_files import Content, loaded
 from stillhouse.workloads.pictures._shared.readable import Bad, readable
+from stillhouse.workloads.pictures._shared.shelf import Rows
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,18 @@ def fitted(picture: Image.Image, size: int | None) -> Image.Image:
     return ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR) if size else picture
 
 
-def stack(pictures: Iterable[tuple[str, Content]], form: Form) -> tuple[np.ndarray, np.ndarray]:
+def stack(pictures: Iterable[tuple[str, Content]], form: Form) -> tuple[Rows, np.ndarray]:
     """(pictures, channel, height, width) of (place, content) pairs, and their rows. Raises UserError as `readable`."""
 
     def one(picture: tuple[str, Content]) -> np.ndarray:
         return decode(picture[0], loaded(picture[1]), form)
 
-    def check(picture: tuple[str, Content], array: np.ndarray, first: np.ndarray) -> None:
-        same_shape(picture[0], array, first)
-        form.decoded.add(picture[0], array)
+    with form.decoded.shelf() as shelf:
 
-    arrays, rows = readable(pictures, one, check, form.bad)
-    return np.stack(arrays), rows
+        def keep(picture: tuple[str, Content], array: np.ndarray) -> None:
+            same_shape(picture[0], array, shelf.first)
+            form.decoded.add(picture[0], array)
+            shelf.put(array)
+
+        rows = readable(pictures, one, keep, form.bad)
+        return shelf.rows(), rows

@@ -33,7 +33,7 @@ class PrepareSettings(Settings):
     bad: Bad = "refuse"
     """What is done about pictures that cannot be read: refuse names them all, skip leaves them out and counts them."""
     most_bytes: int = Field(MOST_BYTES, gt=0)
-    """The most bytes of all decoded pictures together; preparing them takes three times as much memory."""
+    """The most bytes of all decoded pictures together; preparing them takes so much room on the disk beside the result."""
     valid_share: float = Field(0.1, gt=0, lt=1)
     """The share of the training pictures, drawn by the seed, where the raw data have no validation split."""
     test_share: float = Field(0.2, gt=0, lt=1)
@@ -47,13 +47,13 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
 
     A picture is the bytes of (channel, height, width) in this order.
     """
-    source = read(raw, Form(settings.channels, settings.size, settings.bad, Decoded(settings.most_bytes)))
+    source = read(raw, Form(settings.channels, settings.size, settings.bad, Decoded(settings.most_bytes, prepared)))
     splits = _split(settings, raw, source, rng)
     classes = _classes(settings, raw, splits)
     for name, pictures in splits.items():
         write_rows(prepared / f"{name}.parquet", {"image": pictures.image}, {"label": pictures.label.astype(np.int32)})
     channels, height, width = splits["train"].image.shape[1:]
-    mean, deviation = unit(splits["train"].image)
+    mean, deviation = unit(splits["train"].image.parts())
     facts = {"channels": channels, "height": height, "width": width, "classes": classes}
     names = list(source.names) or [str(number) for number in range(classes)]
     write_json(prepared / "facts.json", {**facts, "mean": mean, "deviation": deviation, "names": names})

@@ -23,6 +23,7 @@ from stillhouse.contracts.faults import every
 from stillhouse.contracts.raw import content
 from stillhouse.training.packaged import read_pointer
 from stillhouse.workloads.pictures._shared.digits import DigitsPointer, read_digits
+from stillhouse.workloads.pictures._shared.shelf import Rows
 from stillhouse.workloads.pictures._shared.splits import (
     SUFFIXES,
     Split,
@@ -40,14 +41,14 @@ from stillhouse.workloads.pictures.classify.decode import Form, stack
 class Pictures:
     """(pictures, channel, height, width), uint8, and their classes (pictures,), numbers from 0."""
 
-    image: np.ndarray
+    image: Rows
     label: np.ndarray
     skipped: int = 0
     """How many could not be read and are left out."""
 
     def rows(self, chosen: np.ndarray) -> Pictures:
         """Some of them."""
-        return Pictures(self.image[chosen], self.label[chosen])
+        return Pictures(self.image.rows(chosen), self.label[chosen])
 
 
 @dataclass(frozen=True)
@@ -112,4 +113,4 @@ def _numbered(label: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
 def _packaged(raw: Path) -> Source:
     pointer = read_pointer(raw, DigitsPointer, "a package, a file, height, width and highest")
     digits = read_digits(str(raw), pointer)
-    return Source({"train": Pictures(digits.image[:, None], digits.label)})
+    return Source({"train": Pictures(Rows.of(digits.image[:, None]), digits.label)})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.workloads.pictures._shared.decoded import Decoded
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 from stillhouse.workloads.pictures._shared.readable import Bad, readable
+from stillhouse.workloads.pictures._shared.shelf import Rows
 from stillhouse.workloads.pictures._shared.splits import Split
 
 MOST_BOXES = 10_000
@@ -59,7 +59,7 @@ class Form:
 class Pictures:
     """Some pictures of one form, and the rows of their boxes in the order of the pictures."""
 
-    image: np.ndarray
+    image: Rows
     """(pictures, channel, height, width), uint8."""
     picture: np.ndarray
     boxes: np.ndarray
@@ -73,22 +73,35 @@ class Pictures:
 
 def gather(items: Sequence[Item], form: Form) -> Pictures:
     """Decodes and resizes. Raises UserError as `readable`, also naming all pictures that differ in form from the first one."""
-    formed, rows = readable(items, lambda item: _formed(item, form), partial(_check, form.decoded), form.bad)
+    image, found, rows = _read(items, form)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
-    for number, (row, (_, boxes)) in enumerate(zip(rows, formed, strict=True)):
+    for number, (row, boxes) in enumerate(zip(rows, found, strict=True)):
         real = (boxes[:, 2:] > boxes[:, :2]).all(1)
         parts.append((np.full(real.sum(), number), boxes[real], items[row].label[real], items[row].crowd[real]))
     picture, box, label, crowd = (np.concatenate(part) for part in zip(*parts, strict=True))
-    dropped = sum(len(boxes) for _, boxes in formed) - len(box)
-    return Pictures(np.stack([image for image, _ in formed]), picture, box, label, crowd, dropped, len(items) - len(rows))
+    return Pictures(image, picture, box, label, crowd, sum(map(len, found)) - len(box), len(items) - len(rows))
 
 
-def _check(decoded: Decoded, item: Item, formed: tuple[np.ndarray, np.ndarray], first: tuple[np.ndarray, np.ndarray]) -> None:
+def _read(items: Sequence[Item], form: Form) -> tuple[Rows, list[np.ndarray], np.ndarray]:
+    """Pictures, the boxes of each, and their rows."""
+    boxes: list[np.ndarray] = []
+    with form.decoded.shelf() as shelf:
+
+        def keep(item: Item, formed: tuple[np.ndarray, np.ndarray]) -> None:
+            _check(item, formed[0], shelf.first)
+            form.decoded.add(item.place, formed[0])
+            shelf.put(formed[0])
+            boxes.append(formed[1])
+
+        rows = readable(items, lambda item: _formed(item, form), keep, form.bad)
+        return shelf.rows(), boxes, rows
+
+
+def _check(item: Item, image: np.ndarray, first: np.ndarray | None) -> None:
     boxes = item.boxes.reshape(-1, 4)
     if wrong := [box for box in boxes.tolist() if not np.isfinite(box).all() or box[2] < box[0] or box[3] < box[1]]:
         raise UserError(f"{item.place} - wanted boxes from their left upper to their right lower corner - got {wrong[0]}")
-    same_shape(item.place, formed[0], first[0])
-    decoded.add(item.place, formed[0])
+    same_shape(item.place, image, first)
 
 
 def _formed(item: Item, form: Form) -> tuple[np.ndarray, np.ndarray]:

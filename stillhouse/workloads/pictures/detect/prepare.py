@@ -37,7 +37,7 @@ class PrepareSettings(Settings):
     bad: Bad = "refuse"
     """What is done about pictures that cannot be read: refuse names them all, skip leaves them out and counts them."""
     most_bytes: int = Field(MOST_BYTES, gt=0)
-    """The most bytes of all decoded pictures together; preparing them takes three times as much memory."""
+    """The most bytes of all decoded pictures together; preparing them takes so much room on the disk beside the result."""
     valid_share: float = Field(0.1, gt=0, lt=1)
     """The share of the training pictures, drawn by the seed, where the raw data have no validation split."""
     test_share: float = Field(0.2, gt=0, lt=1)
@@ -50,7 +50,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     A picture is the bytes of (channel, height, width) in this order; a box names its picture by its row.
     """
     source = read(raw)
-    form = Form(settings.channels, settings.size, settings.bad, Decoded(settings.most_bytes))
+    form = Form(settings.channels, settings.size, settings.bad, Decoded(settings.most_bytes, prepared))
     items = _split(settings, raw, source, rng)
     splits = dict(zip(items, every(lambda part: gather(part, form), items.values()), strict=True))
     _check(raw, splits, source.names)
@@ -58,7 +58,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
         write_rows(prepared / f"{name}.parquet", {"image": pictures.image}, {})
         write_parquet(prepared / f"{name}-boxes.parquet", _columns(pictures))
     channels, height, width = splits["train"].image.shape[1:]
-    mean, deviation = unit(splits["train"].image)
+    mean, deviation = unit(splits["train"].image.parts())
     facts = {"channels": channels, "height": height, "width": width, "classes": len(source.names), "names": list(source.names)}
     write_json(prepared / "facts.json", {**facts, "mean": mean, "deviation": deviation})
     counts = {f"{name}_pictures": float(len(pictures.image)) for name, pictures in splits.items()}

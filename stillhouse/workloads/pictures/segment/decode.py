@@ -14,6 +14,7 @@ from stillhouse.workloads.pictures._shared.decoded import Decoded
 from stillhouse.workloads.pictures._shared.picture import opened, pixels, same_shape, to_channels
 from stillhouse.workloads.pictures._shared.raw_files import Content, loaded
 from stillhouse.workloads.pictures._shared.readable import Bad, readable
+from stillhouse.workloads.pictures._shared.shelf import Rows
 
 Coded = tuple[str, Content]
 """A place in words, for errors, and what is found there."""
@@ -53,16 +54,18 @@ def decode(image: Coded, mask: Coded, form: Form) -> Arrays:
     return pixels(picture), np.asarray(numbers, dtype=np.uint8)
 
 
-def stack(pairs: Iterable[tuple[Coded, Coded]], form: Form) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def stack(pairs: Iterable[tuple[Coded, Coded]], form: Form) -> tuple[Rows, Rows, np.ndarray]:
     """(pictures, channel, height, width) and (pictures, height, width) of pairs, and their rows. Raises UserError as `readable`."""
+    with form.decoded.shelf() as images, form.decoded.shelf() as masks:
 
-    def check(pair: tuple[Coded, Coded], decoded: Arrays, first: Arrays) -> None:
-        same_shape(pair[0][0], decoded[0], first[0])
-        form.decoded.add(pair[0][0], *decoded)
+        def keep(pair: tuple[Coded, Coded], decoded: Arrays) -> None:
+            same_shape(pair[0][0], decoded[0], images.first)
+            form.decoded.add(pair[0][0], *decoded)
+            images.put(decoded[0])
+            masks.put(decoded[1])
 
-    decoded, rows = readable(pairs, lambda pair: decode(*pair, form), check, form.bad)
-    images, masks = zip(*decoded, strict=True)
-    return np.stack(images), np.stack(masks), rows
+        rows = readable(pairs, lambda pair: decode(*pair, form), keep, form.bad)
+        return images.rows(), masks.rows(), rows
 
 
 def _sides(picture: Image.Image) -> str:

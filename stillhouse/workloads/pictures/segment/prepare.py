@@ -17,6 +17,7 @@ from stillhouse.training.groups import write_rows
 from stillhouse.workloads.pictures._shared.decoded import MOST_BYTES, Decoded
 from stillhouse.workloads.pictures._shared.picture import unit
 from stillhouse.workloads.pictures._shared.readable import Bad, counted
+from stillhouse.workloads.pictures._shared.shelf import Rows
 from stillhouse.workloads.pictures._shared.splits import SPLITS, Split, completed
 from stillhouse.workloads.pictures.segment.crop import VOID
 from stillhouse.workloads.pictures.segment.decode import Form
@@ -40,7 +41,7 @@ class PrepareSettings(Settings):
     Frames of a video are nearly alike: hold out a whole one, or the validation is of pictures that were trained on.
     """
     most_bytes: int = Field(MOST_BYTES, gt=0)
-    """The most bytes of all decoded pictures together; preparing them takes three times as much memory."""
+    """The most bytes of all decoded pictures together; preparing them takes so much room on the disk beside the result."""
     valid_share: float = Field(0.1, gt=0, lt=1)
     """The share of the training pictures, drawn by the seed, where there is no other validation split."""
     test_share: float = Field(0.2, gt=0, lt=1)
@@ -59,7 +60,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
 
     A picture is the bytes of (channel, height, width), its mask those of (height, width): classes from 0, `VOID` for none.
     """
-    source = read(raw, Form(settings.channels, settings.size, settings.bad, Decoded(settings.most_bytes)))
+    source = read(raw, Form(settings.channels, settings.size, settings.bad, Decoded(settings.most_bytes, prepared)))
     splits = _split(settings, raw, source, rng)
     void = source.void if settings.void is None else settings.void
     masks = {split: classes_of(splits[split].mask, void) for split in SPLITS}
@@ -68,20 +69,20 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
         content = {"image": splits[split].image, "mask": masks[split]}
         write_rows(prepared / f"{split}.parquet", content, {"name": splits[split].name.tolist()})
     facts = dict(zip(("channels", "height", "width"), shape, strict=True)) | {"classes": classes}
-    mean, deviation = unit(splits["train"].image)
+    mean, deviation = unit(splits["train"].image.parts())
     write_json(prepared / "facts.json", {**facts, "mean": mean, "deviation": deviation, "names": _names(source, void, classes)})
     counts = {f"{split}_pictures": float(len(splits[split].name)) for split in SPLITS} | {"classes": float(classes)}
     return counts | counted(settings.bad, (pictures.skipped for pictures in source.splits.values()))
 
 
-def classes_of(mask: np.ndarray, void: int | None) -> np.ndarray:
+def classes_of(mask: Rows, void: int | None) -> Rows:
     """Masks whose numbers are classes without a gap where `void` was; its pixels get `VOID`."""
     if void is None:
         return mask
     table = np.arange(VOID + 1)
     table[void + 1 : VOID] -= 1
     table[void] = VOID
-    return table.astype(np.uint8)[mask]
+    return mask.mapped(table.astype(np.uint8))
 
 
 def _split(settings: PrepareSettings, raw: Path, source: Source, rng: torch.Generator) -> dict[Split, Pictures]:
@@ -104,9 +105,9 @@ def _shape(raw: Path, splits: dict[Split, Pictures]) -> tuple[int, ...]:
     return shapes["train"]
 
 
-def _classes(raw: Path, masks: dict[Split, np.ndarray]) -> int:
+def _classes(raw: Path, masks: dict[Split, Rows]) -> int:
     """Their number. Raises UserError unless there are two at least, without a gap."""
-    seen = sorted({int(number) for mask in masks.values() for number in np.unique(mask)} - {VOID})
+    seen = sorted({int(number) for mask in masks.values() for part in mask.parts() for number in np.unique(part)} - {VOID})
     if len(seen) < 2:
         raise UserError(f"{raw} - wanted masks of two classes at least, beside {VOID} for pixels that have none - got the numbers {seen}")
     if seen[-1] != len(seen) - 1:

@@ -24,6 +24,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 from stillhouse.contracts.raw import content
 from stillhouse.workloads.pictures._shared.scenes import read_scenes
+from stillhouse.workloads.pictures._shared.shelf import Rows
 from stillhouse.workloads.pictures._shared.splits import SUFFIXES, Split, cells, picture_files, read_table, split_folders, split_rows
 from stillhouse.workloads.pictures.segment.decode import Coded, Form, stack
 
@@ -32,15 +33,15 @@ from stillhouse.workloads.pictures.segment.decode import Coded, Form, stack
 class Pictures:
     """(pictures, channel, height, width), uint8; masks (pictures, height, width), uint8; and names (pictures,)."""
 
-    image: np.ndarray
-    mask: np.ndarray
+    image: Rows
+    mask: Rows
     name: np.ndarray
     skipped: int = 0
     """How many could not be read, or had no mask that can be, and are left out."""
 
     def rows(self, chosen: np.ndarray) -> Pictures:
         """Some of them, by a mask or by their numbers."""
-        return Pictures(self.image[chosen], self.mask[chosen], self.name[chosen])
+        return Pictures(self.image.rows(chosen), self.mask.rows(chosen), self.name[chosen])
 
 
 @dataclass(frozen=True)
@@ -125,5 +126,5 @@ def _composed(raw: Path) -> Source:
     splits = {}
     for split, scenes in read_scenes(raw).items():
         names = np.array([f"{split}{number}" for number in range(len(scenes.mask))])
-        splits[split] = Pictures(scenes.image[:, None], scenes.mask, names)
+        splits[split] = Pictures(Rows.of(scenes.image[:, None]), Rows.of(scenes.mask), names)
     return Source(splits, ("ground", *(str(digit) for digit in range(10))))

@@ -13,9 +13,9 @@ from torch import Tensor
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
-from stillhouse.training.files import read_parquet
 from stillhouse.training.rows import anywhere, in_order, shuffled
 from stillhouse.workloads.text.language.cover import KINDS
+from stillhouse.workloads.text.language.mapped import columns
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -35,6 +35,9 @@ class DataSettings(Settings):
     evaluation_batch_size: int = Field(16, gt=0)
     train_limit: int | None = Field(None, gt=0)
     """Train on so many windows, spread evenly over the text; None takes all."""
+    most_bytes: int = Field(2**32, gt=0, exclude=True)
+    """The most bytes of a split in memory, sixteen for each token. A larger one is read from a file window by window; the batches are the
+    same, so this is no part of what makes a result."""
 
     @model_validator(mode="after")
     def _within(self) -> DataSettings:
@@ -61,7 +64,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """A split: (tokens,), and (3, tokens) what they stand for."""
+    """A split: (tokens,), and (3, tokens) what they stand for, both int32."""
 
     token: Tensor
     covered: Tensor
@@ -73,10 +76,10 @@ class Stream:
         """
         steps = torch.arange(context)
         places = first[:, None] + steps
-        target = self.token[places + 1]
+        target = self.token[places + 1].long()
         scored = (steps >= fresh[:, None]) & (target != left_out)
         covered = (self.covered[:, places + 1] * scored).sum((1, 2))
-        return Batch(self.token[places], torch.where(scored, target, UNSCORED), covered)
+        return Batch(self.token[places].long(), torch.where(scored, target, UNSCORED), covered)
 
 
 def windows(targets: int, context: int, stride: int) -> tuple[Tensor, Tensor]:
@@ -98,7 +101,7 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
     end: int = facts["end"]
 
     def fixed(name: str) -> Batches[Batch]:
-        stream, context = _stream(prepared, name, settings.context)
+        stream, context = _stream(prepared, name, settings)
         first, fresh = windows(len(stream.token) - 1, context, min(settings.stride or -(-settings.context // 2), context))
         return in_order(len(first), settings.evaluation_batch_size, lambda rows: stream.batch(first[rows], fresh[rows], context, end))
 
@@ -111,7 +114,7 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
 
 
 def _training(settings: DataSettings, prepared: Path) -> Batches[Batch]:
-    stream, context = _stream(prepared, "train", settings.context)
+    stream, context = _stream(prepared, "train", settings)
     first, fresh = windows(len(stream.token) - 1, context, context)
 
     def make(rows: Tensor) -> Batch:
@@ -120,9 +123,7 @@ def _training(settings: DataSettings, prepared: Path) -> Batches[Batch]:
     return shuffled(anywhere(len(first), settings.batch_size, settings.train_limit), make)
 
 
-def _stream(prepared: Path, name: str, context: int) -> tuple[Stream, int]:
+def _stream(prepared: Path, name: str, settings: DataSettings) -> tuple[Stream, int]:
     """A split, and the context that there is in it: a short text has fewer targets."""
-    columns = read_parquet(prepared / f"{name}.parquet")
-    token = torch.as_tensor(columns["token"]).long()
-    covered = torch.stack([torch.as_tensor(columns[kind]).long() for kind in KINDS])
-    return Stream(token, covered), min(context, len(token) - 1)
+    found = columns(prepared / f"{name}.parquet", ("token", *KINDS), settings.most_bytes)
+    return Stream(found[0], found[1:]), min(settings.context, found.shape[1] - 1)

@@ -38,7 +38,7 @@ def test_what_is_no_picture_of_bytes_is_refused() -> None:
 def test_the_unit_is_mean_and_deviation_of_each_channel() -> None:
     image = RNG.integers(0, 256, (7, 3, 5, 4), dtype=np.uint8)
     image[:, 2] = 9
-    mean, deviation = unit(image)
+    mean, deviation = unit([image])
     assert mean == pytest.approx((image / 255).mean((0, 2, 3)).tolist(), rel=1e-12)
     assert deviation == pytest.approx([*(image[:, :2] / 255).std((0, 2, 3)).tolist(), 1 / 255], rel=1e-12)
 

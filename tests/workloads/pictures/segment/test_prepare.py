@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
 from stillhouse.training.files import read_parquet
+from stillhouse.workloads.pictures._shared import shelf
 from stillhouse.workloads.pictures._shared.scenes import read_scenes
 from stillhouse.workloads.pictures.segment.prepare import PrepareSettings, classes_of, prepare
 from tests.workloads.pictures.segment.raws import SCENES, coded, folder, masks, pixels, table
@@ -92,7 +93,7 @@ def test_a_table_says_what_has_no_class_and_a_drive_is_held_out(tmp_path: Path) 
 def test_numbers_without_the_one_of_no_class(void: int | None) -> None:
     every = np.arange(256, dtype=np.uint8)
     left = sorted(set(range(255)) - {void})
-    assert classes_of(every, void).tolist() == [left.index(number) if number in left else 255 for number in range(256)]
+    assert classes_of(shelf.Rows.of(every), void)[:].tolist() == [left.index(number) if number in left else 255 for number in range(256)]
 
 
 def test_folders_of_splits(tmp_path: Path) -> None:
