@@ -22,7 +22,7 @@ _NODES = 6
 class GeometricSettings(Sizes):
     """The sizes of a network, of which the last layer gives the classes: `hidden` is the width of each layer but that."""
 
-    layers: int = Field(2, gt=1)
+    layers: int = Field(2, gt=0)
     dropout: float = Field(0.5, ge=0, lt=1)
     positions: bool = False
     """Whether the network sees where each node lies, beside its features, as `prepare: {positions: ...}` says."""
