@@ -35,20 +35,6 @@ _CORA: list[Candidate] = [
     (512, 3, 0.7, 0.001, "none", False),
     (512, 3, 0.5, 0.001, "none", False),
 ]
-_CHAMELEON: list[Candidate] = [
-    (64, 2, 0.5, 0.01, "none", False),
-    (64, 3, 0.2, 0.01, "none", False),
-    (64, 5, 0.2, 0.005, "none", False),
-    (256, 2, 0.5, 0.005, "none", False),
-    (256, 3, 0.2, 0.005, "none", False),
-    (256, 3, 0.5, 0.005, "batch", False),
-    (256, 3, 0.2, 0.005, "none", True),
-    (256, 5, 0.2, 0.005, "none", False),
-    (256, 5, 0.2, 0.005, "batch", True),
-    (512, 3, 0.2, 0.005, "none", False),
-    (512, 5, 0.2, 0.005, "none", False),
-    (512, 5, 0.5, 0.001, "none", False),
-]
 
 
 def _set(metric: str, splits: int, decay: float, fit: _students.Block, candidates: list[Candidate]) -> _students.Block:
@@ -58,14 +44,13 @@ def _set(metric: str, splits: int, decay: float, fit: _students.Block, candidate
 settings: dict[str, Any] = {
     "sets": {
         "cora, 20 a class": _set("accuracy", 5, 5e-4, {"epochs": 200, "patience": 50}, _CORA),
-        "chameleon_filtered": _set("accuracy", 10, 1e-3, {"epochs": 200, "patience": 50}, _CHAMELEON),
     },
 }
 RAWS: dict[str, NodeSet | Drawn] = {**SETS, "cora, 20 a class": Drawn(SETS["cora"], train=20, valid=500, test=1000)}
 
 
 def run(data: Path) -> Iterator[Row]:
-    """`data` holds graph-citation and graph-heterophilous; a seed is a split, and candidates are tried on split 0."""
+    """`data` holds graph-citation; a seed is a split, and candidates are tried on split 0."""
     for title, how in settings["sets"].items():
         tried = [_cell(data, title, candidate, 0) for candidate in how["candidates"]]
         _measured(data, title, tried)

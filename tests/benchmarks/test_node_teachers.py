@@ -40,16 +40,19 @@ def test_a_teacher_is_chosen_on_validation_and_measured_on_every_split(by_width:
     assert len(by_width) == 5, "a split on which it was chosen is measured once"
 
 
-def test_a_students_width_is_chosen_on_validation(by_width: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_teacher_and_width_of_a_student_are_chosen_on_validation(by_width: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph_free, "costs", lambda title, whole, folder, width: [_cells.row(title, "costs", "width", [width])])
     monkeypatch.setattr(graph_free, "read", lambda prepared: None)
-    monkeypatch.setitem(graph_free.settings, "widths", [2, 4, 8])
+    teachers = {str(width): {"model": {"hidden": width}} for width in (9, 5, 4)}
+    monkeypatch.setitem(graph_free.settings, "teachers", teachers)
+    monkeypatch.setitem(graph_free.settings, "widths", [2, 5, 8])
     monkeypatch.setitem(graph_free.settings, "splits", 2)
     rows = {(row["method"], row["metric"]): row["mean"] for row in graph_free.run(Path())}
-    assert [rows[f"glnn of {width}", "tried"] for width in (2, 4, 8)] == [-2, 0, -4]
-    assert rows["costs", "width"] == 4
-    assert {rows[method, "accuracy"] for method in ("mlp", "glnn", "vqgraph")} == {54}
-    assert rows["glnn", "accuracy_gain"] == 4 - graph_free.settings["teach"]["model"]["hidden"]
+    assert [rows[f"teacher, {width}", "tried"] for width in (9, 5, 4)] == [-5, -1, 0]
+    assert [rows[f"glnn of {width}", "tried"] for width in (2, 5, 8)] == [-2, -1, -4]
+    assert rows["costs", "width"] == 5
+    assert {rows[method, "accuracy"] for method in ("mlp", "glnn", "vqgraph")} == {55}
+    assert rows["glnn", "accuracy_gain"] == 5 - 4
 
 
 def test_drawn_splits_have_so_many_of_each_class_and_depend_on_their_number() -> None:
