@@ -1,6 +1,7 @@
 """Students without edges of a graph network on Cora: teacher and width chosen on validation, accuracy, and what an answer costs.
 
-One of the teachers is the one that `node_teachers` chose where labels are few. A fifth of the test nodes, with all their edges, is seen by nobody before the test.
+One of the teachers is the one that `node_teachers` chose where labels are few. A fifth of the test nodes, with all their edges, is seen by
+nobody before the test.
 """
 
 from __future__ import annotations
