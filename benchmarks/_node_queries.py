@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
 import torch
+from torch import nn
 from torch_geometric.utils import k_hop_subgraph
 
 from stillhouse.contracts.data import Metrics
@@ -30,25 +31,32 @@ def cost(workload: Workload[Any], model: Path, prepared: Path, nodes: int) -> Me
     A network with edges is given the nodes that are as many edges away as it has layers, and the edges that lead inwards; the time to
     find them is left out. One thread.
     """
-    network, whole = checkpoint.read_model(workload, model).eval(), read(prepared)
-    settings = checkpoint.read_record(model)["model"]
-    hops = 0 if settings["family"] in _EDGELESS else int(settings["layers"])
-    batches = list(queries(whole, hops, nodes))
+    network, settings = checkpoint.read_model(workload, model).eval(), checkpoint.read_record(model)["model"]
+    batches = list(queries(read(prepared), hops(settings), nodes))
+    times = timed(workload, network, batches, model)
+    return {"query_rows": fmean(len(batch.features) for batch in batches), "query_ms": median(times)}
+
+
+def hops(settings: Mapping[str, Any]) -> int:
+    """How many edges away a network looks."""
+    return 0 if settings["family"] in _EDGELESS else int(settings["layers"])
+
+
+def timed(workload: Workload[Any], network: nn.Module, batches: list[Batch], folder: Path) -> list[float]:
+    """Milliseconds of the fastest call for each batch, all about equally many nodes; the network as a file is left in the folder."""
     program = capture(workload, network, batches)
-    chosen, file = RUNTIMES["onnx"], model / RUNTIMES["onnx"].file
+    chosen, file = RUNTIMES["onnx"], folder / RUNTIMES["onnx"].file
     with with_threads(1):
         chosen.save(program, file, [])
         ask = chosen.load(file, program)
         calls = [partial(ask, program.values(batch)) for batch in batches]
-        times = [least(call, rounds=ROUNDS, seconds=SECONDS, threads=1) for call in calls]
-    return {"query_rows": fmean(len(batch.features) for batch in batches), "query_ms": median(times)}
+        return [least(call, rounds=ROUNDS, seconds=SECONDS, threads=1) for call in calls]
 
 
-def queries(whole: Prepared, hops: int, count: int) -> Iterator[Batch]:
-    """One batch for each test node that is drawn: the nodes so many edges away or fewer, and the edges inwards."""
+def queries(whole: Prepared, hops: int, count: int, size: int = 1) -> Iterator[Batch]:
+    """One batch for every `size` of the test nodes that are drawn: the nodes so many edges away or fewer, and the edges inwards."""
     tested = (whole.split == 2).nonzero()[:, 0]
-    chosen = tested[torch.randperm(len(tested), generator=torch.Generator().manual_seed(0))[:count]]
-    for node in chosen.tolist():
-        kept, edges, place, _ = k_hop_subgraph(node, hops, whole.edges, relabel_nodes=True, num_nodes=len(whole.features), directed=True)
-        label = whole.label[node].reshape(1)
-        yield Batch(whole.features[kept], edges, place, label, torch.zeros(1, dtype=torch.bool))
+    chosen = tested[torch.randperm(len(tested), generator=torch.Generator().manual_seed(0))[: count * size]]
+    for nodes in chosen.split(size):
+        kept, edges, place, _ = k_hop_subgraph(nodes, hops, whole.edges, relabel_nodes=True, num_nodes=len(whole.features), directed=True)
+        yield Batch(whole.features[kept], edges, place, whole.label[nodes], torch.zeros(len(nodes), dtype=torch.bool))

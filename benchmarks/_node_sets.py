@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +26,15 @@ class NodeSet:
 
     def raw(self, data: Path, split: int) -> Path:
         """The folder with nodes.parquet and edges.parquet, written where it is not there yet."""
-        place = WORK / "node_sets" / f"{self.name}-{split}"
+        return self.written(data, str(split), lambda rows: pc.list_element(rows.column("splits"), split).to_pylist())
+
+    def written(self, data: Path, key: str, split: Callable[[pa.Table], Iterable[int]]) -> Path:
+        """The same with splits of one's own, which `key` names: places in SPLITS, or -1, of the rows of nodes."""
+        place = WORK / "node_sets" / f"{self.name}-{key}"
         if not (place / "edges.parquet").exists():
             place.mkdir(parents=True, exist_ok=True)
-            parquet.write_table(self._nodes(self._rows(data / self.folder / "nodes.parquet"), split), place / "nodes.parquet")
+            rows = self._rows(data / self.folder / "nodes.parquet")
+            parquet.write_table(self._nodes(rows, split(rows)), place / "nodes.parquet")
             edges = self._rows(data / self.folder / "edges.parquet").select(["source", "target"])
             parquet.write_table(edges, place / "edges.parquet")
         return place
@@ -36,11 +42,32 @@ class NodeSet:
     def _rows(self, path: Path) -> pa.Table:
         return parquet.read_table(path, filters=[("graph", "=", self.name)])
 
-    def _nodes(self, rows: pa.Table, split: int) -> pa.Table:
+    def _nodes(self, rows: pa.Table, split: Iterable[int]) -> pa.Table:
         columns, values = (rows.column(name).combine_chunks() for name in ("feature_index", "feature_value"))
         dense = np.zeros((rows.num_rows, self.features), dtype=np.float32)
         dense[np.repeat(np.arange(rows.num_rows), columns.value_lengths().to_numpy()), columns.flatten().to_numpy()] = values.flatten()
         features = pa.FixedSizeListArray.from_arrays(pa.array(dense.ravel()), self.features)
-        places = pc.list_element(rows.column("splits"), split).to_pylist()
-        named = [SPLITS[place] if place >= 0 else "none" for place in places]
+        named = [SPLITS[place] if place >= 0 else "none" for place in split]
         return pa.table({"features": features, "label": rows.column("label"), "split": named})
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A graph with splits that are drawn: so many training nodes of each class, and of all others so many to choose by and to test on."""
+
+    graph: NodeSet
+    train: int
+    valid: int
+    test: int
+
+    def raw(self, data: Path, split: int) -> Path:
+        """As of the graph; the number of a split seeds it."""
+        return self.graph.written(data, f"{self.train}-{self.valid}-{self.test}-{split}", lambda rows: self._places(rows, split))
+
+    def _places(self, rows: pa.Table, seed: int) -> list[int]:
+        label, order = rows.column("label").to_numpy(), np.random.default_rng(seed).permutation(rows.num_rows)
+        chosen = np.concatenate([order[label[order] == each][: self.train] for each in np.unique(label)])
+        others = order[~np.isin(order, chosen)]
+        found = np.full(len(label), -1)
+        found[chosen], found[others[: self.valid]], found[others[self.valid :][: self.test]] = 0, 1, 2
+        return [int(place) for place in found]

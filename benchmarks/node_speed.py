@@ -47,7 +47,10 @@ class Case:
 
 
 def run(data: Path) -> Iterator[Row]:
-    """Milliseconds of processor time of a step, how often the plain script's goes into it (`ratio`), and the megabytes of its peak."""
+    """Milliseconds of processor time of a step, how often the plain script's goes into it (`ratio`), and the megabytes of its peak.
+
+    `later_megabytes` are those of a process that has trained such a network on a few nodes before: without the code that is loaded once.
+    """
     torch.set_num_threads(int(settings["threads"]))
     for title in settings["sets"]:
         prepared = _prepared(title, data)
@@ -67,12 +70,14 @@ def _rows(case: Case) -> Iterator[Row]:
     seeds = range(int(settings["seeds"]))
     found = [interleaved(_steps(case, seed), int(settings["rounds"]), torch.device("cpu")) for seed in seeds]
     with _forking().Pool(1, maxtasksperchild=1) as pool:
-        peaks = pool.map(measured_megabytes, [(case, method) for method in METHODS], chunksize=1)
-    for method, peak in zip(METHODS, peaks, strict=True):
+        asked = [(case, method, later) for method in METHODS for later in (False, True)]
+        peaks = dict(zip(asked, pool.map(measured_megabytes, asked, chunksize=1), strict=True))
+    for method in METHODS:
         label = f"{case.family}, {method}"
         yield row(case.title, label, "milliseconds", [1000 * median(seconds[method]) for seconds in found])
         yield row(case.title, label, "ratio", [ratio(seconds[method], seconds[METHODS[1]]) for seconds in found])
-        yield row(case.title, label, "megabytes", [peak])
+        for later in (False, True):
+            yield row(case.title, label, "later_megabytes" if later else "megabytes", [peaks[case, method, later]])
 
 
 def _forking() -> multiprocessing.context.ForkServerContext:
@@ -124,17 +129,33 @@ def _script(method: str, layers: str, batch: Batch, sizes: dict[str, int]) -> tu
     return network, objective
 
 
-def measured_megabytes(task: tuple[Case, str]) -> float:
-    """What a network and two steps add to the memory of this process, which did nothing else but read the graph."""
-    case, method = task
+def measured_megabytes(task: tuple[Case, str, bool]) -> float:
+    """What a network and two steps add to the memory of this process, which did nothing else but read the graph.
+
+    `later`, it has first made and trained such a network on a few nodes.
+    """
+    case, method, later = task
     torch.set_num_threads(int(settings["threads"]))
     batch, sizes = batch_of(case.prepared)
+    if later:
+        _train(method, case.family, *_few(sizes))
     Path("/proc/self/clear_refs").write_text("5")  # Linux forgets the peak that reading had
     before = _kilobytes("VmHWM")
-    taken, _ = step(method, case.family, batch, sizes, 0)
+    _train(method, case.family, batch, sizes)
+    return (_kilobytes("VmHWM") - before) / 1024
+
+
+def _train(method: str, family: str, batch: Batch, sizes: dict[str, int]) -> None:
+    taken, _ = step(method, family, batch, sizes, 0)
     for _ in range(2):
         taken()
-    return (_kilobytes("VmHWM") - before) / 1024
+
+
+def _few(sizes: dict[str, int]) -> tuple[Batch, dict[str, int]]:
+    """A ring of nodes with few features, and the sizes of a network for it."""
+    nodes = torch.arange(16)
+    ring = torch.stack((nodes, nodes.roll(1)))
+    return Batch(torch.rand(16, 4), ring, nodes, nodes % sizes["classes"], nodes < 0), {**sizes, "features": 4}
 
 
 def _kilobytes(name: str) -> int:

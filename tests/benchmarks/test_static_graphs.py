@@ -63,6 +63,10 @@ def test_a_query_holds_as_many_hops_as_a_network_has_layers_and_answers_as_the_w
     for batch in found:
         place = (whole.features == batch.features[batch.asked]).all(1)
         torch.testing.assert_close(WORKLOAD.apply(network, batch).prediction, everything[place])
+    (several,) = _node_queries.queries(whole, 2, 1, size=3)
+    alone = [everything[(whole.features == features).all(1)] for features in several.features[several.asked]]
+    torch.testing.assert_close(WORKLOAD.apply(network, several).prediction, torch.cat(alone))
+    assert several.asked.shape == (3,)
 
 
 def test_differences_are_paired_and_have_an_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

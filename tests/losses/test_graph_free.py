@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Feature, Layout, Output
 from stillhouse.contracts.shown import Shown
-from stillhouse.losses import ff_g2m, structure
+from stillhouse.losses import ff_g2m, structure, vqgraph
 
 TEACHER = Output(torch.tensor([[2, 0.5, -1], [0.3, 1.2, 0.1], [-0.5, 0, 1.5]], dtype=torch.float64), "classes")
 STUDENT = Output(torch.tensor([[1, 0.2, -0.3], [0.4, 0.6, 0], [0.1, -0.2, 0.9]], dtype=torch.float64), "classes")
@@ -74,3 +74,52 @@ def test_products_of_rows():
     products = [output.prediction @ output.prediction.T for output in (theirs, ours)]
     wanted = (products[0] / products[0].norm() - products[1] / products[1].norm()).square().sum()
     assert value(scaled=True) == pytest.approx(float(wanted), abs=1e-12)
+
+
+def coded(ours: Output, theirs: Output, **chosen: float | bool) -> torch.nn.Module:
+    """With three codes, of which the teacher's rows know nothing."""
+    loss = vqgraph.LOSS.make(vqgraph.LOSS.settings(pairs=["hidden"], **chosen), ours, theirs)
+    codes = torch.tensor([[1, 0], [0, 1], [0.6, 0.6]], dtype=torch.float64)
+    loss.codes[0] = torch.nn.Parameter(codes, requires_grad=False)
+    return loss
+
+
+def test_a_row_among_the_codes():
+    theirs, ours = hidden([[2, 1.9], [0.2, 0.5], [0.9, 0.1]]), hidden([[0.7, 0.5], [0.1, 0.8], [0.9, 0.3]])
+    assert float(coded(ours, theirs, temperature=4, squared=False)(ours, theirs)) == pytest.approx(0.0194555027, abs=1e-10)
+    codes = torch.tensor([[1, 0], [0, 1], [0.6, 0.6]], dtype=torch.float64)
+    logs = [(-torch.cdist(rows.prediction, codes).square() / 2 / 0.5).log_softmax(-1) for rows in (theirs, ours)]
+    wanted = float((logs[0].exp() * (logs[0] - logs[1])).sum(-1).mean()) / 4
+    assert float(coded(ours, theirs, temperature=0.5)(ours, theirs)) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_codes_are_the_centres_of_the_teachers_rows_and_units_do_not_matter():
+    rng = torch.Generator().manual_seed(0)
+    centres = torch.tensor([[0.0, 0], [10, 0], [0, 10]])
+    rows = [(centres[:, None] + torch.rand(3, 20, 2, generator=rng) - 0.5).flatten(0, 1) for _ in range(2)]
+    found, values = [], []
+    for unit in (1, 1000):
+        theirs, ours = (hidden((unit * each).tolist()) for each in rows)
+        loss = vqgraph.LOSS.make(vqgraph.LOSS.settings(pairs=["hidden"], codes=3), ours, theirs)
+        found.append(loss.codes[0] / unit)
+        values.append(float(loss(ours, theirs)))
+        assert not any(weight.requires_grad for weight in loss.parameters())
+    assert (torch.cdist(found[0], centres.double()).min(1).values < 0.5).all()
+    assert len(set(torch.cdist(found[0], centres.double()).argmin(1).tolist())) == 3
+    assert values[0] == pytest.approx(values[1], rel=1e-6)
+    assert values[0] > 1e-4
+
+
+def test_a_teachers_row_has_some_likely_codes():
+    rows = torch.rand(400, 3, generator=torch.Generator().manual_seed(0))
+    theirs = hidden(rows.tolist())
+    loss = vqgraph.LOSS.make(vqgraph.LOSS.settings(pairs=["hidden"]), theirs, theirs)
+    scores = -torch.cdist(theirs.prediction, loss.codes[0]).square() / 3 / loss.temperatures[0]
+    entropy = -(scores.softmax(-1) * scores.log_softmax(-1)).sum(-1).mean()
+    assert float(entropy.exp()) == pytest.approx(5, rel=1e-6)
+
+
+def test_a_teacher_whose_rows_are_alike_is_refused():
+    alike = hidden([[1, 2], [1, 2]])
+    with pytest.raises(UserError, match=r"^vqgraph wants a teacher whose rows differ - they are all alike$"):
+        vqgraph.LOSS.make(vqgraph.LOSS.settings(pairs=["hidden"]), alike, alike)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from stillhouse.workloads.graphs._shared.geometric import Sizes
+from stillhouse.workloads.graphs._shared.geometric import Skips
 
 
-class Heads(Sizes):
+class Heads(Skips):
     """`hidden` is the width of all heads together; a search drops heads."""
 
     heads: int = Field(8, gt=1)

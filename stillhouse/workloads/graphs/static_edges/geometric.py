@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +11,7 @@ from torch import Tensor, nn
 from stillhouse.contracts import foreign
 from stillhouse.contracts.watched import watch
 from stillhouse.space.blueprint import Architecture
-from stillhouse.workloads.graphs._shared import installed
-from stillhouse.workloads.graphs._shared.geometric import Sizes, arguments, ring
+from stillhouse.workloads.graphs._shared.geometric import Sizes, arguments, body, key, ring
 
 _NODES = 6
 """Of the example, a ring."""
@@ -47,14 +45,13 @@ def network(
 
     Raises UserError if the package is not installed, and as `foreign.network`.
     """
-    models = installed.models()
     given = arguments(settings, sizes["features"], settings.hidden, more)
 
     def make() -> nn.Module:
-        return Paired(getattr(models, name)(**given), settings.hidden, edges=edges)
+        return Paired(body(name, settings, given), settings.hidden, edges=edges)
 
-    key = json.dumps([name, given], sort_keys=True, default=Tensor.tolist)
-    found = foreign.network(key, make, foreign.AsOutput("candidates"), example(sizes), architecture, (2, 3))
+    recipe = key(name, settings, given)
+    found = foreign.network(recipe, make, foreign.AsOutput("candidates"), example(sizes), architecture, (2, 3))
     return watch(found, settings.features, architecture)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ from stillhouse.contracts import foreign
 from stillhouse.contracts.watched import watch
 from stillhouse.space.blueprint import Architecture
 from stillhouse.workloads.graphs._shared import installed
-from stillhouse.workloads.graphs._shared.geometric import Sizes, arguments, ring
+from stillhouse.workloads.graphs._shared.geometric import Sizes, arguments, body, key, ring
 
 _NODES, _FIRST = 6, 4
 """Of the example: a ring, of which the first nodes are one graph and the others another."""
@@ -58,14 +57,13 @@ def network(
 
     Raises UserError if the package is not installed, and as `foreign.network`.
     """
-    models = installed.models()
     given = arguments(settings, sizes["features"], settings.hidden, more)
 
     def make() -> nn.Module:
-        return Pooled(getattr(models, name)(**given), settings.pool, settings.hidden, outputs(sizes), edges=edges)
+        return Pooled(body(name, settings, given), settings.pool, settings.hidden, outputs(sizes), edges=edges)
 
-    key = json.dumps([name, settings.pool, outputs(sizes), given], sort_keys=True, default=Tensor.tolist)
-    found = foreign.network(key, make, foreign.AsOutput(meaning(sizes)), example(sizes), architecture, (2, outputs(sizes)))
+    recipe = " ".join((key(name, settings, given), settings.pool, str(outputs(sizes))))
+    found = foreign.network(recipe, make, foreign.AsOutput(meaning(sizes)), example(sizes), architecture, (2, outputs(sizes)))
     return watch(found, settings.features, architecture)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +13,7 @@ from stillhouse.contracts import foreign
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.watched import Watched, watch
 from stillhouse.space.blueprint import Architecture
-from stillhouse.workloads.graphs._shared import installed
-from stillhouse.workloads.graphs._shared.geometric import Sizes, arguments, ring
+from stillhouse.workloads.graphs._shared.geometric import Sizes, arguments, body, key, ring
 
 _NODES = 6
 """Of the example, a ring."""
@@ -24,7 +22,7 @@ _NODES = 6
 class GeometricSettings(Sizes):
     """The sizes of a network, of which the last layer gives the classes: `hidden` is the width of each layer but that."""
 
-    layers: int = Field(2, gt=1)
+    layers: int = Field(2, gt=0)
     dropout: float = Field(0.5, ge=0, lt=1)
     positions: bool = False
     """Whether the network sees where each node lies, beside its features, as `prepare: {positions: ...}` says."""
@@ -46,21 +44,20 @@ def network(
     `before` is a forward pre-hook that makes its arguments of features and edges. Raises UserError if the package is not installed, and as
     `foreign.network`.
     """
-    models = installed.models()
     if settings.positions and not sizes.get("positions"):
         raise UserError("models of static_nodes - wanted positions of nodes, `prepare: {positions: {size: 16}}` - there are none")
     inputs = sizes["features"] + (sizes["positions"] if settings.positions else 0)
     given = arguments(settings, inputs, sizes["classes"], more)
 
     def make() -> nn.Module:
-        model: nn.Module = getattr(models, name)(**given)
+        model = body(name, settings, given)
         for hook in (None if settings.positions else features_alone(sizes), before):
             if hook:
                 model.register_forward_pre_hook(hook)
         return model
 
-    key = json.dumps([name, given], sort_keys=True, default=Tensor.tolist)
-    found = foreign.network(key, make, foreign.AsOutput("classes"), example(sizes), architecture, (_NODES, sizes["classes"]))
+    recipe = key(name, settings, given)
+    found = foreign.network(recipe, make, foreign.AsOutput("classes"), example(sizes), architecture, (_NODES, sizes["classes"]))
     return watch(found, settings.features, architecture)
 
 

@@ -18,7 +18,7 @@ from tests.workloads.graphs.static_nodes.test_models import graph
 
 SETTINGS: list[dict[str, Any]] = [
     {"family": "gcn", "norm": "batch"},
-    {"family": "sage", "layers": 3},
+    {"family": "sage", "layers": 3, "residual": True, "jumping": "cat"},
     {"family": "gat", "heads": 4},
     {"family": "gin"},
     {"family": "pna"},

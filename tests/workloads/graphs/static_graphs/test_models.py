@@ -19,7 +19,7 @@ from tests.space.cutting import random_architecture
 SETTINGS: list[dict[str, Any]] = [
     {"family": "gcn"},
     {"family": "gcn", "pool": "max", "norm": "none"},
-    {"family": "sage", "pool": "sum"},
+    {"family": "sage", "pool": "sum", "residual": True, "jumping": "last"},
     {"family": "gin"},
     {"family": "pna"},
     {"family": "gin", "pool": "mean", "norm": "none", "layers": 1},

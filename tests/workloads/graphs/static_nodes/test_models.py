@@ -30,6 +30,10 @@ SETTINGS: list[dict[str, Any]] = [
     {"family": "mlp", "norm": "batch", "layers": 3},
     {"family": "nosmog"},
     {"family": "sage", "positions": True},
+    {"family": "gcn", "residual": True, "jumping": "last", "norm": "batch"},
+    {"family": "sage", "residual": True, "layers": 3},
+    {"family": "gat", "heads": 4, "residual": True, "jumping": "cat"},
+    {"family": "gin", "jumping": "max"},
 ]
 every = pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "-".join(map(str, settings.values())))
 SIZES = {"features": 3, "positions": 2, "classes": 3}
@@ -111,6 +115,24 @@ def test_two_graph_convolutions_are_the_normalised_adjacency_squared(edges: Tens
     """S^2 x with S = D^-1/2 (A + I) D^-1/2; a node without edges keeps its value."""
     found = answers(ones("gcn"), torch.tensor(values, dtype=torch.float64)[:, None], edges)
     torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64)[:, None].expand(-1, 2), rtol=0, atol=1e-10)
+
+
+def test_a_map_past_a_layer_is_added_to_it() -> None:
+    """Of two layers (S + I)^2 x, with S x = [1.3164965809, 2.0749149571, 3.2996598285, 3.2247448714]."""
+    values = torch.tensor([1.0, 2, 3, 4], dtype=torch.float64)
+    once, twice = answers(ones("gcn"), values[:, None], PATH), [1.3164965809, 2.0749149571, 3.2996598285, 3.2247448714]
+    wanted = once[:, 0] + 2 * torch.tensor(twice, dtype=torch.float64) + values
+    found = answers(ones("gcn", residual=True), values[:, None], PATH)
+    torch.testing.assert_close(found, wanted[:, None].expand(-1, 2), rtol=0, atol=1e-9)
+
+
+def test_answers_come_from_the_layers_that_are_asked_for() -> None:
+    """On values that stay positive: S^2 x, the mean of it and S x, or the larger of both."""
+    values = torch.tensor([1.0, 2, 3, 4], dtype=torch.float64)[:, None]
+    once = torch.tensor([1.3164965809, 2.0749149571, 3.2996598285, 3.2247448714], dtype=torch.float64)
+    twice = answers(ones("gcn"), values, PATH)[:, 0]
+    for jumping, wanted in (("last", twice), ("cat", (once + twice) / 2), ("max", torch.maximum(once, twice))):
+        torch.testing.assert_close(answers(ones("gcn", jumping=jumping), values, PATH)[:, 0], wanted, rtol=0, atol=1e-9)
 
 
 def test_sage_takes_the_mean_of_the_neighbours_of_which_a_lonely_node_has_none() -> None:

@@ -9,13 +9,13 @@ from torch import nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture
-from stillhouse.workloads.graphs._shared.geometric import Sizes
+from stillhouse.workloads.graphs._shared.geometric import Skips
 from stillhouse.workloads.graphs._shared.messages import by_matrix
 from stillhouse.workloads.graphs.static_edges.geometric import network
 
 
-class GinSettings(Sizes):
-    """The sizes alone."""
+class GinSettings(Skips):
+    """The sizes, and what leads past layers."""
 
     family: Literal["gin"] = "gin"
 

@@ -9,11 +9,12 @@ from torch import nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture
+from stillhouse.workloads.graphs._shared.geometric import Skips
 from stillhouse.workloads.graphs.static_graphs.geometric import GeometricSettings, network
 
 
-class GcnSettings(GeometricSettings):
-    """The sizes alone."""
+class GcnSettings(GeometricSettings, Skips):
+    """The sizes, and what leads past layers."""
 
     family: Literal["gcn"] = "gcn"
 

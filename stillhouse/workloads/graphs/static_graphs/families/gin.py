@@ -9,10 +9,11 @@ from torch import nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture
+from stillhouse.workloads.graphs._shared.geometric import Skips
 from stillhouse.workloads.graphs.static_graphs.geometric import GeometricSettings, network
 
 
-class GinSettings(GeometricSettings):
+class GinSettings(GeometricSettings, Skips):
     """The sizes; sums keep what means lose: how many there are."""
 
     family: Literal["gin"] = "gin"

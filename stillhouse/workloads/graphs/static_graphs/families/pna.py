@@ -9,12 +9,13 @@ from torch import nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture
+from stillhouse.workloads.graphs._shared.geometric import Skips
 from stillhouse.workloads.graphs._shared.neighbourhood import aggregation
 from stillhouse.workloads.graphs.static_graphs.geometric import GeometricSettings, network
 
 
-class PnaSettings(GeometricSettings):
-    """The sizes alone."""
+class PnaSettings(GeometricSettings, Skips):
+    """The sizes, and what leads past layers."""
 
     family: Literal["pna"] = "pna"
 

@@ -9,12 +9,13 @@ from torch import nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.space.blueprint import Architecture
+from stillhouse.workloads.graphs._shared.geometric import Skips
 from stillhouse.workloads.graphs._shared.messages import by_matrix
 from stillhouse.workloads.graphs.static_nodes.geometric import GeometricSettings, network
 
 
-class SageSettings(GeometricSettings):
-    """The sizes alone."""
+class SageSettings(GeometricSettings, Skips):
+    """The sizes, and what leads past layers."""
 
     family: Literal["sage"] = "sage"
 

@@ -1,0 +1,65 @@
+"""Teachers and students of nodes that are chosen among several: on validation, on one split, and measured on all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from benchmarks import _cells, _students, graph_free, node_teachers
+from benchmarks._cells import Cell
+from benchmarks._node_sets import Drawn, NodeSet
+
+
+@pytest.fixture
+def by_width(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
+    """Measured cells: the wider a network, the better on the test; on validation one of 4 is best."""
+    seen: list[Cell] = []
+
+    def measured(workload: Any, cell: Cell, entry: Any) -> dict[str, float]:
+        seen.append(cell)
+        block = cell.settings["student"]
+        width = (block["search"]["model"] if block else cell.settings["teach"]["model"])["hidden"]
+        return {"valid": -abs(width - 4), "accuracy": width + 100.0 * cell.seed}
+
+    monkeypatch.setattr(_students, "measured", measured)
+    monkeypatch.setattr(_cells, "WORK", tmp_path)
+    return seen
+
+
+def test_a_teacher_is_chosen_on_validation_and_measured_on_every_split(by_width: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+    candidates = [[width, 2, 0.5, 0.01, "none", False] for width in (2, 4, 8)]
+    monkeypatch.setitem(node_teachers.settings, "sets", {"ring": {"metric": "accuracy", "splits": 3, "fit": {}, "candidates": candidates}})
+    rows = list(node_teachers.run(Path()))
+    assert [row["mean"] for row in rows if row["metric"] == "tried"] == [-2, 0, -4]
+    (chosen,) = [row for row in rows if row["metric"] == "accuracy"]
+    assert (chosen["method"], chosen["mean"], chosen["seeds"]) == ("gcn, 2 of 4, dropout 0.5, rate 0.01", 104, 3)
+    assert len(by_width) == 5, "a split on which it was chosen is measured once"
+
+
+def test_teacher_and_width_of_a_student_are_chosen_on_validation(by_width: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph_free, "costs", lambda title, whole, folder, width: [_cells.row(title, "costs", "width", [width])])
+    monkeypatch.setattr(graph_free, "read", lambda prepared: None)
+    teachers = {str(width): {"model": {"hidden": width}} for width in (9, 5, 4)}
+    monkeypatch.setitem(graph_free.settings, "teachers", teachers)
+    monkeypatch.setitem(graph_free.settings, "widths", [2, 5, 8])
+    monkeypatch.setitem(graph_free.settings, "splits", 2)
+    rows = {(row["method"], row["metric"]): row["mean"] for row in graph_free.run(Path())}
+    assert [rows[f"teacher, {width}", "tried"] for width in (9, 5, 4)] == [-5, -1, 0]
+    assert [rows[f"glnn of {width}", "tried"] for width in (2, 5, 8)] == [-2, -1, -4]
+    assert rows["costs", "width"] == 5
+    assert {rows[method, "accuracy"] for method in ("mlp", "glnn", "vqgraph")} == {55}
+    assert rows["glnn", "accuracy_gain"] == 5 - 4
+
+
+def test_drawn_splits_have_so_many_of_each_class_and_depend_on_their_number() -> None:
+    label = np.array([0] * 5 + [1] * 15)
+    graph = Drawn(NodeSet("ring", "graphs", 2), train=3, valid=6, test=5)
+    places = [np.array(graph._places(pa.table({"label": label}), seed)) for seed in (0, 1)]
+    for found in places:
+        assert [int((found[label == each] == 0).sum()) for each in (0, 1)] == [3, 3]
+        assert [int((found == place).sum()) for place in (-1, 0, 1, 2)] == [3, 6, 6, 5]
+    assert (places[0] != places[1]).any()
