@@ -24,7 +24,10 @@ def save(network: nn.Module, context: Path, folder: Path) -> nn.Module:
 
     It answers with an `Output`. Raises UserError if the student is no Llama or Qwen2 of the library.
     """
-    model: Any = converted(network)
+    try:
+        model: Any = converted(network)
+    except UserError as error:
+        raise UserError(f"--to transformers - {error}") from None
     from transformers.utils import logging
 
     from stillhouse.runtimes import scaled
@@ -58,7 +61,7 @@ def converted(network: nn.Module) -> nn.Module:
     config: Any = getattr(network, "config", None)
     if getattr(config, "model_type", None) not in _KINDS:
         got = getattr(config, "model_type", None) or type(network).__name__
-        raise UserError(f"--to transformers - wanted a language model of {' or '.join(_KINDS)} - got {got}")
+        raise UserError(f"wanted a language model of {' or '.join(_KINDS)} - got {got}")
     state, kept = _renumbered(network.state_dict())
     sizes = [_sizes(state, index, scaled.head_dim(config)) for index in range(len(kept))]
     model = _made(config, sizes, kept)

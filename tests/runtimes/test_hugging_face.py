@@ -90,7 +90,7 @@ def test_the_plain_class_refuses_the_folder(tmp_path: Path) -> None:
 
 
 def test_other_networks_are_refused_in_one_sentence() -> None:
-    with pytest.raises(UserError, match=r"--to transformers - wanted a language model of llama or qwen2 - got gpt2"):
+    with pytest.raises(UserError, match=r"^wanted a language model of llama or qwen2 - got gpt2"):
         hugging_face.converted(models.build(models.LANGUAGE["gpt2"]))
     with pytest.raises(UserError, match="got Linear"):
         hugging_face.converted(nn.Linear(1, 1))
