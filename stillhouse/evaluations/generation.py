@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.parts import Evaluation, Pair
 from stillhouse.contracts.settings import Settings
-from stillhouse.runtimes.hugging_face import converted
+from stillhouse.runtimes.hugging_face import cache_argument, converted
 from stillhouse.training.latency import Latency, interleaved
 
 if TYPE_CHECKING:
@@ -40,8 +39,7 @@ class Writer:
 
     def __init__(self, network: Any, prompt: Int[torch.Tensor, "batch tokens"], wanted: int) -> None:
         self.network, self.prompt, self.wanted = network, prompt, wanted
-        known = inspect.signature(network.forward).parameters
-        self.name = "cache" if "cache" in known else "past_key_values"  # of releases before 5.24
+        self.name = cache_argument(network)
         self.cache: Any = None
         self.first = self.begin()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shutil
 from collections.abc import Mapping
@@ -71,6 +72,11 @@ def converted(network: nn.Module) -> nn.Module:
     model = _made(config, sizes, kept)
     model.load_state_dict(state, strict=True)
     return model.to(next(network.parameters()).dtype).eval()
+
+
+def cache_argument(network: nn.Module) -> str:
+    """What a network of the library calls its cache, which its releases do not agree on."""
+    return "cache" if "cache" in inspect.signature(network.forward).parameters else "past_key_values"
 
 
 def _renumbered(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[int]]:
