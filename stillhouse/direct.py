@@ -77,7 +77,7 @@ def search(
     teacher: Teacher[Any],
     *,
     share: float | None = None,
-    unit: Literal["macs", "parameters", "memory", "latency"] = "macs",
+    unit: Literal["macs", "parameters", "memory", "cache", "latency"] = "macs",
     budget: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     only: Sequence[str] = (),
     keep: Sequence[str] = (),

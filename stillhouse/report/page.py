@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from html import escape
 
 from stillhouse.comparison import charts, table
+from stillhouse.report import generation
 from stillhouse.report.answer import Answer, answers
 from stillhouse.report.facts import COMPARED, Facts, Last, Row, told
 
@@ -98,6 +99,7 @@ def _teacher(facts: Facts, teacher: str) -> Iterator[str]:
     yield f"<div class=wide><table><thead>{_line('th', _HEADS)}</thead><tbody>{body}</tbody></table></div>"
     costs = "MACs are those of a validation batch, latency that of a test batch"
     yield f"<p class=small>Quality is {escape(rows[0]['metric'])} on the test split; {costs}.</p>"
+    yield from generation.table(rows)
     for row in rows:
         yield from (f"<p><b>{escape(row['name'])}</b>: {escape(sentence)}.</p>" for sentence in row.get("remarks", []))
     yield f"<div class=charts>{''.join(charts.quality(rows))}</div>"

@@ -1,6 +1,6 @@
 """Export: a student as a folder that runs without this library, written only if it answers as the student does.
 
-    python -m stillhouse.runtimes.export STUDENT --to onnx [--quantise int8] [--tolerance 0.001] [--out FOLDER] [--project FOLDER]
+    python -m stillhouse.runtimes.export STUDENT --to onnx [--quantise int8 | --cache] [--tolerance 0.001] [--out FOLDER] [--project FOLDER]
 
 The folder holds the file, `program.json` (inputs, outputs, how it was made and checked) and SHA256SUMS.
 """
@@ -34,6 +34,7 @@ from stillhouse.runtimes.table import RUNTIMES, Name
 from stillhouse.training import checkpoint, machine, score
 
 FORMATS = ("onnx", "pt2", "safetensors", "transformers")
+_CACHE = "-cache"
 _CPU = torch.device("cpu")
 _NEAR = 1e-5
 """The largest difference, as a share of the largest number, of the same layers in another class."""
@@ -59,7 +60,9 @@ class Student:
 
 
 def export(student: Student, kind: str, folder: Path, tolerance: float | None = None) -> tuple[Path, float]:
-    """Writes the folder of a kind (a runtime's name, safetensors, transformers), whole or not at all; the file and its largest difference.
+    """Writes the folder of a kind (a runtime's name, perhaps with -cache; safetensors, transformers), whole or not at all.
+
+    Returns the file and its largest difference.
 
     Raises UserError if the runtime cannot run the student, or its answers differ by more than the tolerance.
     """
@@ -69,17 +72,20 @@ def export(student: Student, kind: str, folder: Path, tolerance: float | None = 
             return folder / "model.safetensors", _copied(student, fresh)
         if kind == "transformers":
             return folder / "model.safetensors", _saved(student, fresh, _NEAR if tolerance is None else tolerance)
+        if kind.endswith(_CACHE):
+            file, gap = _with_cache(student, kind.removesuffix(_CACHE), fresh, tolerance)
+            return folder / file, gap
         name: Name = kind  # type: ignore[assignment]
-        runtime, file = RUNTIMES[name], fresh / RUNTIMES[name].file
+        runtime, written = RUNTIMES[name], fresh / RUNTIMES[name].file
         with telling(kind):
             program = capture(student.workload, student.network, probes(student.data.train, student.data.valid, student.rng))
-            runtime.save(program, file, difference.calibration(program, student.data.train, student.rng))
-            gap = difference.largest(program, runtime.load(file, program), student.data.valid)
+            runtime.save(program, written, difference.calibration(program, student.data.train, student.rng))
+            gap = difference.largest(program, runtime.load(written, program), student.data.valid)
         limit = runtime.tolerance if tolerance is None else tolerance
         if not gap <= limit:
             raise UserError(f"{difference.told(kind, gap, limit)}: nothing is written; --tolerance sets another limit")
         made = {"runtime": kind, "threads": torch.get_num_threads(), "difference": gap, "tolerance": limit, "torch": torch.__version__}
-        write_json(fresh / "program.json", {**program.description(), **made, "sha256": _sha256(file)})
+        write_json(fresh / "program.json", {**program.description(), **made, "sha256": _sha256(written)})
         sums.write(fresh)
         return folder / runtime.file, gap
 
@@ -135,6 +141,18 @@ def _saved(student: Student, folder: Path, limit: float) -> float:
     return gap
 
 
+def _with_cache(student: Student, kind: str, folder: Path, tolerance: float | None) -> tuple[str, float]:
+    """Checked by texts that go on from the first half of a window."""
+    from stillhouse.runtimes import with_cache
+
+    token: torch.Tensor | None = getattr(score.first_batch(student.data.valid, _CPU), "token", None)
+    if token is None:
+        raise UserError("--cache - wanted a language model - got a student that reads no tokens")
+    found = with_cache.save(student.network, kind, folder, token[:2, : token.shape[1] // 2], tolerance)
+    sums.write(folder)
+    return found
+
+
 def _sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -143,10 +161,12 @@ def _sha256(file: Path) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Exports one student; returns the exit status: 2 for a mistake that the reader can mend, or answers that differ."""
     given = _parse(arguments)
-    kind = f"{given.to}-{given.quantise}" if given.quantise else given.to
+    kind = f"{given.to}-{given.quantise}" if given.quantise else given.to + _CACHE * given.cache
     try:
         if given.quantise and given.to != "onnx":
             raise UserError(f"--quantise {given.quantise} - wanted --to onnx, whose runtime has eight bits - got --to {given.to}")
+        if given.cache and (given.quantise or given.to not in ("onnx", "pt2")):
+            raise UserError(f"--cache - wanted --to onnx or pt2, without --quantise - got --to {given.to}")
         out = given.out and _place(given.out)
         student = Student(given.project, given.student)
         folder = out or given.project / "exports" / given.student / kind
@@ -167,6 +187,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("student", help="the name of a trained student")
     parser.add_argument("--to", choices=FORMATS, required=True)
     parser.add_argument("--quantise", choices=("int8",), help="weights and activations of eight bits")
+    parser.add_argument("--cache", action="store_true", help="a language model that is given the keys and values of the tokens before")
     parser.add_argument("--tolerance", type=float, help="the largest difference from PyTorch, as a share of the largest number")
     parser.add_argument("--out", type=Path, help="the folder to write; exports/STUDENT/FORMAT by default")
     parser.add_argument("--project", type=Path, default=Path(), help="the folder of the project")

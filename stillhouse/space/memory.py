@@ -62,9 +62,9 @@ def memory(model: nn.Module, run: Callable[[], object]) -> Memory:
     with torch.no_grad(), watch.watching(model), watch:
         run()
     blocks = blocks_by_module(model)
-    found = {tuple(_term(*held, numbering, blocks) for held in operation): None for operation in watch.operations}
-    terms = [(place, term) for place, operation in enumerate(found) for term in operation]
-    return Memory(cost.parameters(model), Cost(tuple(term for _, term in terms)), torch.tensor([place for place, _ in terms]))
+    found = {tuple(term(*held, numbering, blocks) for held in operation): None for operation in watch.operations}
+    terms = [(place, one) for place, operation in enumerate(found) for one in operation]
+    return Memory(cost.parameters(model), Cost(tuple(one for _, one in terms)), torch.tensor([place for place, _ in terms]))
 
 
 _Held = tuple[Labels, int, str]
@@ -97,7 +97,8 @@ def _bytes(tensor: Tensor) -> int:
     return BYTES if tensor.is_floating_point() else tensor.element_size()
 
 
-def _term(labels: Labels, size: int, module: str, numbering: Numbering, blocks: Mapping[str, tuple[tuple[str, int], ...]]) -> Term:
+def term(labels: Labels, size: int, module: str, numbering: Numbering, blocks: Mapping[str, tuple[tuple[str, int], ...]]) -> Term:
+    """What a tensor with these labels takes, at `size` bytes an entry, in a module of a network with these `blocks`."""
     coefficient, axes = float(size), list[Axis]()
     followed = {axis for own, _ in labels.blocks for axis in own}
     for axis, entries in enumerate(labels.shape):

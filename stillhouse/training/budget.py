@@ -17,6 +17,7 @@ from stillhouse.contracts.runtime import Name
 from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
 from stillhouse.space.blueprint import Group
+from stillhouse.space.cache import cache
 from stillhouse.space.memory import memory
 
 Price = Callable[[Mapping[str, Tensor]], Tensor]
@@ -25,10 +26,12 @@ _OF_LATENCY = {"runtime", "threads", "batch", "multiple"}
 
 
 class Budget(Settings):
-    """What the student may cost: a `share` of the teacher's MACs (of one validation batch), parameters, bytes of memory or milliseconds, or
-    a `value`."""
+    """What the student may cost: a `share` of the teacher's, or a `value`.
 
-    unit: Literal["macs", "parameters", "memory", "latency"]
+    The units are MACs of one validation batch, parameters, bytes of memory, bytes of a token in the cache, and milliseconds.
+    """
+
+    unit: Literal["macs", "parameters", "memory", "cache", "latency"]
     share: float | None = Field(default=None, gt=0, le=1)
     value: float | None = Field(default=None, gt=0)
     runtime: Name = "torch"
@@ -91,8 +94,21 @@ def _priced(unit: str, model: nn.Module, run: Callable[[nn.Module], object]) -> 
     if unit == "memory":
         held = memory(model, lambda: run(model))
         return held.evaluate, held.total()
-    terms = cost.macs(model, lambda: run(model)) if unit == "macs" else cost.parameters(model)
+    terms = _terms(unit, model, run)
     return lambda counts: cost.evaluate(terms, counts), cost.total(terms)
+
+
+def _terms(unit: str, model: nn.Module, run: Callable[[nn.Module], object]) -> cost.Cost:
+    if unit == "macs":
+        return cost.macs(model, lambda: run(model))
+    if unit == "parameters":
+        return cost.parameters(model)
+    if (held := cache(model)) is None or not held.terms:
+        got = type(model).__name__
+        raise UserError(
+            f"search.budget - wanted a language model of Hugging Face, which keeps keys and values, for the unit cache - got {got}"
+        )
+    return held
 
 
 def together(limits: tuple[Limit, ...]) -> Price:

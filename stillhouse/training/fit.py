@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from torch import Tensor, nn
 
 from stillhouse.contracts.data import Batches, Log, Metrics
@@ -45,17 +45,26 @@ class FitSettings(Settings):
     """Over how many devices each batch is split; what comes out differs by rounding alone, so it is no part of what makes a result."""
     accumulate: int = Field(1, gt=0)
     """In how many parts each device takes its rows of a batch, one after the other: memory for a part of them is enough."""
+    checkpointing: bool = False
+    """Whether the gradient computes each residual block once more from its input, so that nothing within it need be kept until then."""
     workers: int = Field(0, ge=0, le=1024, exclude=True)
     """How many processes build batches before they are wanted; 0 builds each when it is. The batches are the same bytes, in the same
     order, so this and the next are no part of what makes a result."""
     pinned: bool = Field(False, exclude=True)
     """Whether batches lie in memory from which a CUDA device copies while it computes; without one nothing is done."""
 
+    @model_validator(mode="after")
+    def _kept_by_one(self) -> FitSettings:
+        if self.compile and self.checkpointing:
+            raise ValueError("compile and checkpointing should not both be true: the compiler decides by itself what is kept")
+        return self
+
     @model_serializer(mode="wrap")
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what says nothing: results of before the setting keep their fingerprint."""
         values: dict[str, Any] = plain(self)
-        return {name: value for name, value in values.items() if (name, value) not in (("accumulate", 1), ("compile", False))}
+        silent = (("accumulate", 1), ("compile", False), ("checkpointing", False))
+        return {name: value for name, value in values.items() if (name, value) not in silent}
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,8 @@ def fit(
     when the caller asks for the next one, so that what the caller makes of it (a validation, a curve) is in the same checkpoint.
     `parameters` are optimiser groups; a group with "constant": True is left out of the learning-rate schedule. `split` is the task's own;
     with it, and where the settings say so, the objective is asked for parts, `objective(part, share)`. Raises UserError if the loss is no
-    finite number, or diverges, or if the settings want other devices than there are, or workers where batches cannot be built by others.
+    finite number, or diverges, or if the settings want other devices than there are, workers where batches cannot be built by others, or
+    checkpointing of a network that has no blocks for it.
     """
     _require_devices(settings)
     objective = compiled(objective) if settings.compile else objective
@@ -99,7 +109,8 @@ def fit(
     groups = parameters or [{"params": list(model.parameters())}]
     optimizer = OPTIMIZERS[settings.optimizer](groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     rates = [group["lr"] for group in optimizer.param_groups]
-    place, spread = Place(model, optimizer, rng), Spread(model, objective, split, settings.accumulate, settings.precision)
+    place = Place(model, optimizer, rng)
+    spread = Spread(model, objective, split, settings.accumulate, settings.precision, again=settings.checkpointing)
     loader = Loader(settings.workers, settings.pinned)
     progress.keep("training", place)
     progress.restore()

@@ -21,19 +21,22 @@ from stillhouse.contracts.split import Part, Share, Split
 from stillhouse.training import ranks
 from stillhouse.training.machine import move
 from stillhouse.training.precision import Precision, mixed
+from stillhouse.training.recomputed import recomputed
 
 Objective = Callable[..., Tensor]
 """objective(batch) -> a scalar; of a batch that is split objective(part, share) -> what the part adds to it."""
 
 
 class Spread:
-    """How the batches of one training are computed: in `accumulate` parts, each on all devices."""
+    """How the batches of one training are computed: in `accumulate` parts, each on all devices; blocks once more if `again` is true."""
 
-    def __init__(self, model: nn.Module, objective: Objective, split: Split | None, accumulate: int, precision: Precision) -> None:
+    def __init__(
+        self, model: nn.Module, objective: Objective, split: Split | None, accumulate: int, precision: Precision, *, again: bool = False
+    ) -> None:
         if split is None and accumulate * ranks.count() > 1:
             raise UserError("fit - devices and accumulate should be 1 - a batch of this task cannot be split")
         self.model, self.objective, self.precision = model, objective, precision
-        self.accumulate, self.split = accumulate, split
+        self.accumulate, self.split, self.again = accumulate, split, again
         self._trained: list[nn.Parameter] | None = None
 
     def backward(self, batch: Any) -> Tensor:
@@ -58,6 +61,8 @@ class Spread:
         device = next(self.model.parameters()).device
         with ExitStack() as stack:
             stack.enter_context(mixed(device, self.precision))
+            if self.again:
+                stack.enter_context(recomputed(self.model))
             if ranks.count() > 1:
                 stack.enter_context(_BatchNormOverDevices())
             loss = self.objective(*move(of_batch, device))

@@ -20,11 +20,19 @@ def test_every_student_is_measured_inside_its_budget(tmp_path: Path, monkeypatch
     settings["prepare"]["trec"]["tokenizer"]["vocabulary"] = 300
     settings["teach"]["model"]["config"] |= {"hidden_size": 16, "intermediate_size": 24}
     settings["teach"]["fit"]["epochs"] = 1
+    settings["students"] = {name: block for name, block in settings["students"].items() if name.endswith("@0.25")}
     for block in settings["students"].values():
         block["distill"]["fit"]["epochs"] = 1
     monkeypatch.setattr(text_classes, "settings", settings)
+    monkeypatch.setattr(text_classes, "_SHARES", (0.25,))
     monkeypatch.setattr(_cells, "WORK", tmp_path / "work")
     rows = {(row["method"], row["metric"]): row["mean"] for row in text_classes.run(tmp_path)}
-    assert {method for method, _ in rows} == {"teacher", "alone@0.5", "logits@0.5", "alone@0.25", "logits@0.25"}
-    for share in (0.5, 0.25):
-        assert rows[f"logits@{share}", "macs_share"] == rows[f"alone@{share}", "macs_share"] <= share
+    names = ("alone", "longer", "logits", "dist")
+    names = ("alone", "longer", "logits", "dist")
+    assert {method for method, _ in rows} == {"teacher", *(f"{name}@0.25" for name in names)}
+    assert rows["logits@0.25", "macs_share"] == rows["alone@0.25", "macs_share"] <= 0.25
+    best = max(text_classes.CONTROLS, key=lambda name: rows[f"{name}@0.25", "accuracy"])
+    for name in {*names} - {best}:
+        ahead = rows[f"{name}@0.25", "accuracy"] - rows[f"{best}@0.25", "accuracy"]
+        assert rows[f"{name}@0.25", "accuracy_gain"] == pytest.approx(ahead)
+    assert (f"{best}@0.25", "accuracy_gain") not in rows

@@ -99,7 +99,8 @@ def test_latency_is_that_of_models_in_evaluation_mode():
 
 def test_an_unknown_evaluation_is_told():
     with pytest.raises(
-        ValueError, match="unknown evaluation 'latencies'; there are agreement, cascade, cost, latency, quality, runtimes, stress"
+        ValueError,
+        match="unknown evaluation 'latencies'; there are agreement, cascade, cost, generation, latency, quality, runtimes, stress",
     ):
         registry.evaluation("latencies")
 

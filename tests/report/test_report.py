@@ -103,6 +103,16 @@ def test_what_an_evaluation_remarks_on_a_model_stands_under_the_table(project: P
     assert f"half : no better than {EVIL}." in text
 
 
+def test_what_a_language_model_costs_as_it_writes_has_a_table(project: Path):
+    costs = {"macs": 5e6, "tokens_per_second_16": 1234.5, "first_token_ms": 7.25}
+    results(project, [ROWS[0] | {"metrics": {"macs": 1e7, "cache_bytes": 2048.0}}, ROWS[1] | {"metrics": costs}])
+    text = "|".join(parsed(project).text)
+    heads, teacher, student = "name|tokens/s, 16 at once|first token, ms|cache, bytes per token", "rings|2,048", "half|1,234|7.25"
+    assert f"{heads}|{teacher}|{student}|Tokens a second" in text
+    results(project, ROWS)
+    assert "tokens/s" not in "|".join(parsed(project).text)
+
+
 def test_nothing_in_the_page_points_outside_it_and_nothing_in_it_runs(project: Path):
     found = parsed(project)
     for tag, attributes in found.tags:

@@ -159,7 +159,7 @@ def test_the_sentence_names_the_place_what_was_wanted_and_what_was_got(tmp_path:
         (
             "teachers.rings.teach.fit.epoch",
             3,
-            "teachers.rings.teach.fit.epoch - is no setting; there are accumulate, clip_norm, .*epochs.*",
+            "teachers.rings.teach.fit.epoch - is no setting; there are accumulate, checkpointing, clip_norm, .*epochs.*",
         ),
         ("teachers.rings.teach.fit", ..., "teachers.rings.teach.fit - is required"),
         ("teachers.rings.teach.model.width", "wide", "teachers.rings.teach.model.width - should be a valid integer.* - got 'wide'"),
@@ -188,7 +188,7 @@ def test_the_sentence_names_the_place_what_was_wanted_and_what_was_got(tmp_path:
             "students.half.evaluate.evaluations.0.evaluation",
             "time",
             r"students.half.evaluate.evaluations\[0\].evaluation - unknown evaluation 'time'; "
-            "there are agreement, cascade, cost, latency, quality, runtimes, stress",
+            "there are agreement, cascade, cost, generation, latency, quality, runtimes, stress",
         ),
         (
             "students.half.evaluate.evaluations.0.settings.rounds",

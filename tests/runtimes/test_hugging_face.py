@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, LlamaForCausalLM
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
@@ -30,8 +30,8 @@ def student(name: str, *, uneven: bool = True) -> nn.Module:
     """Of three layers the middle one is dropped; of the others one has lost a head or more, and hidden units."""
     whole = models.build(models.LANGUAGE[name])
     kept = dict(full(groups_of(whole)).kept)
-    heads, hidden = ([group for group in kept if part in group] for part in (".heads", "gate_proj"))
-    kept["model.layers.blocks"] = (0, 2)
+    heads, hidden = ([group for group in kept if group.endswith(ends)] for ends in ((".heads",), ("gate_proj", "c_fc")))
+    kept[next(group for group in kept if group.endswith(".blocks"))] = (0, 2)
     for index in (0,) if uneven else (0, 2):
         kept[heads[index]], kept[hidden[index]] = (1,), tuple(range(2, 20))
     architecture = Architecture(kept)
@@ -40,26 +40,33 @@ def student(name: str, *, uneven: bool = True) -> nn.Module:
     return small.eval()
 
 
+def shallow(name: str) -> Architecture:
+    """Without the middle layer."""
+    kept = dict(full(groups_of(models.build(models.LANGUAGE[name]))).kept)
+    return Architecture(kept | {next(group for group in kept if group.endswith(".blocks")): (0, 2)})
+
+
 def generated(model: Any, **options: Any) -> Tensor:
     asked = {"attention_mask": torch.ones_like(IDS), "max_new_tokens": 6, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
     tokens: Tensor = model.generate(IDS, **asked, **options)
     return tokens[:, IDS.shape[1] :]
 
 
-@pytest.mark.parametrize("name", ["llama", "llama-tied", "qwen2"])
+@pytest.mark.parametrize("name", ["llama", "llama-tied", "qwen2", "gpt2"])
 def test_a_found_model_is_read_by_the_librarys_own_loader_and_generates_the_same_tokens(name: str, tmp_path: Path) -> None:
     small = student(name)
     hugging_face.converted(small).save_pretrained(tmp_path)
     found = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
     config = read_json(tmp_path / "config.json")
-    assert (config["layer_sizes"], config["num_hidden_layers"]) == ([[2, 1, 18], [4, 2, 24]], 2)
+    sizes = [[1, 1, 18], [4, 4, 24]] if name == "gpt2" else [[2, 1, 18], [4, 2, 24]]
+    assert (config["layer_sizes"], config["n_layer" if name == "gpt2" else "num_hidden_layers"]) == (sizes, 2)
     with torch.no_grad():
         torch.testing.assert_close(found(input_ids=IDS).logits, small(input_ids=IDS).prediction, rtol=0, atol=1e-6)
         wanted = torch.cat([apply(small, Prompt(row[None], 6)).prediction.argmax(-1) for row in IDS])
     assert found.config.use_cache
     for options in ({}, {"use_cache": False}, {"cache_implementation": "static"}):
         assert torch.equal(generated(found, **options), wanted)
-    assert (found.lm_head.weight is found.model.embed_tokens.weight) == (name == "llama-tied")
+    assert (found.lm_head.weight is found.get_input_embeddings().weight) == (name in ("llama-tied", "gpt2"))
 
 
 def test_the_cache_holds_the_heads_that_each_layer_has() -> None:
@@ -83,6 +90,16 @@ def test_layers_of_one_size_are_a_plain_llama(tmp_path: Path) -> None:
         torch.testing.assert_close(found(input_ids=IDS).logits, small(input_ids=IDS).prediction, rtol=0, atol=1e-6)
 
 
+def test_a_gpt2_without_a_layer_is_a_plain_one(tmp_path: Path) -> None:
+    whole = models.build(models.LANGUAGE["gpt2"])
+    small = models.build(models.LANGUAGE["gpt2"], shallow("gpt2")).eval()
+    small.load_state_dict(extract(whole, shallow("gpt2")))
+    hugging_face.converted(small).save_pretrained(tmp_path)
+    found = GPT2LMHeadModel.from_pretrained(tmp_path).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(found(input_ids=IDS).logits, small(input_ids=IDS).prediction, rtol=0, atol=1e-6)
+
+
 def test_the_plain_class_refuses_the_folder(tmp_path: Path) -> None:
     hugging_face.converted(student("llama")).save_pretrained(tmp_path)
     with pytest.raises(RuntimeError, match="mismatch"):
@@ -90,8 +107,11 @@ def test_the_plain_class_refuses_the_folder(tmp_path: Path) -> None:
 
 
 def test_other_networks_are_refused_in_one_sentence() -> None:
-    with pytest.raises(UserError, match=r"--to transformers - wanted a language model of llama or qwen2 - got gpt2"):
-        hugging_face.converted(models.build(models.LANGUAGE["gpt2"]))
+    with pytest.raises(UserError, match=r"^wanted a language model of llama, qwen2 or gpt2 - got bert"):
+        hugging_face.converted(models.build(models.BERT))
+    numbered = models.build(models.LANGUAGE["gpt2"] | {"scale_attn_by_inverse_layer_idx": True}, shallow("gpt2"))
+    with pytest.raises(UserError, match=r"none that computes by its number - got scale_attn_by_inverse_layer_idx and layers dropped"):
+        hugging_face.converted(numbered)
     with pytest.raises(UserError, match="got Linear"):
         hugging_face.converted(nn.Linear(1, 1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from stillhouse.contracts.output import Output
 from stillhouse.losses import logits
 from stillhouse.space import cost
 from stillhouse.space.blueprint import Architecture, groups_of, hard_masks, masked
-from stillhouse.space.cache import cache_bytes
+from stillhouse.space.cache import cache, cache_bytes
 from stillhouse.space.extraction import extract
+from stillhouse.training import budget
 from stillhouse.workloads.text import language, text_classes
 from stillhouse.workloads.text.language.sample import UNSCORED
 from tests.space.cutting import random_architecture
@@ -33,6 +35,13 @@ def output(name: str, model: torch.nn.Module) -> Output:
         return text_classes.apply(model, TEXTS) if name == "bert" else language.apply(model, WINDOWS)
 
 
+def held(model: Any) -> int:
+    """Bytes that the library's own cache holds of a token."""
+    returned = model.float().forward(input_ids=TOKEN[:1, :1], use_cache=True)
+    layers = (returned.get("cache") or returned.get("past_key_values")).layers
+    return sum(tensor.nbytes for layer in layers for tensor in (layer.keys, layer.values) if tensor is not None)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_what_is_cut_out_is_what_is_masked(name: str) -> None:
     model = build(MODELS[name]).double().eval()
@@ -47,9 +56,11 @@ def test_what_is_cut_out_is_what_is_masked(name: str) -> None:
         with masked(model, hard_masks(groups, architecture, torch.ones(1, dtype=torch.float64))):
             wanted = output(name, model).prediction
         torch.testing.assert_close(output(name, static).prediction, wanted, rtol=0, atol=1e-10)
-        for measure in (cost.parameters, lambda net: cost.macs(net, lambda: output(name, net))):
+        measures: list[Callable[[torch.nn.Module], Any]] = [cost.parameters, lambda net: cost.macs(net, lambda: output(name, net))]
+        for measure in (*measures, *([] if name == "bert" else [cache])):
             assert float(cost.evaluate(measure(model), cost.counts_of(groups, architecture))) == cost.total(measure(static))
         assert cost.total(cost.parameters(static)) == sum(weight.numel() for weight in static.parameters())
+        assert cache_bytes(static) == (None if name == "bert" else held(static))
 
 
 def test_a_head_of_grouped_attention_goes_with_its_queries() -> None:
@@ -67,6 +78,20 @@ def test_a_head_of_grouped_attention_goes_with_its_queries() -> None:
     assert cache_bytes(build(LANGUAGE["llama"], shallow)) == 2 * 2 * 16 * 4
     weights = extract(model, Architecture(kept))["model.layers.0.self_attn.q_proj.weight"]
     assert torch.equal(weights, model.state_dict()["model.layers.0.self_attn.q_proj.weight"][16:])
+
+
+def test_a_budget_in_bytes_of_the_cache() -> None:
+    """Half of the heads of one of three layers, and another layer less, are half of the cache."""
+    model = build(LANGUAGE["llama"])
+    found = budget.limit(budget.Budget(unit="cache", share=0.5), model, model, lambda network: None)
+    assert (found.teacher, found.most) == (3 * 2 * 16 * 4, 3 * 16 * 4)
+    groups = groups_of(model)
+    kept = {group.name: tuple(range(group.size)) for group in groups} | {"model.layers.blocks": (0, 2)}
+    kept["model.layers.0.self_attn.q_proj.heads"] = (1,)
+    counts = cost.counts_of(groups, Architecture(kept))
+    assert float(found.price(counts)) == found.most == cache_bytes(build(LANGUAGE["llama"], Architecture(kept)))
+    with pytest.raises(UserError, match=r"which keeps keys and values, for the unit cache - got BertForSequenceClassification"):
+        budget.measured("cache", build(BERT), lambda network: None)
 
 
 @pytest.mark.parametrize(
