@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +19,9 @@ from stillhouse.contracts.split import Share
 from stillhouse.space.blueprint import Group, full
 from stillhouse.space.extraction import extract
 from stillhouse.stages.teach import TeachSettings
+from stillhouse.training.fit import FitSettings, fit
 from stillhouse.training.nested import Nested, NestedSettings, distance, prefix
+from stillhouse.training.progress import Progress
 from stillhouse.training.statistics import take
 from tests.searches.toy import Selection
 from tests.space.networks import Mixed, example, settled
@@ -181,6 +185,24 @@ def test_parts_of_a_batch_add_up_and_learn_the_same_networks() -> None:
         nested(parted, (part,), Share(share, share, first=not last, last=last)).backward()
     torch.testing.assert_close(parted.linear.weight.grad, whole.linear.weight.grad)
     assert nested.steps == 1
+
+
+def test_an_interrupted_training_goes_on_with_the_networks_that_come_next(tmp_path: Path) -> None:
+    whole, parted = list(trained(None)), trained(tmp_path)
+    next(parted), next(parted)  # the second epoch is asked for when the first one is kept
+    goes_on = list(trained(tmp_path))
+    assert len(goes_on) == 2
+    assert torch.equal(goes_on[-1], whole[-1])
+
+
+def trained(folder: Path | None) -> Iterator[Tensor]:
+    """The weights after each of three epochs of four steps."""
+    model = network()
+    parts = nn.ModuleDict({"network": model, "nested": lesson(model, least=0.34, drawn=1)})
+    batches = Batches(lambda rng: iter([(torch.rand(4, 3, generator=rng),) for _ in range(4)]), 4)
+    settings = FitSettings(epochs=3, learning_rate=0.01)
+    for _ in fit(parts, partial(parts["nested"], model), batches, settings, torch.Generator().manual_seed(0), progress=Progress(folder)):
+        yield model.linear.weight.detach().clone()
 
 
 def test_what_cannot_be_nested_is_refused() -> None:
