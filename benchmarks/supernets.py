@@ -36,7 +36,7 @@ settings: dict[str, Any] = {
         "data": {"batch_size": 64, "evaluation_batch_size": 500, "flip": True, "shift": 1},
         "fit": _fit(12),
     },
-    "nested": {"least": 0.25, "drawn": 2},
+    "nested": {"least": 0.25, "drawn": 2, "task_weight": 1.0, "answer_weight": 0.0},
     "students": {
         "prefix": {"teacher": "nested", "search": {"method": "prefix", "settings": {"candidates": 8}}, "distill": _AS_CUT},
         "prefix, 2 epochs": {
