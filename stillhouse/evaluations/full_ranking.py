@@ -2,7 +2,9 @@
 
 A model that hides what it is asked about sees another graph with each list of candidates. So the rivals of a query come in lists of the
 length that the test has, the true triple at the head of each, and what stands before it is added up over the lists: every comparison
-is made within one view, as in the test itself. Rivals that are known to be true are left out ("filtered").
+is made within one view, as in the test itself. Each query has an order of its own: rivals that all queries of a batch had in common
+would lose their edges to all of these, and the true answer would be known by those that it has left. Rivals that are known to be true
+are left out ("filtered").
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ def run(pair: Pair[Any], settings: Settings, rng: torch.Generator) -> Metrics:
     found: Metrics = {}
     for task in COLUMNS:
         own = [batch for batch in asked if batch.task == task]
-        lists = [_lists(batch, _pool(batch.graph, task), known) for batch in own]
+        lists = [_lists(batch, _pool(batch.graph, task), known, rng) for batch in own]
         for who, model in pair.models.items() if own else ():
             found |= {f"{who}_full_{task}_{name}": value for name, value in _told(_ranks(pair, model, lists)).items()}
         if own:
@@ -102,12 +104,13 @@ def _codes(triples: Int[Tensor, "*lists 3"], graph: Triples) -> Int[Tensor, "*li
     return (head * (2 * graph.relations) + relation) * graph.nodes + tail
 
 
-def _lists(batch: Any, pool: Tensor, known: Tensor) -> list[Any]:
-    """Batches of the same queries, each with a part of the pool; the true triple stands in for what is known to be true."""
+def _lists(batch: Any, pool: Int[Tensor, " answers"], known: Int[Tensor, " codes"], rng: torch.Generator) -> list[Any]:
+    """Batches of the same queries, each with a part of the pool, drawn anew; the true triple stands in for what is known to be true."""
     true, column = batch.triples[:, :1], COLUMNS[batch.task]
+    order = torch.rand(len(true), len(pool), generator=rng).argsort(1)
     lists = []
-    for part in pool.split(max(1, batch.triples.shape[1] - 1)):
-        rivals = true.repeat(1, len(part), 1)
+    for part in pool[order].split(max(1, batch.triples.shape[1] - 1), 1):
+        rivals = true.repeat(1, part.shape[1], 1)
         rivals[..., column] = part
         rivals = torch.where(torch.isin(_codes(rivals, batch.graph), known).unsqueeze(-1), true, rivals)
         lists.append(replace(batch, triples=torch.cat((true, rivals), 1)))

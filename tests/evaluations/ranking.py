@@ -31,11 +31,11 @@ class Table(nn.Module):
         super().__init__()
         rng = torch.Generator().manual_seed(seed)
         self.score = nn.Parameter(torch.randint(4, (NODES, 2 * RELATIONS, NODES), generator=rng).float())
-        self.asked: list[int] = []
+        self.asked: list[Tensor] = []
 
     def forward(self, batch: Batch) -> Output:
         head, relation, tail = batch.triples.unbind(-1)
-        self.asked.append(batch.triples.shape[1])
+        self.asked.append(batch.triples)
         return Output(self.score[head, relation, tail], "candidates")
 
 

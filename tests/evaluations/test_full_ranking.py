@@ -67,8 +67,21 @@ def test_the_length_of_the_lists_changes_no_rank_and_is_that_of_the_test() -> No
     assert found(short) == found(long)
     assert isinstance(short.teacher, Table)
     assert isinstance(long.teacher, Table)
-    assert set(short.teacher.asked) == {2}
-    assert set(long.teacher.asked) == {1 + 7, 1 + 4}
+    assert {asked.shape[1] for asked in short.teacher.asked} == {2}
+    assert {asked.shape[1] for asked in long.teacher.asked} == {1 + 7, 1 + 4}
+
+
+def test_queries_of_a_batch_have_their_rivals_in_orders_of_their_own() -> None:
+    """Else the rivals lose more edges than the true answer, to a model that hides what a batch asks about."""
+    of = ranking.pair(negatives=1)
+    found(of)
+    assert isinstance(of.teacher, Table)
+    first = torch.stack([asked[:, 1, 2] for asked in of.teacher.asked if (asked[:, 0] == TRUE["node"][2:]).all()])
+    rivals = torch.where(first == TRUE["node"][2:, 2], -1, first)
+    assert sorted(set(rivals[:, 0].tolist()) - {-1}) == [1, 2, 5, 6]
+    assert sorted(set(rivals[:, 1].tolist()) - {-1}) == [0, 1, 2, 4]
+    both = (rivals >= 0).all(1)
+    assert (rivals[both, 0] != rivals[both, 1]).any()
 
 
 def test_what_is_no_number_is_ranked_last() -> None:
