@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +27,8 @@ from stillhouse.workloads.graphs.knowledge import WORKLOAD
 from stillhouse.workloads.graphs.knowledge.graph import Batch, triple_codes
 
 LISTS = ("clean", "authors")
+More = Callable[[nn.Module, Data[Batch]], Metrics]
+"""more(model, data with the test) -> metrics."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,12 @@ def run(
     methods: Mapping[str, Mapping[str, Any]],
     seeds: Iterable[int],
     controls: Mapping[str, Workload[Batch]] = MappingProxyType({}),
+    more: More | None = None,
 ) -> list[Row]:
     """Rows for every model of `methods` (a `teach` block each), the same untrained, and the reverse-edge rule.
 
-    A method named in `controls` is built by that variant of the workload.
+    A method named in `controls` is built by that variant of the workload; `more` measures further metrics of a model. A set for which it
+    does has a name of its own, since what is measured is kept.
     """
     sets, seeds = list(sets), list(seeds)
     by_name = {entry.name: entry for entry in sets}
@@ -57,10 +61,14 @@ def run(
             settings = {"prepare": dict(entry.prepare), **block}
             cells += [Cell(entry.name, kind, seed, settings) for kind in (name, f"{name}_untrained") for seed in seeds]
     cells += [Cell(entry.name, "reverse_edge", EVALUATION_SEED, {"prepare": dict(entry.prepare)}) for entry in sets]
-    return measure(cells, lambda cell: _measured(cell, by_name[cell.set], controls.get(cell.method.removesuffix("_untrained"), WORKLOAD)))
+
+    def one(cell: Cell) -> dict[str, Metrics]:
+        return _measured(cell, by_name[cell.set], controls.get(cell.method.removesuffix("_untrained"), WORKLOAD), more)
+
+    return measure(cells, one)
 
 
-def _measured(cell: Cell, entry: Set, workload: Workload[Batch]) -> dict[str, Metrics]:
+def _measured(cell: Cell, entry: Set, workload: Workload[Batch], more: More | None) -> dict[str, Metrics]:
     prepared = {name: _prepared(cell.folder / name, entry, name) for name in entry.lists}
     suffix = {name: f"{entry.name}-{name}" if len(entry.lists) > 1 else entry.name for name in entry.lists}
     if cell.method == "reverse_edge":
@@ -78,7 +86,11 @@ def _measured(cell: Cell, entry: Set, workload: Workload[Batch]) -> dict[str, Me
     else:
         model, facts = _taught(cell, settings, workload, first, rng)
     model = model.to(machine.device())
-    return {suffix[name]: score(WORKLOAD, model, _loaded(settings.data, path).test) | facts for name, path in prepared.items()}
+    found = {}
+    for lists, path in prepared.items():
+        data = _loaded(settings.data, path)
+        found[suffix[lists]] = score(WORKLOAD, model, data.test) | facts | (more(model, data) if more else {})
+    return found
 
 
 def _taught(

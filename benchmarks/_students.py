@@ -111,6 +111,7 @@ def _teacher(workload: Workload[Any], cell: Cell, entry: Set) -> Path:
         model=TypeAdapter(workload.model_settings).validate_python(entry.teach["model"]),
         data=workload.data_settings(**entry.teach["data"]),
         fit=entry.teach["fit"],
+        nested=entry.teach.get("nested"),
     )
     started = time.process_time()
     best = teach(settings, workload, prepared=prepared, teacher=teacher, rng=machine.seed(cell.seed), log=_quiet)

@@ -22,10 +22,10 @@ from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Workload
 from stillhouse.training.files import write_parquet
+from stillhouse.training.labels import HIDDEN
 from stillhouse.training.packaged import read_pointer
 from stillhouse.workloads.pictures._shared.digits import DigitsPointer, read_digits
 from stillhouse.workloads.pictures.classify import WORKLOAD
-from stillhouse.workloads.pictures.classify.labels import HIDDEN
 from stillhouse.workloads.pictures.classify.sample import Batch
 
 name = "labels"

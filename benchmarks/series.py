@@ -11,7 +11,7 @@ from benchmarks._floors import FORECASTS
 from benchmarks._temporal_methods import PUBLISHED
 
 name = "series"
-expected_seconds = 3000
+expected_seconds = 1600
 needs_data = True
 _TABLES = {"series": "series.csv", "edges": "edges.csv"}
 _GENERATED = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationInfo, field_validator, model_validator
+from pydantic import SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer, model_validator
 from torch import nn
 
 from stillhouse.contracts.data import Data, Log, Metrics
@@ -15,10 +17,12 @@ from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
 from stillhouse.training import checkpoint, curve, facts, machine, ranks, table
 from stillhouse.training import given as weights
-from stillhouse.training.fit import FitSettings, fit, fit_best
+from stillhouse.training.fit import FitSettings, Objective, fit, fit_best
 from stillhouse.training.given import Given
+from stillhouse.training.nested import Nested, NestedSettings
 from stillhouse.training.progress import Progress
 from stillhouse.training.score import first_batch, score
+from stillhouse.training.scored import scored
 from stillhouse.training.teaching import untaught
 
 
@@ -33,6 +37,8 @@ class TeachSettings(Settings):
     given: Given | None = None
     fit: FitSettings | None
     """May only be missing where there are weights already."""
+    nested: NestedSettings | None = None
+    """Trains prefixes of the network too, so that students of any size can be cut out of it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -46,6 +52,20 @@ class TeachSettings(Settings):
         if fit is None and info.data.get("given") is None and not _trained_already(info.data.get("model")):
             raise ValueError("should say how the network is trained, unless given names its weights")
         return fit
+
+    @model_validator(mode="after")
+    def _nested(self) -> TeachSettings:
+        if self.nested and self.fit is None:
+            raise ValueError("nested should be left out where nothing is trained: there is no fit")
+        if self.nested and self.fit and self.fit.compile:
+            raise ValueError("fit.compile should be false where nested is given: each step runs other networks")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what says nothing: results of before the setting keep their fingerprint."""
+        values: dict[str, Any] = plain(self)
+        return {name: value for name, value in values.items() if (name, value) != ("nested", None)}
 
 
 def _trained_already(model: Any) -> bool:
@@ -66,7 +86,8 @@ def teach(
     log: Log,
     scratch: Path | None = None,
 ) -> Metrics:
-    """Keeps the epoch that is best on the validation split; of a teacher that is not trained, its given weights as they are."""
+    """Keeps the epoch that is best on the validation split, in the mean of the whole network and the smallest where that is `nested`; of a
+    teacher that is not trained, its given weights as they are."""
     data, device = workload.load(settings.data, prepared), machine.device()
     model = workload.model(settings.model, data.sizes, None).to(device)
     example = first_batch(data.valid, device)
@@ -74,7 +95,7 @@ def teach(
         weights.load(model, settings.given.file)
     progress = Progress(scratch)
     record = curve.Curve(log, progress)
-    best = _trained(settings.fit, workload, model, data, rng, record, progress) if settings.fit else _scored(workload, model, data, record)
+    best = _trained(settings, workload, model, data, rng, record, progress) if settings.fit else scored(workload, model, data, record)
     if not ranks.first():
         return best
     description = {"model": settings.model.model_dump(mode="json"), "sizes": dict(data.sizes), "architecture": None}
@@ -88,7 +109,7 @@ def teach(
 
 
 def _trained(
-    settings: FitSettings,
+    settings: TeachSettings,
     workload: Workload[Any],
     model: nn.Module,
     data: Data[Any],
@@ -96,22 +117,24 @@ def _trained(
     record: curve.Curve,
     progress: Progress,
 ) -> Metrics:
+    assert settings.fit
+    parts, objective, validate = _lesson(settings.nested, workload, model, data, rng)
     return fit_best(
         model,
-        fit(model, untaught(workload, model), data.train, settings, rng, progress=progress, split=workload.split),
-        settings,
-        lambda: score(workload, model, data.valid),
+        fit(parts, objective, data.train, settings.fit, rng, progress=progress, split=workload.split),
+        settings.fit,
+        validate,
         record,
         higher_is_better=workload.higher_is_better,
         progress=progress,
     )
 
 
-def _scored(workload: Workload[Any], model: nn.Module, data: Data[Any], record: curve.Curve) -> Metrics:
-    """The curve has one point, at which nothing has been trained; its loss is that of the first validation batch."""
-    metrics = {f"valid_{name}": value for name, value in score(workload, model, data.valid).items()}
-    batch = first_batch(data.valid, next(model.parameters()).device)
-    with torch.no_grad():
-        loss = float(workload.loss(workload.apply(model, batch), batch))
-    record({"epoch": 0, "loss": loss, **metrics})
-    return metrics
+def _lesson(
+    nested: NestedSettings | None, workload: Workload[Any], model: nn.Module, data: Data[Any], rng: torch.Generator
+) -> tuple[nn.Module, Objective, Callable[[], Metrics]]:
+    """All that is checkpointed, what is minimised, and what an epoch is chosen by."""
+    if nested is None:
+        return model, untaught(workload, model), lambda: score(workload, model, data.valid)
+    lesson = Nested(nested, workload, model, int(torch.randint(2**62, (), generator=rng))).to(next(model.parameters()).device)
+    return nn.ModuleDict({"network": model, "nested": lesson}), partial(lesson, model), partial(lesson.validate, model, data)

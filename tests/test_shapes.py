@@ -21,7 +21,7 @@ from stillhouse.space.blueprint import Group
 from stillhouse.workloads.graphs.temporal.network import _seen
 from stillhouse.workloads.pictures.classify.families.resnet import FAMILY
 from stillhouse.workloads.queue.batch import QueueOutput
-from tests.losses.test_family import MEANS, PATH, SETTINGS, output
+from tests.losses.test_family import FORMS, MEANS, PATH, SETTINGS, output
 from tests.shapes import CHECKED
 
 LOSSES = sorted(name for name, found in registry.known("losses").items() if found.module.startswith("stillhouse."))
@@ -77,7 +77,8 @@ def test_right_ones_are_not():
 def test_every_loss_says_that_it_is_a_scalar_and_is_held_to_it(name: str):
     part = registry.loss(name)
     shown = [Shown(None, torch.arange(3), torch.ones(3, dtype=torch.bool), PATH, MEANS)] if part.sees else []
-    forward = type(part.make(part.settings(**SETTINGS.get(name, {})), output(1), output(2), *shown)).forward
+    pair = map(FORMS.get(name, lambda plain: plain), (output(1), output(2)))
+    forward = type(part.make(part.settings(**SETTINGS.get(name, {})), *pair, *shown)).forward
     assert inspect.get_annotations(forward)["return"] == "Float[Tensor, '']"
     assert hasattr(forward, "__wrapped__"), "no checker is around it"
 

@@ -9,22 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from stillhouse.contracts.parts import Problem, Trial
 from stillhouse.contracts.split import WHOLE, Share
 from stillhouse.space.blueprint import Architecture, Axis, Group, axes_of, axis_mask
 from stillhouse.space.cost import counts_of
+from stillhouse.training import statistics
 from stillhouse.training.fit import FitSettings, fit
 from stillhouse.training.lessons import lesson
-from stillhouse.training.machine import move
 from stillhouse.training.progress import Progress
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-STATISTICS_BATCHES = 16
-"""Training batches from which a cut network's norms take their statistics."""
 
 
 def candidate(
@@ -62,23 +58,9 @@ def train(problem: Problem[Any], model: nn.Module, training: FitSettings, rng: t
         problem.log({"epoch": epoch.index, "epochs": training.epochs, "loss": epoch.loss})
 
 
-@torch.no_grad()
 def take_statistics(problem: Problem[Any], model: nn.Module, rng: torch.Generator) -> None:
-    """Mean and variance of each batch norm's input over some training batches; all else stays, and does nothing if there is none."""
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-    if not norms:
-        return
-    momenta, device = [norm.momentum for norm in norms], next(model.parameters()).device
-    model.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.train()
-    for number, batch in enumerate(islice(problem.data.train.draw(rng), STATISTICS_BATCHES), start=1):
-        for norm in norms:
-            norm.momentum = 1 / number  # all batches count alike
-        problem.apply(model, move(batch, device))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+    """Batch norms get the statistics of the network as it stands, over some training batches."""
+    statistics.take(model, problem.apply, islice(problem.data.train.draw(rng), statistics.ENOUGH))
 
 
 def magnitudes(

@@ -6,7 +6,7 @@ too; which elements stay is decided by scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 ATTEMPTS = 100
 
 
-def draw(rounding: Rounding, band: float, scores: Mapping[str, Float[Tensor, " _"]], rng: torch.Generator) -> Architecture:
+Choose = Callable[[Group, int, torch.Generator], tuple[int, ...]]
+"""choose(depth group, how many, rng) -> the blocks that stay."""
+
+
+def any_blocks(group: Group, count: int, rng: torch.Generator) -> tuple[int, ...]:
+    """So many blocks of a depth group, drawn alike."""
+    return tuple(sorted(torch.randperm(group.size, generator=rng)[:count].tolist()))
+
+
+def draw(
+    rounding: Rounding, band: float, scores: Mapping[str, Float[Tensor, " _"]], rng: torch.Generator, choose: Choose = any_blocks
+) -> Architecture:
     """One that costs at most the budget and at least the share 1 - `band` of it; `scores`: group -> (size,).
 
     Raises UserError when none of many draws does.
@@ -30,13 +41,12 @@ def draw(rounding: Rounding, band: float, scores: Mapping[str, Float[Tensor, " _
     least = rounding.budget * (1 - band)
     for _ in range(ATTEMPTS):
         shares = {group.name: 1 - float(torch.rand((), generator=rng)) for group in rounding.groups if group.kind == "width"}
-        blocks = {group.name: _blocks(group, rng) for group in rounding.groups if group.kind == "depth"}
+        blocks = {group.name: choose(group, _depth(group, rng), rng) for group in rounding.groups if group.kind == "depth"}
         architecture = rounding.fit(shares, blocks, scores)
         if rounding.price(architecture) >= least:
             return architecture
     raise UserError(f"{ATTEMPTS} draws gave no network that costs between {least:.4g} and {rounding.budget:.4g}: widen `band`")
 
 
-def _blocks(group: Group, rng: torch.Generator) -> tuple[int, ...]:
-    count = int(torch.randint(group.minimum, group.size + 1, (), generator=rng))
-    return tuple(sorted(torch.randperm(group.size, generator=rng)[:count].tolist()))
+def _depth(group: Group, rng: torch.Generator) -> int:
+    return int(torch.randint(group.minimum, group.size + 1, (), generator=rng))

@@ -13,14 +13,17 @@ import torch
 from stillhouse import registry
 from stillhouse.contracts.parts import Evaluation, Pair
 from stillhouse.training.score import first_batch
+from tests.evaluations import ranking
 from tests.tiny.parts.workloads.toy import WORKLOAD
 
 FOUND: dict[str, Evaluation] = {name: registry.evaluation(name) for name in registry.known("evaluations")}
+PAIRS = {"full_ranking": ranking.pair}
+"""Of evaluations that are for other workloads than the toy one."""
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """Two toy models of different sizes, untrained, in training mode: an evaluation sets the mode that it needs."""
     folder = tmp_path_factory.mktemp("pair")
     (folder / "raw.json").write_text(json.dumps({"rows": 200, "rings": 3}))
@@ -33,8 +36,22 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 
 @pytest.fixture(params=sorted(FOUND))
-def evaluation(request: pytest.FixtureRequest) -> Evaluation:
-    return FOUND[request.param]
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def evaluation(name: str) -> Evaluation:
+    return FOUND[name]
+
+
+@pytest.fixture
+def pair(name: str, toy: Pair) -> Pair:
+    return suited(name, toy)
+
+
+def suited(name: str, toy: Pair) -> Pair:
+    return PAIRS[name]() if name in PAIRS else toy
 
 
 def run(evaluation: Evaluation, pair: Pair) -> dict[str, float]:
@@ -59,7 +76,7 @@ def test_it_leaves_the_models_as_they_are(evaluation: Evaluation, pair: Pair):
         assert all(weight.grad is None for weight in model.parameters())
 
 
-def test_no_two_of_this_library_give_the_same_metric(pair: Pair):
+def test_no_two_of_this_library_give_the_same_metric(toy: Pair):
     names = [name for name, found in registry.known("evaluations").items() if found.module.startswith("stillhouse.")]
-    metrics = [metric for name in names for metric in run(FOUND[name], pair)]
+    metrics = [metric for name in names for metric in run(FOUND[name], suited(name, toy))]
     assert len(metrics) == len(set(metrics))

@@ -8,6 +8,7 @@ from stillhouse import registry
 from stillhouse.contracts.output import IMAGE, Feature, Output
 from stillhouse.contracts.parts import Loss
 from stillhouse.contracts.shown import Shown
+from tests.losses.heads import headed
 
 FOUND: dict[str, Loss] = {name: registry.loss(name) for name in registry.known("losses")}
 SETTINGS = {name: {"pairs": ["map"]} for name, loss in FOUND.items() if "pairs" in loss.settings.model_fields}
@@ -16,6 +17,8 @@ NAIVE = {case.method: case.naive for case in benchmark.CASES}
 """A loss that is timed has a double loop too."""
 PAINTS = {"mgd", "nd", "meal"}
 """Losses in which the student is not done when it equals the teacher: of a network of their own, or of what is known of classes."""
+FORMS = {"crosskd": headed}
+"""What makes an output of the kind that a loss is for out of a plain one."""
 MEANS = {"class_means.map": torch.eye(3, 4)}
 ALONE = torch.zeros(2, 0, dtype=torch.int64)
 PATH = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
@@ -47,16 +50,16 @@ def maker(name, edges=PATH):
 
     A loss that sees the batch is shown three rows, two of a known class.
     """
-    loss, chosen = FOUND[name], FOUND[name].settings(**SETTINGS.get(name, {}))
+    loss, form, chosen = FOUND[name], FORMS.get(name, lambda plain: plain), FOUND[name].settings(**SETTINGS.get(name, {}))
     shown = [Shown(None, torch.arange(3), torch.tensor([True, True, False]), edges, MEANS)] if loss.sees else []
 
     def make(student, teacher):
         torch.manual_seed(0)
-        module = loss.make(chosen, student, teacher, *shown)
+        module = loss.make(chosen, form(student), form(teacher), *shown)
 
         def value(ours, theirs):
             torch.manual_seed(0)
-            return module(ours, theirs, *shown)
+            return module(form(ours), form(theirs), *shown)
 
         return value
 

@@ -293,6 +293,43 @@ def test_a_student_starts_from_the_weights_that_it_is_told(taught, tmp_path):
     assert not torch.allclose(states["fresh"][name], weight)
 
 
+def test_students_of_any_size_are_cut_out_of_a_nested_teacher_without_training(taught, tmp_path):
+    """Those of a teacher that was trained plainly are worse, and the teacher itself is none the worse for it."""
+    own = tmp_path / "nested"
+    own.mkdir()
+    (own / "prepared").symlink_to(taught / "prepared")
+    fit = FIT.model_copy(update={"epochs": 16})
+    settings = TeachSettings(model=WORKLOAD.model_settings(), data=DATA, fit=fit, nested={"drawn": 1})
+    metrics = teach(settings, WORKLOAD, prepared=own / "prepared", teacher=own / "teacher", rng=rng(), log=lambda _: None)
+    assert metrics["valid_accuracy"] > 0.8
+    assert set(checkpoint.read_state(own / "teacher")) == set(checkpoint.read_state(taught / "teacher"))
+    for share in (0.2, 0.4):
+        ours, plain = (cut_as_it_is(root, tmp_path / f"{root.name}-{share}", share) for root in (own, taught))
+        assert ours["valid_accuracy"] > max(0.7, plain["valid_accuracy"] + 0.1)
+
+
+def cut_as_it_is(root: Path, to: Path, share: float) -> dict[str, float]:
+    """A student that is not trained: its epoch is 0, and its weights are those that were cut out."""
+    prefix = registry.search("prefix")
+    settings = SearchSettings(method="prefix", settings=prefix.settings(candidates=4), budget=Budget(unit="macs", share=share), data=DATA)
+    paths = {"prepared": root / "prepared", "teacher": root / "teacher"}
+    search(settings, WORKLOAD, prefix, **paths, found=to / "found", rng=rng(), log=lambda _: None)
+    metrics = shrink(root, to, fit=None)
+    assert (to / "student" / "curve.csv").read_text().splitlines()[1].startswith("0,")
+    torch.testing.assert_close(checkpoint.read_state(to / "student"), checkpoint.read_state(to / "found"), rtol=0, atol=0)
+    assert metrics["macs"] > 0
+    return metrics
+
+
+def test_a_student_that_nothing_trains_has_weights_and_no_losses(taught, tmp_path):
+    find(taught, tmp_path / "found")  # by a search that hands on no weights
+    with pytest.raises(UserError, match=r"^distill\.fit - should say how the student is trained - the search hands on no weights"):
+        shrink(taught, tmp_path, fit=None)
+    for changes in ({"start": "fresh"}, {"losses": (WeightedLoss(loss="distance", settings=Settings()),)}):
+        with pytest.raises(ValueError, match="losses should be left out, and start be inherited, where nothing is trained"):
+            shrink(taught, tmp_path, fit=None, **changes)
+
+
 def test_without_losses_the_teacher_is_not_read(taught, tmp_path):
     find(taught, tmp_path / "found")
     settings = DistillSettings(data=DATA, fit=FIT)

@@ -11,6 +11,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.output import Output
 from stillhouse.training.files import read_parquet
+from stillhouse.training.labels import HIDDEN
 from stillhouse.workloads.text import text_classes
 from stillhouse.workloads.text._shared import tokenizer
 from stillhouse.workloads.text.text_classes.scoring import macro_f1
@@ -34,6 +35,23 @@ def test_every_text_is_in_one_batch_with_its_class_and_its_mask(tmp_path: Path) 
                 assert ids[0] == known.token_to_id("<|endoftext|>")
                 seen.append({"text": known.decode(ids), "kind": facts["names"][int(label)]})
     assert sorted(map(str, seen)) == sorted(map(str, QUESTIONS))
+
+
+def test_some_labels_are_known_and_other_texts_ride_along_without_theirs(tmp_path: Path) -> None:
+    place = questions(tmp_path)
+    every = next(iter(WORKLOAD.load(WORKLOAD.data_settings(batch_size=50), place).train.draw(torch.Generator())))
+    counts = every.label.bincount()
+    settings = WORKLOAD.data_settings(train_limit=0.5, batch_size=2, unlabelled=3)
+    batches = list(WORKLOAD.load(settings, place).train.draw(torch.Generator().manual_seed(0)))
+    assert all((batch.label[:-3] != HIDDEN).all() and (batch.label[-3:] == HIDDEN).all() for batch in batches)
+    alone = list(WORKLOAD.load(WORKLOAD.data_settings(train_limit=0.5), place).train.draw(torch.Generator()))
+    assert torch.cat([batch.label for batch in alone]).bincount().tolist() == [max(1, round(0.5 * int(count))) for count in counts]
+    first = batches[0]
+    logits = torch.randn(len(first.label), 3, requires_grad=True)
+    (gradient,) = torch.autograd.grad(WORKLOAD.loss(Output(logits, "classes"), first), logits)
+    assert gradient.any(1).tolist() == (first.label != HIDDEN).tolist() == WORKLOAD.shown(first).known.tolist()
+    assert WORKLOAD.split is not None
+    assert sum(part.counted for part in WORKLOAD.split(first, 2)) == len(first.label) - 3
 
 
 def test_long_texts_lose_their_end_and_are_counted(tmp_path: Path) -> None:

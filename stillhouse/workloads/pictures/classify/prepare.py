@@ -14,12 +14,12 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.groups import write_rows
+from stillhouse.training.labels import HIDDEN
 from stillhouse.workloads.pictures._shared.decoded import MOST_BYTES, Decoded
 from stillhouse.workloads.pictures._shared.picture import unit
 from stillhouse.workloads.pictures._shared.readable import Bad, counted
 from stillhouse.workloads.pictures._shared.splits import Split, completed
 from stillhouse.workloads.pictures.classify.decode import Form
-from stillhouse.workloads.pictures.classify.labels import HIDDEN
 from stillhouse.workloads.pictures.classify.read import Pictures, Source, read
 
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import pad
 
 from stillhouse.contracts.data import Batches, Data
-from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.shown import Shown
 from stillhouse.training.files import read_parquet
-from stillhouse.training.rows import Order, in_order, shuffled
+from stillhouse.training.labels import HIDDEN, FewLabels, order
+from stillhouse.training.rows import in_order, shuffled
 from stillhouse.workloads.pictures._shared.picture import normalised
 from stillhouse.workloads.pictures._shared.stored import Stored, StoredSettings, stored
-from stillhouse.workloads.pictures.classify.labels import HIDDEN, beside, drawn_from, labelled
 
 
-class DataSettings(StoredSettings):
+class DataSettings(FewLabels, StoredSettings):
     """Batches differ in size by at most one picture; augmentation is of training pictures alone."""
 
     batch_size: int = Field(128, gt=0)
@@ -35,29 +33,6 @@ class DataSettings(StoredSettings):
     """The most pixels that a picture is moved up, down, left or right; what comes in is black."""
     cutout: int = Field(0, ge=0)
     """The side of a square that is painted over with the mean of the training pictures, its centre anywhere (arXiv 1708.04552)."""
-    train_limit: int | float | None = None
-    """Train on so many pictures, spread evenly over the table, or on that share of each class (0.01, or 1.0 for all), drawn by
-    `labels_seed`, of which a smaller share is a part of a larger one; None takes all."""
-    labels_seed: int = Field(0, ge=0)
-    unlabelled: int = Field(0, ge=0)
-    """How many of the other training pictures each training batch carries beside its `batch_size`, at most all of them, without their
-    labels: the task's loss leaves them out, and a teacher is asked about them. A pass then ends when every picture has been seen, and the
-    fewer ones come again."""
-
-    @field_validator("train_limit", mode="before")
-    @classmethod
-    def _number_or_share(cls, value: Any) -> Any:
-        most = {int: math.inf, float: 1, type(None): 0}.get(type(value))
-        if most is None or (most and not 0 < value <= most):
-            raise ValueError("should be a number of pictures, or a share of them above 0 and up to 1.0")
-        return value
-
-    @field_validator("unlabelled", mode="before")
-    @classmethod
-    def _how_many(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            raise ValueError("should be how many pictures each batch carries (whether -1 means no label, is said in `prepare`)")
-        return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,29 +96,14 @@ def shown(batch: Batch) -> Shown:
 
 
 def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
-    order, known = _order(settings, table)
+    size = settings.batch_size
+    found, known = order(settings, table.label, size, partial(table.pictures.order, size))
     table = replace(table, label=table.label.where(known, HIDDEN))
     return shuffled(
-        order,
+        found,
         lambda rows, drawn: augmented(settings, table.batch(rows), drawn),
         partial(chance, settings),
     )
-
-
-def _order(settings: DataSettings, table: _Table) -> tuple[Order, Tensor]:
-    """Which rows are in each batch, and which of all (rows,) keep their label."""
-    size, limit = settings.batch_size, settings.train_limit
-    known = torch.zeros(len(table.label), dtype=torch.bool)
-    known[labelled(table.label, limit, settings.labels_seed)] = True
-    if isinstance(limit, float) or bool((table.label == HIDDEN).any()):
-        order = drawn_from(known.nonzero()[:, 0], size)
-    else:
-        order = table.pictures.order(size, limit)
-    rest = (~known).nonzero()[:, 0]
-    if settings.unlabelled and not len(rest) and limit is None:
-        wanted = "wanted training pictures without a label to ride along"
-        raise UserError(f"data.unlabelled - {wanted} - all have one: say by train_limit how many keep it, or prepare others with -1")
-    return (beside(order, rest, min(settings.unlabelled, len(rest))) if settings.unlabelled and len(rest) else order), known
 
 
 def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:

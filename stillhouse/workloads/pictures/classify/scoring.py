@@ -11,7 +11,7 @@ from torch.nn import functional
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.split import Part, by_rows
-from stillhouse.workloads.pictures.classify.labels import HIDDEN
+from stillhouse.training.labels import HIDDEN
 from stillhouse.workloads.pictures.classify.sample import Batch
 
 

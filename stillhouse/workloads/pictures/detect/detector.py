@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from stillhouse.contracts.output import IMAGE, Feature
 from stillhouse.contracts.settings import Settings
@@ -49,5 +51,12 @@ class Detector(nn.Module):
         """(batch, channel, height, width)"""
         levels = self.pyramid(self.backbone(image))
         output: DetectorOutput = self.head(levels)
-        height, width = image.shape[2:]
-        return replace(output, extent=(height, width), features={name: Feature(value, IMAGE) for name, value in levels.items()})
+        extent = image.shape[2], image.shape[3]
+        features = {name: Feature(value, IMAGE) for name, value in levels.items()}
+        return replace(output, extent=extent, features=features, head=partial(self._asked, extent))
+
+    def _asked(self, extent: tuple[int, int], levels: Mapping[str, Float[Tensor, "batch channel _ _"]]) -> DetectorOutput:
+        """What the head says, its weights standing still."""
+        still = {name: weight.detach() for name, weight in self.head.named_parameters()}
+        output: DetectorOutput = functional_call(self.head, still, (levels,))
+        return replace(output, extent=extent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
+from stillhouse.workloads.pictures.detect.boxes import generalised_overlap
 from stillhouse.workloads.pictures.detect.cells import Cells
 from stillhouse.workloads.pictures.detect.focal import focal
 
@@ -45,6 +48,20 @@ class DetectorOutput(Output):
     extent: tuple[int, int]
     """Height and width of the picture."""
     interpretation: Interpretation
+    head: Callable[[Mapping[str, Tensor]], DetectorOutput] | None = None
+    """What the network's head says of other levels of its pyramid, by name, its weights standing still; for a family that has both."""
+
+    def again(self, levels: Mapping[str, Float[Tensor, "batch channel _ _"]]) -> DetectorOutput:
+        """What the same head says of other levels. Raises UserError for a network that has none to be asked."""
+        if self.head is None:
+            raise UserError("wanted a detector whose head can be asked about other levels, `retinanet` or `fcos` - got one without")
+        return self.head(levels)
+
+    def apart(self, other: DetectorOutput) -> Float[Tensor, "batch places"]:
+        """1 - GIoU of the boxes at each place, those of the other without gradient."""
+        place = torch.arange(self.prediction.shape[1], device=self.prediction.device).expand(len(self.prediction), -1)
+        ours, theirs = (output.interpretation.boxes(output, place) for output in (self, other))
+        return 1 - generalised_overlap(ours, theirs.detach())
 
     @property
     def located(self) -> Cells:

@@ -8,7 +8,7 @@ from stillhouse.contracts import families
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Workload
 from stillhouse.workloads.text.text_classes.prepare import PrepareSettings, prepare
-from stillhouse.workloads.text.text_classes.sample import Batch, DataSettings, load
+from stillhouse.workloads.text.text_classes.sample import Batch, DataSettings, load, shown
 from stillhouse.workloads.text.text_classes.scoring import loss, score, split
 from stillhouse.workloads.text.text_classes.table import TABLE
 
@@ -32,4 +32,5 @@ WORKLOAD = Workload(
     score=score,
     table=TABLE,
     split=split,
+    shown=shown,
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,21 +13,20 @@ from torch import Tensor
 
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
-from stillhouse.contracts.settings import Settings
+from stillhouse.contracts.shown import Shown
 from stillhouse.training.files import read_parquet
+from stillhouse.training.labels import HIDDEN, FewLabels, order
 from stillhouse.training.rows import anywhere, in_order, shuffled
 
 if TYPE_CHECKING:
     from jaxtyping import Int
 
 
-class DataSettings(Settings):
+class DataSettings(FewLabels):
     """Batches of training differ in size by at most one text."""
 
     batch_size: int = Field(32, gt=0)
     evaluation_batch_size: int = Field(64, gt=0)
-    train_limit: int | None = Field(None, gt=0)
-    """Train on so many texts, spread evenly over the table; None takes all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,7 @@ class Batch:
     mask: Int[Tensor, "batch tokens"]
     """1 for tokens of a text, 0 for those that fill it up."""
     label: Int[Tensor, " batch"]
+    """HIDDEN where it is not for this batch to know."""
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         """On a device."""
@@ -72,15 +73,25 @@ def texts(prepared: Path, name: str, pad: int) -> Texts:
 def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
     """Train is shuffled by the generator that it is drawn with; valid and test keep the order of the table."""
     facts = read_json(prepared / "facts.json")
-    train = texts(prepared, "train", facts["pad"])
 
     def fixed(name: str) -> Batches[Batch]:
         split = texts(prepared, name, facts["pad"])
         return in_order(len(split.label), settings.evaluation_batch_size, split.batch)
 
     return Data(
-        train=shuffled(anywhere(len(train.label), settings.batch_size, settings.train_limit), train.batch),
+        train=_training(settings, texts(prepared, "train", facts["pad"])),
         valid=fixed("valid"),
         test=fixed("test") if test else None,
         sizes={name: facts[name] for name in ("vocabulary", "pad", "length")} | {"classes": len(facts["names"])},
     )
+
+
+def shown(batch: Batch) -> Shown:
+    """The classes that the batch knows."""
+    return Shown(batch, batch.label, batch.label != HIDDEN)
+
+
+def _training(settings: DataSettings, train: Texts) -> Batches[Batch]:
+    size = settings.batch_size
+    found, known = order(settings, train.label, size, partial(anywhere, len(train.label), size))
+    return shuffled(found, replace(train, label=train.label.where(known, HIDDEN)).batch)

@@ -12,17 +12,18 @@ from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.split import Part, by_rows
 from stillhouse.training.f1 import macro_f1
+from stillhouse.training.labels import HIDDEN
 from stillhouse.workloads.text.text_classes.sample import Batch
 
 
 def loss(output: Output, batch: Batch) -> Tensor:
-    """The mean cross-entropy of the batch."""
-    return functional.cross_entropy(output.prediction, batch.label)
+    """The mean cross-entropy of the texts whose class the batch knows."""
+    return functional.cross_entropy(output.prediction, batch.label, ignore_index=HIDDEN)
 
 
 def split(batch: Batch, number: int) -> list[Part[Batch]]:
-    """By texts, all as long as the longest of the whole batch."""
-    return by_rows(batch, number, ("token", "mask", "label"))
+    """By texts, all as long as the longest of the whole batch; those whose class is known count for the loss."""
+    return by_rows(batch, number, ("token", "mask", "label"), lambda part: float((part.label != HIDDEN).sum()))
 
 
 def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:

@@ -15,9 +15,9 @@ from torch.nn.functional import cross_entropy
 from stillhouse.contracts.data import Data
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
+from stillhouse.training.labels import HIDDEN, beside, labelled
 from stillhouse.training.rows import anywhere
 from stillhouse.workloads.pictures.classify import WORKLOAD
-from stillhouse.workloads.pictures.classify.labels import HIDDEN, beside, labelled
 from stillhouse.workloads.pictures.classify.prepare import PrepareSettings, prepare
 from stillhouse.workloads.pictures.classify.sample import Batch, DataSettings, load
 from tests.workloads.pictures.classify.raws import DIGITS, coded, pixels, table
@@ -122,18 +122,18 @@ def test_the_loss_is_that_of_the_known_alone_and_losses_are_shown_which_they_are
 
 @pytest.mark.parametrize("limit", [0, -1, 0.0, 1.5, "some", True, [1]])
 def test_a_limit_is_a_number_or_a_share(limit: object) -> None:
-    with pytest.raises(ValidationError, match="a number of pictures, or a share of them above 0"):
+    with pytest.raises(ValidationError, match="a number of examples, or a share of them above 0"):
         DataSettings(train_limit=limit)
 
 
-@pytest.mark.parametrize(("value", "told"), [(True, "how many pictures each batch carries"), (-1, "greater than or equal to 0")])
+@pytest.mark.parametrize(("value", "told"), [(True, "how many examples each batch carries"), (-1, "greater than or equal to 0")])
 def test_pictures_that_ride_along_are_counted(value: object, told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         DataSettings(unlabelled=value)
 
 
 def test_where_all_have_labels_a_limit_is_wanted(prepared: Path) -> None:
-    with pytest.raises(UserError, match=r"data\.unlabelled - wanted training pictures without a label .* train_limit"):
+    with pytest.raises(UserError, match=r"data\.unlabelled - wanted training examples without a label .* train_limit"):
         load(DataSettings(unlabelled=10), prepared)
 
 
