@@ -26,8 +26,9 @@ class FewLabels(Settings):
     `labels_seed`, of which a smaller share is a part of a larger one; None takes all."""
     labels_seed: int = Field(0, ge=0)
     unlabelled: int = Field(0, ge=0)
-    """How many of the other training examples each training batch carries beside its `batch_size`, without their labels: the task's loss
-    leaves them out, and a teacher is asked about them. A pass then ends when every example has been seen, and the fewer ones come again."""
+    """How many of the other training examples, at most all, each training batch carries beside its `batch_size`, without their labels: the
+    task's loss leaves them out, and a teacher is asked about them. A pass then ends when every example has been seen, and the fewer ones
+    come again."""
 
     @field_validator("train_limit", mode="before")
     @classmethod
