@@ -98,10 +98,8 @@ def test_latency_is_that_of_models_in_evaluation_mode():
 
 
 def test_an_unknown_evaluation_is_told():
-    with pytest.raises(
-        ValueError,
-        match="unknown evaluation 'latencies'; there are agreement, cascade, cost, generation, latency, quality, runtimes, stress",
-    ):
+    known = "agreement, cascade, cost, full_ranking, generation, latency, quality, runtimes, stress"
+    with pytest.raises(ValueError, match=f"unknown evaluation 'latencies'; there are {known}"):
         registry.evaluation("latencies")
 
 
