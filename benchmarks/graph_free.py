@@ -79,7 +79,7 @@ def _chosen(tried: Mapping[str, tuple[_students.Set, _students.Block]]) -> Gener
 
 
 def costs(title: str, whole: Prepared, folder: Path, widths: tuple[int, int]) -> Iterator[Row]:
-    """Of untrained networks, as wide as teacher and student, for one node: milliseconds where it is asked about alone (`ms_1`) and among others (`ms_256`).
+    """Of untrained networks, as wide as teacher and student, milliseconds for one node: alone (`ms_1`) and among others (`ms_256`).
 
     Networks with edges look one, two and three edges far, at `rows_1` nodes; the time to find these is left out. The mlp of width 2 shows
     what a call itself takes.
