@@ -64,7 +64,7 @@ def run(data: Path) -> Iterator[Row]:
     cells = [_students.cell(entry, method, split, block) for split in splits for method, block in blocks.items()]
     yield from _measured(entry, cells)
     yield from gains(cells, "teacher", "accuracy")
-    yield from costs(title, read(_students.home(cells[0]) / "prepared"), _students.home(cells[0]), width)
+    yield from costs(title, read(_students.home(cells[0]) / "prepared"), _students.home(cells[0]), (entry.teach["model"]["hidden"], width))
 
 
 def _chosen(tried: Mapping[str, tuple[_students.Set, _students.Block]]) -> Generator[Row, None, str]:
@@ -78,16 +78,16 @@ def _chosen(tried: Mapping[str, tuple[_students.Set, _students.Block]]) -> Gener
     return max(found, key=lambda method: found[method])
 
 
-def costs(title: str, whole: Prepared, folder: Path, width: int) -> Iterator[Row]:
-    """Of untrained networks, for one node: milliseconds where it is asked about alone (`ms_1`) and among others (`ms_256`).
+def costs(title: str, whole: Prepared, folder: Path, widths: tuple[int, int]) -> Iterator[Row]:
+    """Of untrained networks, as wide as teacher and student, milliseconds for one node: alone (`ms_1`) and among others (`ms_256`).
 
     Networks with edges look one, two and three edges far, at `rows_1` nodes; the time to find these is left out. The mlp of width 2 shows
     what a call itself takes.
     """
     sizes = dict(load(DataSettings(), folder / "prepared").sizes)
     graphs, edgeless = {"family": "gcn", "jumping": "last"}, {"family": "mlp", "layers": 2}
-    models = {f"gcn of {wide}, {far} away": graphs | {"hidden": wide, "layers": far} for wide in (64, 512) for far in (1, 2, 3)}
-    models |= {f"mlp of {wide}": edgeless | {"hidden": wide} for wide in dict.fromkeys((width, 16, 2))}
+    models = {f"gcn of {wide}, {far} away": graphs | {"hidden": wide, "layers": far} for wide in (widths[0], 64) for far in (1, 2, 3)}
+    models |= {f"mlp of {wide}": edgeless | {"hidden": wide} for wide in (widths[1], 2)}
     for method, block in models.items():
         network = WORKLOAD.model(TypeAdapter(WORKLOAD.model_settings).validate_python(block), sizes, None).eval()
         for size, count in settings["queries"].items():

@@ -41,7 +41,7 @@ def test_a_teacher_is_chosen_on_validation_and_measured_on_every_split(by_width:
 
 
 def test_teacher_and_width_of_a_student_are_chosen_on_validation(by_width: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph_free, "costs", lambda title, whole, folder, width: [_cells.row(title, "costs", "width", [width])])
+    monkeypatch.setattr(graph_free, "costs", lambda title, whole, folder, widths: [_cells.row(title, "costs", "widths", list(widths))])
     monkeypatch.setattr(graph_free, "read", lambda prepared: None)
     teachers = {str(width): {"model": {"hidden": width}} for width in (9, 5, 4)}
     monkeypatch.setitem(graph_free.settings, "teachers", teachers)
@@ -50,7 +50,7 @@ def test_teacher_and_width_of_a_student_are_chosen_on_validation(by_width: list[
     rows = {(row["method"], row["metric"]): row["mean"] for row in graph_free.run(Path())}
     assert [rows[f"teacher, {width}", "tried"] for width in (9, 5, 4)] == [-5, -1, 0]
     assert [rows[f"glnn of {width}", "tried"] for width in (2, 5, 8)] == [-2, -1, -4]
-    assert rows["costs", "width"] == 5
+    assert rows["costs", "widths"] == (4 + 5) / 2
     assert {rows[method, "accuracy"] for method in ("mlp", "glnn", "vqgraph")} == {55}
     assert rows["glnn", "accuracy_gain"] == 5 - 4
 
