@@ -19,7 +19,7 @@ test: $(READY)
 
 test-nodes: $(READY)
 	$(INSTALL) --quiet --editable ".[s3]" "moto[server]<6"
-	STILLHOUSE_TEST_NODES=1 $(PYTHON) -m pytest tests/flows/test_nodes.py tests/flows/test_nodes_s3.py tests/flows/test_nodes_tracker.py tests/flows/test_schedule.py
+	STILLHOUSE_TEST_NODES=1 $(PYTHON) -m pytest tests/flows/test_nodes.py tests/flows/test_nodes_s3.py tests/flows/test_nodes_tracker.py tests/flows/test_nodes_default.py tests/flows/test_schedule.py
 
 lint: $(READY)
 	ruff check . && ruff format --check . && mypy

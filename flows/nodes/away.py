@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,23 +13,19 @@ from uuid import UUID
 
 import httpx
 
-from stillhouse.contracts.errors import UserError
 from stillhouse.flows.graph import Node
 from stillhouse.flows.nodes import pool as pools
 from stillhouse.flows.nodes import result
 from stillhouse.flows.nodes.choose import Host, Need, choose
 from stillhouse.flows.nodes.job import Job, Packed
 from stillhouse.flows.nodes.parcel import Packer
+from stillhouse.flows.nodes.patience import POLL, Patience, asked
 from stillhouse.flows.nodes.pool import Pool
 from stillhouse.flows.stage import Outcome, StageFailed, Stopped, log_path, run_due_stage
 from stillhouse.record import process
 
-POLL = 1.0
-"""Seconds between two looks at a stage."""
 LOSSES = 3
 """Nodes that may be lost under one stage before it counts as failed."""
-PATIENCE = 600.0
-"""Seconds in which Prefect's server must answer again; meanwhile the nodes go on."""
 STAYING = ("compare",)
 """Verbs that read what every other one has made, and compute nothing."""
 
@@ -86,7 +81,7 @@ class Away:
     def _made(self, node: Node, key: str, extra: Mapping[str, str], stop: Event) -> None:
         """Returns when the remote has the result."""
         for _ in range(LOSSES):
-            run, name = self._running(key) or self._sent(node, key, extra, stop)
+            run, name = asked(lambda: self._running(key) or self._sent(node, key, extra, stop), stop)
             end = _Followed(self, node, key, run, name).end(stop)
             if end is not None:
                 if end:
@@ -144,7 +139,7 @@ class _Followed:
         self._away, self._node, self._key, self._run, self._name = away, node, key, run, name
         self._log = log_path(away.folder, node.name)
         self._metrics = self._log.parent / key / "metrics.jsonl"
-        self._heard, self._answered = 0, time.monotonic()
+        self._heard, self._patience = 0, Patience()
         self._metrics.parent.mkdir(parents=True, exist_ok=True)
         self._log.write_text(f"on node {name}\n")
         self._metrics.unlink(missing_ok=True)
@@ -159,9 +154,9 @@ class _Followed:
             try:
                 if (end := self._look()) is not ...:
                     return end
-                self._answered = time.monotonic()
+                self._patience.answered()
             except httpx.HTTPError as error:
-                self._bear(error)
+                self._patience.bear(error)
 
     def _look(self) -> Any:
         """The end, or ... while there is none. What the remote has counts, whatever Prefect knows of it."""
@@ -190,10 +185,3 @@ class _Followed:
     def _write(self, path: Path, text: str) -> None:
         with path.open("a") as file:
             file.write(text + "\n")
-
-    def _bear(self, error: Exception) -> None:
-        """The node goes on without Prefect. Raises UserError after a while."""
-        if time.monotonic() - self._answered > PATIENCE:
-            raise UserError(
-                f"Prefect's server has not answered for {PATIENCE:g} s ({error}): start it again, and say `stillhouse run` again"
-            )

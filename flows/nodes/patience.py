@@ -1,0 +1,49 @@
+"""How long Prefect's server may be away or too busy before a stage on a node counts as lost; meanwhile the nodes go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import TypeVar
+
+import httpx
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.flows.stage import Stopped
+
+POLL = 1.0
+"""Seconds between two questions."""
+LONGEST = 600.0
+"""Seconds in which the server must answer again."""
+Answer = TypeVar("Answer")
+
+
+class Patience:
+    """Counts from the last answer."""
+
+    def __init__(self) -> None:
+        self._answered = time.monotonic()
+
+    def answered(self) -> None:
+        """It has answered just now."""
+        self._answered = time.monotonic()
+
+    def bear(self, error: Exception) -> None:
+        """Raises UserError after a while."""
+        if time.monotonic() - self._answered > LONGEST:
+            raise UserError(
+                f"Prefect's server has not answered for {LONGEST:g} s ({error}): start it again, and say `stillhouse run` again"
+            ) from None
+
+
+def asked(ask: Callable[[], Answer], stop: Event) -> Answer:
+    """The answer, asked for again while the server is away. Raises UserError after a while, and Stopped where `stop` was set."""
+    patience = Patience()
+    while True:
+        try:
+            return ask()
+        except httpx.HTTPError as error:
+            patience.bear(error)
+        if stop.wait(POLL):
+            raise Stopped
