@@ -188,7 +188,7 @@ def test_the_sentence_names_the_place_what_was_wanted_and_what_was_got(tmp_path:
             "students.half.evaluate.evaluations.0.evaluation",
             "time",
             r"students.half.evaluate.evaluations\[0\].evaluation - unknown evaluation 'time'; "
-            "there are agreement, cascade, cost, generation, latency, quality, runtimes, stress",
+            "there are agreement, cascade, cost, full_ranking, generation, latency, quality, runtimes, stress",
         ),
         (
             "students.half.evaluate.evaluations.0.settings.rounds",
