@@ -30,7 +30,5 @@ def test_not_for_ever_and_not_once_it_is_to_stop(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Stopped):
         asked(busy, stop)
     monkeypatch.setattr(patience, "LONGEST", -1.0)
-    with pytest.raises(
-        UserError, match=r"^Prefect's server has not answered for -1 s \(503 .*: start it again, and say .* again$"
-    ):
+    with pytest.raises(UserError, match=r"^Prefect's server has not answered for -1 s \(503 .*: start it again, and say .* again$"):
         asked(busy, Event())
