@@ -81,7 +81,7 @@ class Away:
     def _made(self, node: Node, key: str, extra: Mapping[str, str], stop: Event) -> None:
         """Returns when the remote has the result."""
         for _ in range(LOSSES):
-            run, name = asked(lambda: self._running(key) or self._sent(node, key, extra, stop), stop)
+            run, name = asked(lambda: self._running(key), stop) or self._sent(node, key, extra, stop)
             end = _Followed(self, node, key, run, name).end(stop)
             if end is not None:
                 if end:
@@ -103,11 +103,18 @@ class Away:
         with self._looking:
             packed = self.packer.pack(node)
         while not stop.is_set():
-            with self._choosing:  # so that two stages of this execution do not take the same room
-                if host := choose(self.pool.hosts(), need):
-                    return self.pool.submit(self._job(node, key, packed, extra), need, host.name), host.name
+            if sent := asked(lambda: self._placed(self._job(node, key, packed, extra), need), stop):
+                return sent
             stop.wait(POLL)
         raise Stopped
+
+    def _placed(self, job: Job, need: Need) -> tuple[UUID, str] | None:
+        """The run on the node that has room now, if one has; that of an earlier question whose answer was lost is not sent twice."""
+        with self._choosing:  # so that two stages of this execution do not take the same room
+            if found := self._running(job.key):
+                return found
+            host = choose(self.pool.hosts(), need)
+            return (self.pool.submit(job, need, host.name), host.name) if host else None
 
     def _job(self, node: Node, key: str, packed: Packed, extra: Mapping[str, str]) -> Job:
         return Job(

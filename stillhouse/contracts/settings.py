@@ -23,7 +23,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _no_number(cls, given: Any, valid: ModelWrapValidatorHandler[Self]) -> Self:
+    def _no_boolean_as_number(cls, given: Any, valid: ModelWrapValidatorHandler[Self]) -> Self:
         """`true` is no 1: in YAML it was meant for something else."""
         made = valid(given)
         booleans = {name for name, value in given.items() if isinstance(value, bool)} if isinstance(given, dict) else set()

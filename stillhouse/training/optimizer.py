@@ -1,6 +1,6 @@
 """PyTorch's optimisers without its compiler: their methods import all of `torch._dynamo` when first called, to tell it to leave them out.
 
-That costs a training's process half of what importing torch costs, and each step a little. The mathematics is PyTorch's own.
+To import it takes about as long as the rest of PyTorch, in every process that trains. The mathematics is PyTorch's own.
 """
 
 from __future__ import annotations
