@@ -3,9 +3,9 @@
     L = task(whole) + sum over smaller ones of (task_weight task(smaller) + answer_weight distance(whole, smaller))
 
 A smaller one is the first elements of each width group and the first blocks of each depth group, so that all share their weights
-(SortedNet, arXiv 2309.00255). Each step trains the whole network, the smallest and some drawn between them, and these learn from the
-answer of the whole, which is not taught by them (the sandwich of BigNAS, arXiv 2003.11142; gradients are added up, as there). The distance
-is KL(softmax(whole) || softmax(smaller)) of choices, and the squared difference of values.
+(SortedNet, arXiv 2309.00255, where they learn the task). Each step trains the whole network, the smallest and some drawn between them; with
+an `answer_weight` these learn from the answer of the whole, which is not taught by them (the sandwich of BigNAS, arXiv 2003.11142;
+gradients are added up, as there). The distance is KL(softmax(whole) || softmax(smaller)) of choices, and the squared difference of values.
 
 Batch norms gather the statistics of the whole network alone; a prefix takes its own when it is cut or scored.
 """
@@ -46,9 +46,9 @@ class NestedSettings(Settings):
     """How many networks are drawn beside the smallest."""
     draw: Literal["each", "alike"] = "each"
     """Whether each group of a drawn network has a share of its own, between `least` and 1, or all have one."""
-    task_weight: float = Field(0.0, ge=0)
+    task_weight: float = Field(1.0, ge=0)
     """What the task's own loss counts for in smaller networks."""
-    answer_weight: float = Field(1.0, ge=0)
+    answer_weight: float = Field(0.0, ge=0)
     """What the distance from the whole network's answer counts for in them."""
 
     @model_validator(mode="after")

@@ -62,7 +62,7 @@ def test_the_smallest_and_the_whole_learn_the_task_together() -> None:
 
 def test_the_smallest_learns_the_answer_of_the_whole_and_does_not_teach_it() -> None:
     """It answers 1 where the whole answers 6: a squared difference of 25, whose gradient of -10 is for the first weight alone."""
-    loss, gradient = learned(least=0.34, drawn=0)
+    loss, gradient = learned(least=0.34, drawn=0, task_weight=0, answer_weight=1)
     assert loss == pytest.approx(8 + 25)
     assert gradient == pytest.approx([4 - 10, 4, 4])
 
@@ -178,8 +178,8 @@ def test_an_epoch_is_chosen_by_the_whole_and_the_smallest_with_statistics_of_its
 def test_parts_of_a_batch_add_up_and_learn_the_same_networks() -> None:
     whole, parted = network(), network()
     rows = torch.arange(12.0).view(4, 3)
-    lesson(whole, task_weight=1)(whole, (rows,)).backward()
-    nested = lesson(parted, task_weight=1)
+    lesson(whole, answer_weight=1)(whole, (rows,)).backward()
+    nested = lesson(parted, answer_weight=1)
     for part, last in ((rows[:3], False), (rows[3:], True)):
         share = len(part) / 4
         nested(parted, (part,), Share(share, share, first=not last, last=last)).backward()
@@ -209,7 +209,7 @@ def test_what_cannot_be_nested_is_refused() -> None:
     with pytest.raises(UserError, match=r"^teach\.nested - wanted a network of which something may become smaller"):
         lesson(Selection({"inputs": (1.0,)}))
     with pytest.raises(ValidationError, match="task_weight or answer_weight should be more than 0"):
-        NestedSettings(answer_weight=0)
+        NestedSettings(task_weight=0, answer_weight=0)
     fit = {"epochs": 1, "learning_rate": 0.1}
     with pytest.raises(ValidationError, match=r"fit\.compile should be false where nested is given"):
         TeachSettings(model=None, data=None, fit=fit | {"compile": True}, nested={})
