@@ -45,10 +45,9 @@ class Tree:
     def lay(self) -> Remote:
         """Brings the worktree to the job's commit with its patch, dvc.lock and the data that the stage reads. Raises UserError."""
         carried = self.home / "projects" / self.job.project / "carried"
-        carried.mkdir(parents=True, exist_ok=True)
-        configure(carried, self.job.remote)
-        remote = Remote(carried, self.job.project)
-        with process.waiting_lock(carried / "lock"):
+        with process.waiting_lock(carried / "lock"):  # two stages may come at once, and be the first of their project
+            configure(carried, self.job.remote)
+            remote = Remote(carried, self.job.project)
             self._commit(remote, carried)
             self._check_out()
         self._change(remote)
