@@ -26,9 +26,9 @@ def test_a_plain_script_trains_the_same_network(family: str, tmp_path: Path, mon
 
 @pytest.mark.parametrize("later", [False, True])
 def test_memory_is_that_of_the_steps(later: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = []
-    monkeypatch.setattr(node_speed, "step", lambda *given: (lambda: held.append(torch.zeros(2**21)), None))
+    held = []  # each of 64 MB: the C library takes blocks of that size from the system, never from memory freed before
+    monkeypatch.setattr(node_speed, "step", lambda *given: (lambda: held.append(torch.ones(2**24)), None))
     prepared(blocks(tmp_path), tmp_path / "prepared")
     case = node_speed.Case("blocks", tmp_path / "prepared", "gcn")
-    assert 14 < node_speed.measured_megabytes((case, "ours", later)) < 24
+    assert 112 < node_speed.measured_megabytes((case, "ours", later)) < 144
     assert len(held) == (4 if later else 2)
