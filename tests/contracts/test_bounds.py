@@ -15,7 +15,7 @@ from stillhouse.contracts.errors import LINE, LINES, UserError
 from stillhouse.contracts.parquets import read_parquet
 from stillhouse.contracts.raw import below, content, unpacked
 from stillhouse.contracts.yamls import DEPTH, require_plain
-from stillhouse.workloads.pictures._shared import splits
+from stillhouse.workloads.pictures._shared import picture_files
 
 
 def test_a_message_is_bounded_where_it_is_made() -> None:
@@ -78,7 +78,7 @@ def test_a_folder_is_looked_at_up_to_a_number_of_files(tmp_path: Path) -> None:
 def test_folders_of_pictures_and_of_models_are_looked_at_up_to_a_number_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         (tmp_path / f"{name}.png").touch()
-    for module, look in ((splits, splits.picture_files), (sums, sums.write)):
+    for module, look in ((picture_files, picture_files.picture_files), (sums, sums.write)):
         monkeypatch.setattr(module, "MOST", 3)
         look(tmp_path)
         (tmp_path / "SHA256SUMS").unlink(missing_ok=True)

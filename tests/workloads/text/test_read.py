@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,12 +36,29 @@ def test_a_folder_of_files_says_splits_and_classes(tmp_path: Path) -> None:
         ".x/4.txt": "no",
         "README.md": "no",
     }
-    assert found(folder(tmp_path, files)) == [("poor", "train", "bad"), ("fine\n", "train", "good"), ("so so", "valid", "good")]
+    with pytest.warns(UserWarning, match=r"left out what does not end in \.jsonl, \.parquet, \.txt: README\.md$"):
+        read = found(folder(tmp_path, files))
+    assert read == [("poor", "train", "bad"), ("fine\n", "train", "good"), ("so so", "valid", "good")]
 
 
 def test_files_of_splits_lie_side_by_side(tmp_path: Path) -> None:
     raw = folder(tmp_path, {"train.txt": "a", "test.jsonl": jsonl([{"text": "b"}]), "valid.txt": "c"})
     assert found(raw) == [("b", "test", None), ("a", "train", None), ("c", "valid", None)]
+
+
+def test_splits_are_known_in_any_spelling_and_files_may_be_several(tmp_path: Path) -> None:
+    files = {"Training-00000-of-00001.jsonl": jsonl([{"text": "a"}]), "DEV.txt": "b", "TEST/good/1.txt": "c"}
+    assert found(folder(tmp_path, files)) == [("b", "valid", None), ("c", "test", "good"), ("a", "train", None)]
+
+
+def test_numbers_of_classes_have_the_names_that_their_table_says(tmp_path: Path) -> None:
+    said = json.dumps({"info": {"features": {"label": {"names": ["bad", "good"]}}}})
+    rows = pa.table({"text": ["a", "b", "c"], "label": [1, 0, -1]}).replace_schema_metadata({"huggingface": said})
+    parquet.write_table(rows, tmp_path / "r.parquet")
+    assert found(tmp_path / "r.parquet") == [("a", None, "good"), ("b", None, "bad"), ("c", None, None)]
+    parquet.write_table(rows.set_column(1, "label", pa.array([0, 1, 2])), tmp_path / "r.parquet")
+    with pytest.raises(UserError, match=r"r\.parquet - wanted numbers below 2, .* in 'label' - got 2"):
+        found(tmp_path / "r.parquet")
 
 
 @pytest.mark.parametrize("name", ["r.parquet", "r.jsonl"])
@@ -67,7 +85,7 @@ def test_rows_of_tables_and_of_lines_are_alike(tmp_path: Path, name: str) -> Non
         ({"a.jsonl": '{"text": 3}\n{"text": "x", "label": 1.5}\n'}, "a.jsonl:1 - wanted a text as 'text' - got 3"),
         ({"a.jsonl": '{"text": "\\ud800"}\n'}, "a.jsonl:1 - wanted a text that UTF-8 can hold as 'text' - character 0 is half of a pair"),
         ({"a.jsonl": '{"text": "x", "label": true}\n'}, "a.jsonl:1 - wanted a name or a whole number as 'label' - got True"),
-        ({"a.jsonl": '{"text": "x", "split": "dev"}\n'}, "a.jsonl:1 - wanted a split of ['test', 'train', 'val', 'valid', 'validation']"),
+        ({"a.jsonl": '{"text": "x", "split": "eval"}\n'}, "a.jsonl:1 - wanted a split of train, training, valid, "),
         ({"a.parquet": b"PAR1"}, "a.parquet - wanted a table in Parquet"),
     ],
 )

@@ -10,15 +10,29 @@ import pyarrow as pa
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import refuse_all
 from stillhouse.contracts.parquets import read_parquet
+from stillhouse.contracts.splits import split_of
 from stillhouse.workloads.graphs._shared.nodes import CELLS, NONE, SPLITS, Array, ends
 
-_SPLITS = {name: place for place, name in enumerate(SPLITS)} | {"val": SPLITS.index("valid"), "none": NONE, None: NONE}
+
+def _place(value: str | None) -> int | None:
+    """Of a split in SPLITS, or NONE; None of what is neither."""
+    found = split_of(value)
+    return SPLITS.index(found) if found else NONE if value in ("none", None) else None
 
 
 def require(found: pa.Table, names: tuple[str, ...], path: Path) -> None:
     """Raises UserError that names the first column that is missing."""
     if missing := [name for name in names if name not in found.column_names]:
         raise UserError(f"{path} - wanted the column {missing[0]!r} - got {found.column_names}")
+
+
+def in_order(found: pa.Table, path: Path) -> None:
+    """Raises UserError at a column `id` that does not number the rows from 0: edges would be taken to name other nodes than they mean."""
+    ids = found.column("id").to_pylist() if "id" in found.column_names else []
+    wrong = [row for row, value in enumerate(ids) if value != row]
+    if wrong:
+        wanted = "wanted the number of its row as `id`, by which `source` and `target` name nodes"
+        raise UserError(f"{path}, row {wrong[0]} - {wanted} - got {ids[wrong[0]]!r}: sort and number the rows, or drop the column")
 
 
 def features(found: pa.Table, path: Path) -> Array:
@@ -68,11 +82,12 @@ def split(found: pa.Table, which: int, path: Path) -> Array | None:
     values = found.column(name).to_pylist()
     if (kind := found.schema.field(name).type) not in (pa.string(), pa.large_string(), pa.null()):
         raise UserError(f"{path}, column {name!r} - wanted names of splits - got {kind}")
-    wrong = [row for row, value in enumerate(values) if value not in _SPLITS]
+    places = {value: _place(value) for value in set(values)}
+    wrong = [row for row, value in enumerate(values) if places[value] is None]
     refuse_all(
         len(wrong), lambda at: f"{path}, row {wrong[at]} - wanted train, valid, test or none in {name!r} - got {values[wrong[at]]!r}"
     )
-    return np.array([_SPLITS[value] for value in values], dtype=np.int64)
+    return np.array([places[value] for value in values], dtype=np.int64)
 
 
 def lists(column: pa.ChunkedArray, path: str, name: str) -> Array:

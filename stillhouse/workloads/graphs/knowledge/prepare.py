@@ -58,6 +58,8 @@ class Numbering:
 def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Generator) -> Metrics:
     """Fills `prepared`; returns the numbers of nodes, relations and triples.
 
+    Test triples that are observed or trained on as well are counted, if there are any.
+
     Numbers of the training graph and of the test graph are apart, unless the raw data has only one graph. False answers
     exclude all observed triples and all queries of the same graph.
     """
@@ -82,6 +84,8 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
         "test_relations": len(test.relations),
     }
     write_json(prepared / "sizes.json", sizes)
+    given_away = len(set(source.test) & {*source.test_observed, *(source.train if source.same_graph else ())})
+    sizes |= {"known_test_triples": given_away} if given_away else {}
     return {name: float(size) for name, size in (sizes | {f"{name}_triples": len(triples) for name, triples in tables.items()}).items()}
 
 

@@ -158,13 +158,18 @@ def _tabled(raw: Path) -> dict[Role, Triples]:
     def add(numbered: tuple[int, tuple[Any, Any, Any, Any]]) -> None:
         row, (head, relation, tail, split) = numbered
         named = all(isinstance(name, str | int | float) for name in (head, relation, tail))
-        if not named or not isinstance(split, str) or split not in parts:
+        if not named or (role := _role(split)) is None:
             wanted = f"wanted head, relation, tail and a split of {list(ROLES)}, in text or numbers"
             raise UserError(f"{raw}, row {row} - {wanted} - got {shortened(repr((head, relation, tail, split)), 200)}")
-        parts[split].append((str(head), str(relation), str(tail)))
+        parts[role].append((str(head), str(relation), str(tail)))
 
     every(add, enumerate(zip(*columns, strict=True)))
     return parts
+
+
+def _role(split: Any) -> Role | None:
+    """What a cell of the column `split` means, in any spelling that a file may have too."""
+    return next((role for role, spellings in text.SPELLINGS.items() if isinstance(split, str) and split.lower() in spellings), None)
 
 
 def _pointer(raw: Path) -> _Package | family_diagram.FamilyDiagram:

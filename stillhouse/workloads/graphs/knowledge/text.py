@@ -56,7 +56,7 @@ def _one(part: Role, files: list[str], place: str) -> str:
 
 
 def parse(content: bytes, place: str) -> list[Triple]:
-    """The triples of a text, one per line. Raises UserError with `place` and line at all lines that are none."""
+    """The triples of a text, one per line that is not empty. Raises UserError with `place` and line at all lines that are none."""
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -71,7 +71,7 @@ def parse(content: bytes, place: str) -> list[Triple]:
                 return head, relation, tail
         raise UserError(f"{place}:{numbered[0]} - wanted head, relation, tail {wanted} - got {shortened(repr(numbered[1]), 200)}")
 
-    return every(triple, enumerate(lines, start=1))
+    return every(triple, ((number, line) for number, line in enumerate(lines, start=1) if line.strip()))
 
 
 def _fields(line: str, commas: bool, tabs: bool) -> list[str]:

@@ -1,8 +1,8 @@
 """Columns of a series in CSV that hold no values but say when a line was: an index, which is left out.
 
-A column is an index if its heading is one of `HEADINGS`, or if every cell is a date and none is a number. An empty heading
-is what pandas writes over an index. A warning names what is left out: a node may have such a name, and is then taken by
-naming it in `columns`.
+A column is an index if its heading is one of `HEADINGS`, if every cell is a date and none is a number, or if it is the first of
+several and counts the lines by whole numbers, each one more than that above. An empty heading is what pandas writes over an index.
+A warning names what is left out: a node may have such a name, and is then taken by naming it in `columns`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from stillhouse.contracts.faults import refuse_all
 
@@ -19,6 +20,8 @@ HEADINGS = frozenset({"", "date", "datetime", "time", "timestamp"})
 def index_columns(header: Sequence[str], lines: Sequence[Sequence[str]], where: Callable[[int], str], place: str) -> set[int]:
     """The positions of these columns. Raises UserError with all lines that are not later than the line before, as far as can be told."""
     found = {column for column, name in enumerate(header) if lines and _is_index(name, [line[column] for line in lines])}
+    if len(header) > 1 and _counts([line[0] for line in lines]):
+        found.add(0)
     for column in found:
         message = f"{place}: column {header[column]!r} is taken for an index of the steps; name columns in `read.columns` to take others"
         warnings.warn(message, stacklevel=2)
@@ -27,11 +30,19 @@ def index_columns(header: Sequence[str], lines: Sequence[Sequence[str]], where: 
 
 
 def _is_index(name: str, cells: Sequence[str]) -> bool:
-    return name.lower() in HEADINGS or (_number(cells[0]) is None and all(_date(cell) is not None for cell in cells))
+    return name.lower() in HEADINGS or (number(cells[0]) is None and all(_date(cell) is not None for cell in cells))
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    """Whether whole numbers go up by one; two of them say too little."""
+    if len(cells) < 3 or not all(cell.isascii() and cell.removeprefix("-").isdecimal() for cell in cells):
+        return False
+    numbers = [int(cell) for cell in cells]
+    return all(after == before + 1 for before, after in pairwise(numbers))
 
 
 def _check_order(cells: Sequence[str], where: Callable[[int], str]) -> None:
-    times = _known([_number(cell) for cell in cells]) or _known([_date(cell) for cell in cells])
+    times = _known([number(cell) for cell in cells]) or _known([_date(cell) for cell in cells])
     wrong = [row for row in range(1, len(times)) if not times[row] > times[row - 1]]
     refuse_all(len(wrong), lambda index: f"{where(wrong[index])} - wanted a later step than the line before - got {cells[wrong[index]]!r}")
 
@@ -41,7 +52,8 @@ def _known(times: list[float | None]) -> list[float]:
     return [] if None in times else [time for time in times if time is not None]
 
 
-def _number(cell: str) -> float | None:
+def number(cell: str) -> float | None:
+    """What a cell says as a number, if it is one."""
     try:
         return float(cell)
     except ValueError:

@@ -23,7 +23,7 @@ from stillhouse.contracts.faults import refuse_all
 Array = np.ndarray[Any, Any]
 Missing = Literal["refuse", "interpolate", "mask"]
 REMEDY = "`prepare: {read: {missing: interpolate}}` fills it, `missing: mask` leaves it out"
-WORDS = frozenset({"", "nan", "na", "n/a", "null", "none"})
+WORDS = frozenset({"", "nan", "-nan", "na", "n/a", "#n/a", "#na", "<na>", "null", "none", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"})
 """Texts that say that a value is missing, in any case."""
 
 

@@ -22,7 +22,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 from stillhouse.workloads.graphs.temporal import read_gal
 from stillhouse.workloads.graphs.temporal.found import Found, matrix, nodes, positions, text, whole
-from stillhouse.workloads.graphs.temporal.index import index_columns
+from stillhouse.workloads.graphs.temporal.index import index_columns, number
 from stillhouse.workloads.graphs.temporal.missing import Missing
 from stillhouse.workloads.graphs.temporal.panel import Events
 
@@ -99,11 +99,18 @@ def _series(found: _Rows, rows: Literal["steps", "nodes"], columns: str | None, 
     if not chosen or not body.fields:
         got = f"{header} and {len(body.lines)} lines"
         raise UserError(f"{found.where(0)} - wanted headings that match {columns or 'anything'}, and lines below - got {got}")
+    _check_headings(found.where(0), [header[index] for index in chosen])
     cells = [[line[index] for index in chosen] for line in body.fields]
     values = matrix(cells, body.where, names=[header[index] for index in chosen], missing=missing)
     if rows == "nodes":
         return values, [line[0] for line in body.fields]
     return values.T.contiguous(), [header[index] for index in chosen]
+
+
+def _check_headings(place: str, names: list[str]) -> None:
+    """Raises UserError at a line of values where headings should be; whole numbers may be the names of nodes."""
+    if None not in map(number, names) and not all(name.isdecimal() for name in names):
+        raise UserError(f"{place} - wanted a heading for each column - got numbers, {', '.join(names[:3])}: put a line of names above")
 
 
 def _listed_or_square(found: _Rows, known: Known) -> tuple[Events, bool]:

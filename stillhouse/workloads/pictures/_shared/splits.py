@@ -4,68 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.faults import every, shortened
-from stillhouse.contracts.raw import below
-from stillhouse.workloads.pictures._shared.table_columns import as_bytes, as_names, read_all
-
-Split = Literal["train", "valid", "test"]
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
-_NAMES: dict[str, Split] = {"train": "train", "val": "valid", "valid": "valid", "validation": "valid", "test": "test"}
-SUFFIXES = (".jpeg", ".jpg", ".png")
-"""The suffixes of files that are pictures, in small letters."""
-_OTHERS = (".bmp", ".gif", ".tif", ".tiff", ".webp")
-"""Those of pictures in formats that are not read."""
-MOST = 2**22
-"""The most files and folders in a folder of pictures."""
+from stillhouse.contracts.faults import shortened
+from stillhouse.contracts.splits import SPLITS, Split, spelled, split_of
+from stillhouse.workloads.pictures._shared.picture_files import folders_in
+from stillhouse.workloads.pictures._shared.shards import tables
+from stillhouse.workloads.pictures._shared.table_columns import as_bytes, as_names
 
 
 def split_folders(raw: Path) -> dict[Split, Path]:
-    """Folders train, val (or valid) and test of a folder, or itself as train. Raises UserError if there is test but no train."""
-    folders = {path.name: path for path in folders_in(raw)}
-    places: dict[Split, Path] = {split: folders[name] for name, split in _NAMES.items() if name in folders} or {"train": raw}
-    if len(twice := [name for name, split in _NAMES.items() if split == "valid" and name in folders]) > 1:
-        raise UserError(f"{raw} - wanted one folder of pictures to validate on - got {' and '.join(twice)}")
-    if "train" not in places:
+    """The folders of splits in a folder (train, val, test, however they are spelled), or itself as train.
+
+    Raises UserError where two are of one split, where there is none of train, and at a folder beside them that is of none.
+    """
+    places: dict[Split, Path] = {}
+    others = []
+    for path in folders_in(raw):
+        if (split := split_of(path.name)) is None:
+            others.append(path.name)
+        elif split in places:
+            raise UserError(f"{raw} - wanted one folder of the split {split} - got {places[split].name} and {path.name}")
+        else:
+            places[split] = path
+    if places and "train" not in places:
         raise UserError(f"{raw} - wanted a folder train beside {sorted(places.values())[0].name} - there is none")
-    return places
-
-
-def folders_in(folder: Path) -> list[Path]:
-    """The folders in a folder, by name, without those that operating systems and editors leave."""
-    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not _is_aside(path.name)]
-
-
-def picture_files(folder: Path) -> list[Path]:
-    """The pictures in a folder and in those within it. Raises UserError naming all pictures of formats that are not read,
-    or where the folder holds more than `MOST` files."""
-    found = [path for path in sorted(below(folder, MOST)) if not any(map(_is_aside, path.relative_to(folder).parts))]
-    every(_check_format, found)
-    return [path for path in found if path.suffix.lower() in SUFFIXES]
-
-
-def _is_aside(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _check_format(path: Path) -> None:
-    if path.suffix.lower() in _OTHERS:
-        raise UserError(f"{path} - wanted pictures as {', '.join(SUFFIXES)} - got {path.suffix}: convert it or take it away")
+    if places and others:
+        got = shortened(", ".join(others), 200)
+        raise UserError(f"{raw} - wanted no other folders beside {places['train'].name} than {spelled()} - got {got}: rename or move them")
+    return places or {"train": raw}
 
 
 def read_table(raw: Path, contents: tuple[str, ...], numbers: tuple[str, ...] = ()) -> pa.Table:
-    """A Parquet table with columns of bytes (`contents`), of whole numbers or names (`numbers`).
+    """A Parquet table, or a folder of such, with columns of bytes (`contents`), of whole numbers or names (`numbers`).
 
-    Raises UserError if it has not all of bytes and numbers, filled. Memory: as of `read_all`.
+    Raises UserError if it has not all of bytes and numbers, filled. Memory: as of `tables`.
     """
     columns = (*contents, *numbers)
-    table = read_all(raw)
+    table = tables(raw)
     if twice := [name for name in table.column_names if table.column_names.count(name) > 1]:
         raise UserError(f"{raw} - wanted columns with a name of their own - there are several {shortened(twice[0], 200)!r}")
     if missing := [name for name in columns if name not in table.column_names]:
@@ -89,9 +69,9 @@ def _labels(raw: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 def split_rows(raw: Path, table: pa.Table) -> dict[Split, np.ndarray]:
     """The rows of each split that a column of this name holds; all are train where there is no such column."""
     names = as_names(table.column("split")).to_pylist() if "split" in table.column_names else ["train"] * table.num_rows
-    if wrong := sorted({str(name) for name in names} - set(_NAMES)):
-        raise UserError(f"{raw} - wanted splits of {sorted(_NAMES)} - got {shortened(str(wrong), 200)}")
-    split = np.array([_NAMES[name] for name in names])
+    if wrong := sorted({str(name) for name in names if split_of(name) is None}):
+        raise UserError(f"{raw} - wanted splits of {spelled()} - got {shortened(str(wrong), 200)}")
+    split = np.array([split_of(name) for name in names])
     found = {name: rows for name in SPLITS if len(rows := np.flatnonzero(split == name))}
     if "train" not in found:
         raise UserError(f"{raw} - wanted rows of the split train - got {sorted(found)}")

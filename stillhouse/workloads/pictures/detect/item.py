@@ -32,6 +32,8 @@ class Item:
     """(boxes,), int64, numbers from 0."""
     crowd: np.ndarray
     """(boxes,), whether a box need not be found."""
+    drawn_on: tuple[int, int] | None = None
+    """Width and height of the picture in whose pixels the boxes are, where the raw data say them."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,9 @@ def _read(items: Sequence[Item], form: Form) -> tuple[Rows, list[np.ndarray], np
     boxes: list[np.ndarray] = []
     with form.decoded.shelf() as shelf:
 
-        def keep(item: Item, formed: tuple[np.ndarray, np.ndarray]) -> None:
-            _check(item, formed[0], shelf.first)
+        def keep(item: Item, formed: tuple[np.ndarray, np.ndarray, tuple[int, int]]) -> None:
+            _check(item, formed[2])
+            same_shape(item.place, formed[0], shelf.first)
             form.decoded.add(item.place, formed[0])
             shelf.put(formed[0])
             boxes.append(formed[1])
@@ -97,15 +100,21 @@ def _read(items: Sequence[Item], form: Form) -> tuple[Rows, list[np.ndarray], np
         return shelf.rows(), boxes, rows
 
 
-def _check(item: Item, image: np.ndarray, first: np.ndarray | None) -> None:
+def _check(item: Item, size: tuple[int, int]) -> None:
+    if item.drawn_on not in (None, size):
+        remedy = "draw them on the upright picture, or correct the size"
+        raise UserError(f"{item.place} - wanted boxes on its {_by(size)} pixels - got those of a picture of {_by(item.drawn_on)}: {remedy}")
     boxes = item.boxes.reshape(-1, 4)
     if wrong := [box for box in boxes.tolist() if not np.isfinite(box).all() or box[2] < box[0] or box[3] < box[1]]:
         raise UserError(f"{item.place} - wanted boxes from their left upper to their right lower corner - got {wrong[0]}")
-    same_shape(item.place, image, first)
 
 
-def _formed(item: Item, form: Form) -> tuple[np.ndarray, np.ndarray]:
-    """(channel, height, width), and the boxes in its pixels, cut at its edges."""
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} by {size[1]}"
+
+
+def _formed(item: Item, form: Form) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """(channel, height, width), the boxes in its pixels, cut at its edges, and the width and height that it had."""
     content = item.content()
     picture = opened(item.place, content) if isinstance(content, bytes) else Image.fromarray(content)
     picture, scale = to_channels(item.place, picture, form.channels), np.ones(2)
@@ -114,7 +123,7 @@ def _formed(item: Item, form: Form) -> tuple[np.ndarray, np.ndarray]:
     boxes = np.minimum(boxes.clip(0), [width, height, width, height]).astype(np.float32)
     if form.size:
         picture, scale = fitted(picture, form.size)
-    return pixels(picture), (boxes * np.tile(scale, 2)).astype(np.float32)
+    return pixels(picture), (boxes * np.tile(scale, 2)).astype(np.float32), (width, height)
 
 
 def fitted(picture: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, np.ndarray]:

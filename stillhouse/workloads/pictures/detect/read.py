@@ -1,7 +1,7 @@
 """Raw pictures with boxes, of several forms, read into one.
 
-- A Parquet table: image (the bytes of a coded picture), boxes (a list of xmin, ymin, xmax, ymax, label) and, if there is one,
-  split (train, val or valid, test). Names of classes may stand in its metadata.
+- A Parquet table, or a folder of such: image (the bytes of a coded picture), boxes (a list of xmin, ymin, xmax, ymax, label) and, if
+  there is one, split. Names of classes may stand in its metadata.
 - COCO: a JSON file with its pictures beside it, or a folder with such files, one per split (`read_coco.py`).
 - Pascal VOC: a folder with Annotations and JPEGImages (`read_voc.py`).
 - JSON that describes scenes of digits (`_shared/scenes.py`).
@@ -18,6 +18,7 @@ import numpy as np
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
 from stillhouse.workloads.pictures._shared.scenes import read_scenes
+from stillhouse.workloads.pictures._shared.shards import is_sharded
 from stillhouse.workloads.pictures.detect.item import Item, Source
 from stillhouse.workloads.pictures.detect.read_coco import read_coco
 from stillhouse.workloads.pictures.detect.read_table import read_table
@@ -28,6 +29,8 @@ def read(raw: Path) -> Source:
     """Everything in `raw`. Raises UserError, naming file and place, at what cannot be read."""
     if (raw / "Annotations").is_dir():
         return read_voc(raw)
+    if is_sharded(raw):
+        return read_table(raw)
     if raw.is_dir():
         return read_coco(raw, sorted([*raw.glob("*.json"), *raw.glob("annotations/*.json")]), raw)
     if raw.suffix == ".parquet" and raw.is_file():

@@ -25,6 +25,13 @@ _WORDS: dict[str, Split] = {"train": "train", "val": "valid", "test": "test"}
 class _Image(BaseModel):
     id: int
     file_name: str
+    width: int | None = None
+    height: int | None = None
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Where it is known: some tools write 0."""
+        return (self.width, self.height) if self.width and self.height else None
 
 
 class _Annotation(BaseModel):
@@ -56,6 +63,7 @@ def read_coco(folder: Path, files: list[Path], within: Path) -> Source:
         raise UserError(f"{folder} - wanted COCO's .json files or Pascal VOC's Annotations - there are none")
     known = dict(zip(files, every(lambda path: _read(path, within), files), strict=True))
     first = known[files[0]]
+    _check_categories(files[0], first)
     categories = {category.id: category.name for category in sorted(first.categories, key=lambda category: category.id)}
     number = {identity: place for place, identity in enumerate(categories)}
     splits: dict[Split, list[Item]] = {}
@@ -75,6 +83,13 @@ def _read(path: Path, within: Path) -> _File:
     except ValidationError as error:
         where, mistake = first_mistake(error)
         raise UserError(f"{path}: {where} - wanted COCO's images, annotations and categories - {mistake}") from None
+
+
+def _check_categories(path: Path, content: _File) -> None:
+    for what in ("id", "name"):
+        words = [getattr(each, what) for each in content.categories]
+        if twice := next((word for word in words if words.count(word) > 1), None):
+            raise UserError(f"{path}: categories - wanted each {what} once - got {twice!r} {words.count(twice)} times")
 
 
 def _split(path: Path) -> Split:
@@ -101,23 +116,22 @@ def _items(folder: Path, path: Path, content: _File, number: dict[int, int]) -> 
     def add(numbered: tuple[int, _Annotation]) -> None:
         place, annotation = numbered
         if annotation.image_id not in images or annotation.category_id not in number:
-            wrong = "image" if annotation.image_id not in images else "category"
-            raise UserError(f"{path}: annotations.{place}.{wrong}_id - wanted the id of one of the {wrong}s - there is none such")
+            wrong, all_of = ("image", "images") if annotation.image_id not in images else ("category", "categories")
+            raise UserError(f"{path}: annotations.{place}.{wrong}_id - wanted the id of one of the {all_of} - there is none such")
         found[annotation.image_id].append(annotation)
 
     every(add, enumerate(content.annotations))
-    return every(lambda image: _item(folder, _located(folder, path, image.file_name), found[image.id], number), images.values())
+    return every(lambda image: _item(folder, _located(folder, path, image.file_name), image, found[image.id], number), images.values())
 
 
-def _item(folder: Path, picture: Path, annotations: list[_Annotation], number: dict[int, int]) -> Item:
+def _item(folder: Path, picture: Path, image: _Image, annotations: list[_Annotation], number: dict[int, int]) -> Item:
     if len(annotations) > MOST_BOXES:
         raise UserError(f"{picture} - wanted {MOST_BOXES} boxes at most in a picture - got {len(annotations)}")
     boxes = np.array([annotation.bbox for annotation in annotations], dtype=np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     label = np.array([number[annotation.category_id] for annotation in annotations], dtype=np.int64)
-    return Item(
-        str(picture), lambda: read_bytes(picture, folder), boxes, label, np.array([annotation.iscrowd for annotation in annotations], bool)
-    )
+    crowd = np.array([annotation.iscrowd for annotation in annotations], bool)
+    return Item(str(picture), lambda: read_bytes(picture, folder), boxes, label, crowd, image.size)
 
 
 def _located(folder: Path, path: Path, name: str) -> Path:

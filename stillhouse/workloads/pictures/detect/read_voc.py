@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every, shortened
 from stillhouse.contracts.raw import content
-from stillhouse.workloads.pictures._shared.splits import Split
+from stillhouse.contracts.splits import Split
+from stillhouse.workloads.pictures._shared.picture_files import picture_files
 from stillhouse.workloads.pictures.detect.item import Item, Source
 
 Box = tuple[float, float, float, float]
@@ -26,6 +28,12 @@ class _Object:
     difficult: bool
 
 
+@dataclass(frozen=True)
+class _Annotated:
+    objects: list[_Object]
+    size: tuple[int, int] | None
+
+
 def read_voc(raw: Path) -> Source:
     """Splits are the lists ImageSets/Main/train.txt, val.txt and test.txt, if there are any. Classes are numbered by their names.
 
@@ -35,8 +43,9 @@ def read_voc(raw: Path) -> Source:
     splits = _lists(raw)
     stems = list(dict.fromkeys(stem for part in splits.values() for stem in part))
     every(lambda stem: _check_stem(raw, stem), stems)
-    known = dict(zip(stems, every(lambda stem: _objects(raw / "Annotations" / f"{stem}.xml", raw), stems), strict=True))
-    names = tuple(sorted({item.name for objects in known.values() for item in objects}))
+    written = _annotations(raw)
+    known = dict(zip(stems, every(lambda stem: _read(written.get(stem, raw / "Annotations" / f"{stem}.xml"), raw), stems), strict=True))
+    names = tuple(sorted({item.name for found in known.values() for item in found.objects}))
     files = {path.stem: path for path in sorted((raw / "JPEGImages").glob("*.*"), reverse=True)}
     items = dict(zip(stems, every(lambda stem: _item(raw, stem, files.get(stem), known[stem], names), stems), strict=True))
     return Source({split: [items[stem] for stem in part] for split, part in splits.items()}, names)
@@ -46,10 +55,23 @@ def _lists(raw: Path) -> dict[Split, list[str]]:
     words: dict[Split, str] = {"train": "train", "valid": "val", "test": "test"}
     files = {split: raw / "ImageSets" / "Main" / f"{word}.txt" for split, word in words.items()}
     lists = {split: _stems(path, raw) for split, path in files.items() if path.is_file()}
-    found = lists or {"train": sorted(path.stem for path in (raw / "Annotations").glob("*.xml"))}
+    found = lists or {"train": _all(raw)}
     if empty := [split for split, stems in found.items() if not stems]:
         raise UserError(f"{raw} - wanted pictures in each split - there are none in {empty[0]}")
     return found
+
+
+def _annotations(raw: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted((raw / "Annotations").iterdir()) if path.suffix.lower() == ".xml"}
+
+
+def _all(raw: Path) -> list[str]:
+    """All pictures that have a file, where no list says which; warns of those that have none."""
+    stems, pictures = sorted(_annotations(raw)), {path.stem for path in picture_files(raw / "JPEGImages")}
+    if bare := sorted(pictures - set(stems)):
+        names = shortened(", ".join(bare[:3]), 200)
+        warnings.warn(f"{raw / 'JPEGImages'} - left out what has no file in Annotations: {names}{', ...' * (len(bare) > 3)}", stacklevel=4)
+    return stems
 
 
 def _stems(path: Path, raw: Path) -> list[str]:
@@ -80,7 +102,7 @@ class _Plain(ElementTree.TreeBuilder):
         raise UserError(f"{self.path} - wanted XML without a document type - got <!DOCTYPE {shortened(name, 40)}")
 
 
-def _objects(path: Path, raw: Path) -> list[_Object]:
+def _read(path: Path, raw: Path) -> _Annotated:
     found = content(path, raw)
     try:
         root = ElementTree.fromstring(found, ElementTree.XMLParser(target=_Plain(path)))
@@ -91,7 +113,15 @@ def _objects(path: Path, raw: Path) -> list[_Object]:
     except (LookupError, ValueError) as error:
         raise UserError(f"{path} - wanted XML in an encoding that is known - {error}") from None
     objects = list(root.iter("object"))
-    return every(lambda pair: _object(*pair), zip(_places(path, found, len(objects)), objects, strict=True))
+    read = every(lambda pair: _object(*pair), zip(_places(path, found, len(objects)), objects, strict=True))
+    return _Annotated(read, _size(root))
+
+
+def _size(root: ElementTree.Element) -> tuple[int, int] | None:
+    """Width and height, where they are said: some tools write 0."""
+    sides = [root.findtext(f"size/{side}", "").strip() for side in ("width", "height")]
+    width, height = (int(side) if side.isdecimal() else 0 for side in sides)
+    return (width, height) if width and height else None
 
 
 def _places(path: Path, found: bytes, count: int) -> list[str]:
@@ -113,9 +143,10 @@ def _object(place: str, element: ElementTree.Element) -> _Object:
     return _Object(name.strip(), (left - 1, top - 1, right, bottom), element.findtext("difficult", "0").strip() == "1")
 
 
-def _item(raw: Path, stem: str, picture: Path | None, objects: list[_Object], names: tuple[str, ...]) -> Item:
+def _item(raw: Path, stem: str, picture: Path | None, found: _Annotated, names: tuple[str, ...]) -> Item:
     if picture is None:
         raise UserError(f"{raw / 'JPEGImages'} - wanted the picture {stem} - there is none")
-    boxes, path = np.array([item.box for item in objects], dtype=np.float64).reshape(-1, 4), picture
-    label = np.array([names.index(item.name) for item in objects], dtype=np.int64)
-    return Item(str(path), lambda: content(path, raw), boxes, label, np.array([item.difficult for item in objects], bool))
+    boxes, path = np.array([item.box for item in found.objects], dtype=np.float64).reshape(-1, 4), picture
+    label = np.array([names.index(item.name) for item in found.objects], dtype=np.int64)
+    difficult = np.array([item.difficult for item in found.objects], bool)
+    return Item(str(path), lambda: content(path, raw), boxes, label, difficult, found.size)

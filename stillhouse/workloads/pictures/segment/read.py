@@ -1,8 +1,8 @@
 """Raw pictures with masks of several forms, read into one.
 
-- A folder with the folders images and masks, which hold files of the same names but for the suffix; or with folders train, val
-  (or valid) and test that have the two. Folders in images are searched too.
-- A Parquet table: image and mask (the bytes of coded pictures) and, if they are there, split (train, val or valid, test), id (the
+- A folder with the folders images and masks, which hold files of the same names but for the suffix; or with folders train, val and test
+  that have the two, or that are in both. Other folders in images are searched too.
+- A Parquet table, or a folder of such: image and mask (the bytes of coded pictures) and, if they are there, split, id (the
   picture's name) and metadata `dataset`, JSON with `classes` (names by number) and `ignore_index` (the number of no class).
 - JSON that describes scenes composed of the digits of an installed package.
 
@@ -23,10 +23,13 @@ from pydantic import BaseModel, Field, ValidationError
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 from stillhouse.contracts.raw import content
+from stillhouse.contracts.splits import Split
 from stillhouse.workloads.pictures._shared.scenes import read_scenes
+from stillhouse.workloads.pictures._shared.shards import is_sharded
 from stillhouse.workloads.pictures._shared.shelf import Rows
-from stillhouse.workloads.pictures._shared.splits import SUFFIXES, Split, cells, picture_files, read_table, split_folders, split_rows
+from stillhouse.workloads.pictures._shared.splits import cells, read_table, split_rows
 from stillhouse.workloads.pictures.segment.decode import Coded, Form, stack
+from stillhouse.workloads.pictures.segment.pairs import pairs_of, places
 
 
 @dataclass(frozen=True)
@@ -62,30 +65,21 @@ class _Facts(BaseModel):
 
 def read(raw: Path, form: Form) -> Source:
     """Everything in `raw`. Raises UserError, naming the picture, at what cannot be read."""
+    if is_sharded(raw):
+        return _tabled(raw, form)
     if raw.is_dir():
-        places = split_folders(raw)
-        return Source(dict(zip(places, every(lambda place: _folder(raw, place, form), places.values()), strict=True)))
+        found = places(raw)
+        return Source(dict(zip(found, every(lambda place: _folder(raw, *place, form), found.values()), strict=True)))
     if not raw.is_file() or raw.suffix not in (".parquet", ".json"):
         got = "it is none of them" if raw.exists() else "there is nothing"
         raise UserError(f"{raw} - wanted a folder, .parquet or .json of pictures with masks - {got}")
     return _tabled(raw, form) if raw.suffix == ".parquet" else _composed(raw)
 
 
-def _folder(raw: Path, place: Path, form: Form) -> Pictures:
-    images, masks = place / "images", place / "masks"
-    paths = picture_files(images)
-    if not paths:
-        raise UserError(f"{place} - wanted folders images, of {', '.join(SUFFIXES)} files, and masks - there are no such images")
-    known = {path.relative_to(masks).with_suffix(""): path for path in picture_files(masks)}
-    names = [path.relative_to(images).with_suffix("") for path in paths]
-
-    def mask(name: Path) -> Path:
-        if name not in known:
-            raise UserError(f"{masks} - wanted a mask {name} for each picture in {images} - there is none")
-        return known[name]
-
-    pairs = ((_coded(path, raw), _coded(found, raw)) for path, found in zip(paths, every(mask, names), strict=True))
-    return _read(pairs, np.array([name.as_posix() for name in names]), form)
+def _folder(raw: Path, images: Path, masks: Path, form: Form) -> Pictures:
+    pairs = pairs_of(images, masks)
+    coded = ((_coded(path, raw), _coded(mask, raw)) for path, mask in pairs.values())
+    return _read(coded, np.array([name.as_posix() for name in pairs]), form)
 
 
 def _read(pairs: Iterable[tuple[Coded, Coded]], names: np.ndarray, form: Form) -> Pictures:

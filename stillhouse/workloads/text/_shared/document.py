@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 
 from stillhouse.contracts.errors import UserError
-
-Split = Literal["train", "valid", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
-NAMES: dict[str, str] = {"train": "train", "val": "valid", "valid": "valid", "validation": "valid", "test": "test"}
-"""What splits are called in raw data."""
+from stillhouse.contracts.splits import SPLITS, Split
 
 
 @dataclass(frozen=True)

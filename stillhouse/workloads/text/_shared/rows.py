@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stillhouse.contracts.errors import UserError, shortened
+from stillhouse.contracts.splits import spelled, split_of
 from stillhouse.workloads.text._shared.document import Document
 
 
@@ -26,19 +27,21 @@ class Columns:
         return (self.text, *self.where, *(() if self.document is None else (self.document,)))
 
 
-def row_document(place: str, row: Mapping[str, Any], columns: Columns, split: str | None, names: Mapping[str, str]) -> Document | None:
-    """None where a row is left out; `split` is that of its file. Raises UserError, beginning with the place, at a wrong value."""
+def row_document(place: str, row: Mapping[str, Any], columns: Columns, split: str | None, further: Mapping[str, str]) -> Document | None:
+    """None where a row is left out; `split` is that of its file, `further` what other names of splits mean.
+
+    Raises UserError, beginning with the place, at a wrong value.
+    """
     if missing := next((name for name in columns.needed if name not in row), None):
         raise UserError(f"{place} - wanted a value of {missing!r} - there are {shortened(str(sorted(row)), 200)}")
     if any(str(row[name]) != str(value) for name, value in columns.where.items()):
         return None
     if row.get(columns.split) is not None:
         said = _plain(place, columns.split, row[columns.split])
-        split = names.get(str(said))
+        split = further.get(str(said)) or split_of(said)
         if split is None:
-            raise UserError(
-                f"{place} - wanted a split of {sorted(names)} (others: `prepare.read.splits`) - got {shortened(repr(said), 100)}"
-            )
+            known = ", ".join((spelled(), *further))
+            raise UserError(f"{place} - wanted a split of {known} (others: `prepare.read.splits`) - got {shortened(repr(said), 100)}")
     if split == "none":
         return None
     label = row.get(columns.label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ REFUSED_SERIES = [
     ("a,b\n1,2\n1,\n", r"series\.csv:3, column 'b' - wanted a finite number - got ''"),
     ("a,b\n1,inf\n", r"series\.csv:2, column 'b' - wanted a finite number - got 'inf'"),
     ("a,a\n1,2\n", r"series\.csv - wanted a name for each node - nodes 0 and 1 are both 'a'"),
+    ("1.5,2\n1,2\n", r"series\.csv:1 - wanted a heading for each column - got numbers, 1\.5, 2: put a line of names above"),
 ]
 
 
@@ -94,6 +96,19 @@ REFUSED_SERIES = [
 def test_a_wrong_series_is_named_by_line(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         made(tmp_path, content, LIST)
+
+
+@pytest.mark.parametrize(("first", "counts"), [("0 1 2", True), ("1999 2000 2001", True), ("2 1 0", False), ("0 1 3", False)])
+def test_a_first_column_that_counts_the_lines_is_an_index(tmp_path: Path, first: str, counts: bool) -> None:
+    series = "t,a,b,30\n" + "".join(f"{count},1,2,3\n" for count in first.split())
+    with pytest.warns(UserWarning, match="'t' is taken for an index") if counts else nullcontext():
+        assert len(made(tmp_path, series, LIST).features) == 4 - counts
+
+
+@pytest.mark.parametrize("word", ["#N/A", "<NA>", "-nan", "-1.#IND"])
+def test_words_of_other_programs_say_that_a_value_is_missing(tmp_path: Path, word: str) -> None:
+    panel = made(tmp_path, f"a,b,30\n1,2,3\n1,{word},3\n1,4,3\n", LIST, missing="interpolate")
+    assert panel.features.isnan().nonzero().tolist() == [[1, 1, 0]]
 
 
 REFUSED_EDGES = [

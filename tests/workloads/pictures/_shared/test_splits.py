@@ -33,9 +33,12 @@ def test_a_single_row_cannot_be_held_out() -> None:
 def test_folders_have_the_names_of_splits_or_are_all_for_training(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     assert split_folders(tmp_path) == {"train": tmp_path}
-    for name in ("train", "val"):
+    for name in ("Training", "val"):
         (tmp_path / name).mkdir()
-    assert split_folders(tmp_path) == {"train": tmp_path / "train", "valid": tmp_path / "val"}
+    with pytest.raises(UserError, match=r"wanted no other folders beside Training than train, training, .* - got other: rename or move"):
+        split_folders(tmp_path)
+    (tmp_path / "other").rmdir()
+    assert split_folders(tmp_path) == {"train": tmp_path / "Training", "valid": tmp_path / "val"}
 
 
 def written(path: Path, **columns: pa.Array | list) -> Path:

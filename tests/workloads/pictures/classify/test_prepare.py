@@ -135,8 +135,8 @@ def test_tables_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     refused(tmp_path, table(path, [good] * 3, [0, None, 0]), "wanted a value in each row of column label - 1 are missing")
     refused(
         tmp_path,
-        table(path, [good] * 2, [0, 0], ["train", "dev"]),
-        r"wanted splits of .*'validation'\] - got \['dev'\]",
+        table(path, [good] * 2, [0, 0], ["train", "eval"]),
+        r"wanted splits of train, .*, testing - got \['eval'\]",
     )
     refused(tmp_path, table(path, [good] * 2, [0, 0], ["val", "test"]), r"wanted rows of the split train - got \['test', 'valid'\]")
     refused(tmp_path, table(path, [good], [0]), "wanted two training pictures at least, to hold some out - got 1")
@@ -147,11 +147,11 @@ def test_tables_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 def test_folders_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     good = coded(pixels(1)[0])
     refused(tmp_path, tmp_path / "nowhere", "wanted a folder, .parquet or .json of pictures - there is nothing")
-    refused(tmp_path, folder(tmp_path / "a", {"ant/1.txt": good}), r"a - wanted folders of \.jpeg, \.jpg, \.png files, one folder a class")
+    refused(tmp_path, folder(tmp_path / "a", {"ant/1.txt": good}), r"ant - wanted \.jpeg, \.jpg, \.png files in the folder of a class")
     refused(tmp_path, folder(tmp_path / "e", {"ant/1.png": good, "bee/2.WEBP": good}), r"bee/2\.WEBP - wanted pictures as .* - got \.WEBP")
     refused(tmp_path, folder(tmp_path / "b", {"test/ant/1.png": good}), "b - wanted a folder train beside test - there is none")
     both = folder(tmp_path / "d", {f"{split}/ant/1.png": good for split in ("train", "val", "valid")})
-    refused(tmp_path, both, "d - wanted one folder of pictures to validate on - got val and valid")
+    refused(tmp_path, both, "d - wanted one folder of the split valid - got val and valid")
     raw = folder(tmp_path / "c", {"train/ant/1.png": good, "test/bee/1.png": good, "train/ant/2.png": good})
     refused(tmp_path, raw, "wanted training pictures of each class from 0 to 1 - there is none of 1")
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
@@ -135,6 +136,42 @@ def test_voc_counts_from_one_and_holds_its_last_pixels(tmp_path: Path) -> None:
         assert rows == [(0, 0, 0, 10, 8, 1, 0), (0, 1, 2, 4, 5, 0, number % 2)]
 
 
+def test_boxes_of_a_picture_of_another_size_are_refused(tmp_path: Path) -> None:
+    """Ten by eight pixels are shown as eight by ten; in COCO and in VOC."""
+    images = list(map(coded, pictures(3)))
+    Image.fromarray(pictures(1)[0]).save(tmp_path / "side.png", exif=turned_exif())
+    images[1] = (tmp_path / "side.png").read_bytes()
+    words = r"1\.png - wanted boxes on its 8 by 10 pixels - got those of a picture of 10 by 8: draw them on the upright picture"
+    files: dict[str, bytes | str] = {f"{number}.png": image for number, image in enumerate(images)}
+    refused(tmp_path, folder(tmp_path / "coco", files | {"boxes.json": json.dumps(coco([0, 1, 2], BOXES[2:5]))}), words)
+    size = "<size><width>10</width><height>8</height></size>"
+    annotation = voc([("dog", 1, 1, 8, 8, 0)]).replace("<size><width>10</width></size>", size)
+    files = {f"JPEGImages/{name}": image for name, image in files.items()} | {f"Annotations/{name}.XML": annotation for name in range(3)}
+    refused(tmp_path, folder(tmp_path / "voc", files), words)
+
+
+def turned_exif() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+def test_a_picture_that_nobody_annotated_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {f"JPEGImages/p{number}.png": coded(image) for number, image in enumerate(pictures(6))}
+    files |= {f"Annotations/p{number}.xml": voc([("dog", 1, 1, 10, 8, 0)]) for number in range(5)}
+    with pytest.warns(UserWarning, match="JPEGImages - left out what has no file in Annotations: p5$"):
+        found = prepared(tmp_path / "out", folder(tmp_path / "raw", files))
+    assert sum(len(images) for images, _ in found.values()) == 5
+
+
+@pytest.mark.parametrize(("what", "value"), [("id", 20), ("name", "bee")])
+def test_categories_that_are_alike_are_refused(tmp_path: Path, what: str, value: Any) -> None:
+    content = coco([0], BOXES[:1])
+    content["categories"][2][what] = value
+    raw = folder(tmp_path / "raw", {"0.png": coded(pictures(1)[0]), "boxes.json": json.dumps(content)})
+    refused(tmp_path, raw, rf"boxes\.json: categories - wanted each {what} once - got {value!r} 2 times")
+
+
 def test_pictures_fit_in_a_frame_and_boxes_go_with_them(tmp_path: Path) -> None:
     """Ten by eight pixels in a frame of ten by ten rows are left; twenty by eight are halved, and black lies below."""
     wide = np.full((8, 20, 3), 200, np.uint8)
@@ -163,8 +200,8 @@ def test_tables_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     refused(tmp_path, tmp_path / "nowhere", "nowhere - wanted a folder, .parquet or .json of pictures with boxes - there is nothing")
     refused(
         tmp_path,
-        table(path, good, BOXES, ["dev"] * 10),
-        r"wanted splits of .*'validation'\] - got \['dev'\]",
+        table(path, good, BOXES, ["eval"] * 10),
+        r"wanted splits of train, .*, testing - got \['eval'\]",
     )
     refused(tmp_path, table(path, good, BOXES, ["val"] * 10), r"wanted rows of the split train - got \['valid'\]")
     refused(tmp_path, classified(path, good, [0] * 10), r"wanted a column boxes of lists of xmin, .* - got \['image', 'label'\]")

@@ -109,8 +109,18 @@ def test_folders_of_splits(tmp_path: Path) -> None:
     colours.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
     colours.save(raw / "val/masks/1.png")
     (raw / "train/images/notes.txt").write_text("Not a picture.")
-    found = prepared(tmp_path / "out", raw)
+    with pytest.warns(UserWarning, match=r"images - left out what is no picture: notes\.txt$"):
+        found = prepared(tmp_path / "out", raw)
     assert list(chain.from_iterable(found.values())) == rows(["town/1", "1", "1"], images, numbers)
+
+
+def test_splits_may_lie_within_the_folders_of_pictures_and_of_masks(tmp_path: Path) -> None:
+    images, numbers = pixels(6), masks(6)
+    names = [f"{split}/{number}.png" for split in ("Train", "val", "test") for number in (1, 2)]
+    contents = {f"images/{name}": coded(image) for name, image in zip(names, images, strict=True)}
+    raw = folder(tmp_path / "raw", contents | {f"masks/{name}": coded(mask) for name, mask in zip(names, numbers, strict=True)})
+    found = prepared(tmp_path / "out", raw)
+    assert list(chain.from_iterable(found.values())) == rows(["1", "2"] * 3, images, numbers)
 
 
 def test_pictures_and_masks_are_brought_to_one_size_together(tmp_path: Path) -> None:
@@ -159,6 +169,12 @@ def test_places_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     refused(tmp_path, folder(tmp_path / "a", {"images/1.txt": image}), r"a - wanted folders images, of \.jpeg, \.jpg, \.png files")
     refused(tmp_path, folder(tmp_path / "b", {"images/1.png": image, "masks/2.png": mask}), r"masks - wanted a mask 1 for each picture")
     refused(tmp_path, folder(tmp_path / "c", {"test/images/1.png": image}), "c - wanted a folder train beside test - there is none")
+    extra = folder(tmp_path / "d", {"images/1.png": image, "masks/1.png": mask, "masks/2.png": mask})
+    refused(tmp_path, extra, r"images - wanted a picture 2 for each mask in .*masks - there is none")
+    twice = folder(tmp_path / "e", {"images/1.png": image, "images/1.jpg": image, "masks/1.png": mask})
+    refused(tmp_path, twice, r"images - wanted one file named 1 - got 1\.jpg and 1\.png")
+    other = folder(tmp_path / "f", {"images/train/1.png": image, "masks/train/1.png": mask, "images/val/1.png": image})
+    refused(tmp_path, other, r"masks - wanted the splits of .*images, train, valid - got train")
     path = tmp_path / "raw.parquet"
     refused(tmp_path, table(path, [image], [mask]), "wanted two training pictures at least, to hold some out - got 1")
     refused(tmp_path, table(path, [image] * 2, [mask, None]), "wanted a value in each row of column mask - 1 are missing")
