@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import nn
 
@@ -47,7 +49,15 @@ def predictions(part: Table[Any], workload: Workload[Any], network: nn.Module, c
     for batch in question.batches:
         batch = move(batch, device)
         with torch.no_grad():
-            yield table(question.columns(workload.apply(network, batch), batch))
+            yield _finite(table(question.columns(workload.apply(network, batch), batch)))
+
+
+def _finite(answers: pa.Table) -> pa.Table:
+    """The same. Raises UserError at an answer that is no number: what was asked is too far from anything that was trained on."""
+    for field in answers.schema:
+        if pa.types.is_floating(field.type) and not np.isfinite(answers.column(field.name).to_numpy()).all():
+            raise UserError(f"wanted values of the size of those of training - got some for which {field.name!r} is no finite number")
+    return answers
 
 
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -62,9 +72,13 @@ def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
 def _cast(rows: pa.Table, field: pa.Field) -> pa.ChunkedArray:
     column = rows.column(field.name)
+    if pa.types.is_binary(field.type) and pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+        column = pc.struct_field(column, "bytes")  # Hugging Face's form of a picture
     if column.null_count:
         row = column.is_null().to_pylist().index(True)
         raise UserError(f"row {row} - wanted a value in column {field.name!r} - there is none")
+    if pa.types.is_boolean(column.type) and not pa.types.is_boolean(field.type):
+        raise UserError(f"column {field.name!r} - wanted {field.type} - got true and false")
     try:
         return column.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

@@ -77,6 +77,10 @@ def test_many_windows_are_asked_in_parts(tmp_path: Path) -> None:
     parts = list(predictions(TABLE, WORKLOAD, WORKLOAD.model(settings, data.sizes, None), tmp_path / "context", rows(raw, 0, 60)))
     assert [part.num_rows for part in parts] == [32 * 3, 25 * 3]
     assert pa.concat_tables(parts).column("step").to_pylist()[::3] == list(range(4, 61))
+    far = rows(raw, 0, 60)
+    far = far.set_column(far.column_names.index("x"), "x", pa.array([1e300] * far.num_rows))
+    with pytest.raises(UserError, match=r"^wanted values of the size of those of training - got some for which 'x' is no finite number$"):
+        list(predictions(TABLE, WORKLOAD, WORKLOAD.model(settings, data.sizes, None), tmp_path / "context", far))
 
 
 @pytest.mark.parametrize(
