@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from urllib.parse import quote
 from stillhouse.contracts.errors import UserError
 
 FOLDER = Path(tempfile.gettempdir()) / f"stillhouse-gpus-{os.getuid()}"
+_WISH = re.compile(r"auto|cpu|cuda(:\d+)?")
 POLL = 0.2
 """Seconds between two looks at busy devices."""
 
@@ -23,9 +25,12 @@ POLL = 0.2
 def devices() -> tuple[str, ...]:
     """The CUDA devices that stages may use: of those that this process sees, the one that STILLHOUSE_DEVICE names, if it names one.
 
-    Raises UserError if it names one that there is not.
+    Raises UserError if it names one that there is not, or none at all.
     """
-    kind, _, number = os.environ.get("STILLHOUSE_DEVICE", "auto").partition(":")
+    wanted = os.environ.get("STILLHOUSE_DEVICE", "auto")
+    if not _WISH.fullmatch(wanted):  # before any work: each stage would find it out for itself
+        raise UserError(f"STILLHOUSE_DEVICE should be auto, cpu, cuda or cuda:<number> - got {wanted!r}")
+    kind, _, number = wanted.partition(":")
     seen = _visible() if kind != "cpu" else ()
     if not number.isdecimal():
         return seen

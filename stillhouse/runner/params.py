@@ -75,6 +75,9 @@ _OWNERS: dict[str, tuple[str, type[Settings]]] = {
     "evaluate": ("students", _Student),
 }
 _NAME = re.compile(r"[A-Za-z0-9-]+")
+_LONGEST = 100
+"""Names stand in the names of files, of which a file system takes 255 bytes."""
+_FOLDERS = ("raw", "reports", "comparison")
 _Step = str | int
 
 
@@ -114,14 +117,26 @@ class _Reader:
         owner, kind = _OWNERS[verb]
         if name not in getattr(self.params, owner):
             raise UserError(f"{self._file}: {owner} has no {name!r}; there are {_listed(getattr(self.params, owner))}")
-        if not _NAME.fullmatch(str(name)):
-            self._note((owner, str(name)), "a name should be made of letters, digits and hyphens", name)
+        if mistake := self._misnamed(owner, str(name)):
+            self._note((owner, str(name)), mistake, name)
         entry: Any = self._valid(kind, getattr(self.params, owner)[name], (owner, str(name)))
         if not isinstance(entry, _Teacher | _Student):
             return None
         teacher = self._teacher(entry, str(name)) if isinstance(entry, _Student) else str(name)
         workload = self._found(registry.workload, entry.workload, (owner, str(name), "workload"))
         return workload and self._settings(verb, entry, workload, (owner, str(name), verb), teacher)
+
+    def _misnamed(self, owner: str, name: str) -> str:
+        """What is wrong with a name, which becomes that of folders, stages and a registered model."""
+        if not _NAME.fullmatch(name):
+            return "a name should be made of letters, digits and hyphens"
+        if name.startswith("-") or len(name) > _LONGEST:
+            return f"a name should have at most {_LONGEST} characters, the first of them no hyphen"
+        if name in _FOLDERS:
+            return f"a name should be none of {', '.join(_FOLDERS)}, which are folders in data"
+        if owner == "students" and name in self.params.teachers:
+            return "a student should have another name than all teachers"
+        return ""
 
     def report(self) -> None:
         """Raises UserError if there was any mistake."""

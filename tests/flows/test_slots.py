@@ -87,6 +87,13 @@ def test_a_kind_of_device_is_all_of_its_kind(monkeypatch, device, found):
     assert slots.devices() == found
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:one", "CPU", ""])
+def test_what_is_no_device_is_told_before_any_stage(monkeypatch, device):
+    monkeypatch.setenv("STILLHOUSE_DEVICE", device)
+    with pytest.raises(UserError, match=rf"^STILLHOUSE_DEVICE should be auto, cpu, cuda or cuda:<number> - got '{device}'$"):
+        slots.devices()
+
+
 @pytest.mark.parametrize(("wanted", "available"), [(0, ("0",)), (1, ())])
 def test_without_a_wish_or_a_device_nothing_is_waited_for_or_changed(wanted, available):
     with slots.hold(wanted, available, Event()) as held:
