@@ -174,6 +174,8 @@ class _Task:
         if not isinstance(value, Tensor) or value.dim():
             got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
             raise UserError(f"teacher.loss - wanted a scalar tensor - got {got}")
+        if output.prediction.requires_grad and not value.requires_grad:
+            raise UserError("teacher.loss - wanted a loss that depends on the network's answer - got one without a gradient")
         return value
 
     def score(self, outputs: Iterable[tuple[Output, Any]]) -> Metrics:

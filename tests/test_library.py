@@ -190,12 +190,21 @@ def test_an_output_of_ones_own_is_taken_as_it_is(teacher):
         ({"model": nn.Linear(2, 3)}, "wanted a network that the teacher's weights fit"),
         ({"apply": lambda model, batch: 1}, "teacher.apply - wanted a stillhouse.Output or a tensor of logits - got a int"),
         ({"loss": lambda output, batch: output.prediction}, r"teacher.loss - wanted a scalar tensor - got shape \(20, 3\)"),
+        (
+            {"loss": lambda output, batch: output.prediction.detach().sum()},
+            "teacher.loss - wanted a loss that depends on the network's answer",
+        ),
         ({"score": lambda outputs: 0.5}, "teacher.score - wanted a dictionary"),
     ],
 )
 def test_a_mistake_in_the_teacher_is_told_in_one_sentence(teacher, changes, sentence):
     with pytest.raises(stillhouse.UserError, match=sentence):
         search(replace(teacher, **changes), settings={"fit": FIT})
+
+
+def test_an_example_that_is_no_list_of_arguments_is_told():
+    with pytest.raises(stillhouse.UserError, match=r"builder - wanted a tuple of arguments, .* - got a Tensor: write \(example,\)$"):
+        stillhouse.builder(lambda: nn.Linear(2, 3), torch.zeros(1, 2))
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import nn
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.space.blueprint import Architecture
 from stillhouse.space.trace.found import Inputs, traced
 from stillhouse.space.trace.smaller import cut
 
 
-def builder(factory: Callable[[], nn.Module], inputs: Inputs) -> Callable[[Architecture | None], nn.Module]:
+def builder(factory: Callable[[], nn.Module], inputs: Inputs | object) -> Callable[[Architecture | None], nn.Module]:
     """A function that gives, for None, a new network of the factory, and else a smaller one of its class for an architecture.
 
     `inputs` is an example of what the network is called with: positional arguments in a tuple, or arguments by name in a dictionary. What
-    may be dropped is found and proved on it the first time (see `traced`); a search builds hundreds. Raises UserError if nothing may be.
+    may be dropped is found and proved on it the first time (see `traced`); a search builds hundreds.
+
+    Raises UserError if nothing may be, and where `inputs` are neither.
     """
+    if not isinstance(inputs, tuple | Mapping):
+        got = f"a {type(inputs).__name__}: write (example,)"
+        raise UserError(f"builder - wanted a tuple of arguments, or a dictionary of arguments by name, as inputs - got {got}")
     found: list[nn.Module] = []
 
     def build(architecture: Architecture | None = None) -> nn.Module:
