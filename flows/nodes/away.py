@@ -16,11 +16,12 @@ import httpx
 from stillhouse.flows.graph import Node
 from stillhouse.flows.nodes import pool as pools
 from stillhouse.flows.nodes import result
-from stillhouse.flows.nodes.choose import Host, Need, choose
+from stillhouse.flows.nodes.choose import Need, choose
 from stillhouse.flows.nodes.job import Job, Packed
 from stillhouse.flows.nodes.parcel import Packer
 from stillhouse.flows.nodes.patience import POLL, Patience, asked
 from stillhouse.flows.nodes.pool import Pool
+from stillhouse.flows.nodes.watch import Watch
 from stillhouse.flows.stage import Outcome, StageFailed, Stopped, log_path, run_due_stage
 from stillhouse.record import process
 
@@ -43,6 +44,9 @@ class Away:
     key: Key
     _choosing: Lock = field(default_factory=Lock)
     _looking: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.pool)
 
     def goes(self, node: Node) -> str | None:
         """The fingerprint with which a stage goes to a node, None if it runs here."""
@@ -91,8 +95,9 @@ class Away:
 
     def _running(self, key: str) -> tuple[UUID, str] | None:
         """A run of an earlier execution that makes the same result on a node that lives."""
-        alive = {host.name for host in self.pool.hosts() if host.alive}
-        for run in self.pool.open_runs():
+        view = self.watch.view()
+        alive = {host.name for host in view.hosts if host.alive}
+        for run in view.runs:
             job = pools.job_of(run)
             if job and (job.key, job.project) == (key, self.packer.project) and pools.node_of(run) in alive:
                 return run.id, pools.node_of(run)
@@ -113,8 +118,12 @@ class Away:
         with self._choosing:  # so that two stages of this execution do not take the same room
             if found := self._running(job.key):
                 return found
-            host = choose(self.pool.hosts(), need)
-            return (self.pool.submit(job, need, host.name), host.name) if host else None
+            if not (host := choose(self.watch.view().hosts, need)):
+                return None
+            try:
+                return self.pool.submit(job, need, host.name), host.name
+            finally:
+                self.watch.forget()
 
     def _job(self, node: Node, key: str, packed: Packed, extra: Mapping[str, str]) -> Job:
         return Job(
@@ -133,10 +142,6 @@ class Away:
             afresh=bool(extra.get(process.AFRESH)),
             timeout=node.timeout,
         )
-
-    def host(self, name: str) -> Host | None:
-        """A node of the pool by its name."""
-        return next((host for host in self.pool.hosts() if host.name == name), None)
 
 
 class _Followed:
@@ -171,13 +176,14 @@ class _Followed:
             with suppress(httpx.HTTPError):
                 self._listen()
             return ""
-        state = self._away.pool.read(self._run).state
+        view = self._away.watch.view()
+        state = (view.run(self._run) or self._away.pool.read(self._run)).state
         self._listen()
         if state is not None and state.is_final():
             if result.there(self._away.packer.remote, self._key):  # it came between the two questions
                 return ""
             return None if pools.was_lost(state) else state.message or state.name
-        host = self._away.host(self._name)
+        host = view.host(self._name)
         if host is None or not host.alive:
             self._write(self._log, self._away.pool.give_up(self._run, self._name))
             return None

@@ -21,6 +21,7 @@ from stillhouse.contracts.hidden import hide
 from stillhouse.flows.nodes import pool
 from stillhouse.flows.nodes.checkpoints import EVERY, Checkpoints
 from stillhouse.flows.nodes.job import Job, read
+from stillhouse.flows.nodes.patience import asked
 from stillhouse.flows.stage import log_path
 
 BEAT = 1.0
@@ -38,6 +39,9 @@ class Line:
 
     def begin(self) -> Job:
         """Says that the stage runs; returns what is to be done."""
+        return asked(self._begun, Event())
+
+    def _begun(self) -> Job:
         job = read(self._client.read_flow_run(self._run).parameters)
         self._client.set_flow_run_state(self._run, Running(), force=True)
         return job
@@ -90,8 +94,9 @@ class Line:
 
     def end_stopped(self) -> None:
         """The head wanted it stopped. Where its node or worker ends, nothing is said here: the node gives back what ran."""
-        if self._is_over():
-            self.end(Cancelled())
+        with suppress(httpx.HTTPError):
+            if self._is_over():
+                self.end(Cancelled())
 
     def end_failed(self, reason: str) -> None:
         """It has no result."""

@@ -20,7 +20,7 @@ import psutil
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import server, slots
-from stillhouse.flows.nodes.life import BEAT, HOME
+from stillhouse.flows.nodes.life import HOME
 from stillhouse.record import quietly
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
@@ -86,11 +86,11 @@ class Here:
             stop.wait(_AGAIN)
         with suppress(httpx.HTTPError):
             pool.give_back(self.name)
+            pool.leave(self.name)
 
     @contextmanager
     def _worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        words = ["worker", "start", "--name", self.name, "--pool", self.pool, "--work-queue", self.name, "--type", "process"]
-        command = leashed(quietly.command("prefect", *words))
+        command = leashed(quietly.command("stillhouse.flows.nodes.worker", self.name, self.pool))
         with (self.home / "worker.log").open("ab") as log:
             process = subprocess.Popen(
                 command, cwd=self.home, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
@@ -102,8 +102,13 @@ class Here:
 
     def _environment(self) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        pace = {"PREFECT_WORKER_HEARTBEAT_SECONDS": f"{BEAT:g}", "PREFECT_WORKER_QUERY_SECONDS": "1"}
-        return {**os.environ, **pace, "PATH": path, HOME: str(self.home), "DVC_SITE_CACHE_DIR": str(self.home / "site")}
+        return {
+            **os.environ,
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PATH": path,
+            HOME: str(self.home),
+            "DVC_SITE_CACHE_DIR": str(self.home / "site"),
+        }
 
 
 def gpus() -> list[float]:
