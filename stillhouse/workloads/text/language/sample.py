@@ -15,7 +15,7 @@ from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.rows import anywhere, in_order, shuffled
 from stillhouse.workloads.text.language.cover import KINDS
-from stillhouse.workloads.text.language.mapped import columns
+from stillhouse.workloads.text._shared.mapped import columns
 
 if TYPE_CHECKING:
     from jaxtyping import Int
