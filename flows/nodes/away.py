@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any
@@ -17,7 +18,8 @@ from stillhouse.flows.graph import Node
 from stillhouse.flows.nodes import pool as pools
 from stillhouse.flows.nodes import result
 from stillhouse.flows.nodes.choose import Need, choose
-from stillhouse.flows.nodes.job import Job, Packed
+from stillhouse.flows.nodes.helpers import helped
+from stillhouse.flows.nodes.job import Job
 from stillhouse.flows.nodes.parcel import Packer
 from stillhouse.flows.nodes.patience import POLL, Patience, asked
 from stillhouse.flows.nodes.pool import Pool
@@ -84,9 +86,11 @@ class Away:
 
     def _made(self, node: Node, key: str, extra: Mapping[str, str], stop: Event) -> None:
         """Returns when the remote has the result."""
+        job = cache(lambda: self._job(node, key, extra))
         for _ in range(LOSSES):
-            run, name = asked(lambda: self._running(key), stop) or self._sent(node, key, extra, stop)
-            end = _Followed(self, node, key, run, name).end(stop)
+            run, name = asked(lambda: self._running(key), stop) or self._sent(job(), _need(node), stop)
+            with helped(self.pool, self.watch, node.workers, lambda number: self._helper(replace(job(), number=number), _need(node))):
+                end = _Followed(self, node, key, run, name).end(stop)
             if end is not None:
                 if end:
                     raise StageFailed(f"{node.name} failed on node {name}: {end}")
@@ -99,33 +103,41 @@ class Away:
         alive = {host.name for host in view.hosts if host.alive}
         for run in view.runs:
             job = pools.job_of(run)
-            if job and (job.key, job.project) == (key, self.packer.project) and pools.node_of(run) in alive:
+            if job and (job.key, job.project, job.number) == (key, self.packer.project, 0) and pools.node_of(run) in alive:
                 return run.id, pools.node_of(run)
         return None
 
-    def _sent(self, node: Node, key: str, extra: Mapping[str, str], stop: Event) -> tuple[UUID, str]:
-        need = Need(node.gpu, node.memory, node.threads, node.alone)
-        with self._looking:
-            packed = self.packer.pack(node)
+    def _sent(self, job: Job, need: Need, stop: Event) -> tuple[UUID, str]:
         while not stop.is_set():
-            if sent := asked(lambda: self._placed(self._job(node, key, packed, extra), need), stop):
+            if sent := asked(lambda: self._placed(job, need), stop):
                 return sent
             stop.wait(POLL)
         raise Stopped
+
+    def _helper(self, job: Job, need: Need) -> UUID | None:
+        """Another part of a search, sent if a node has room."""
+        with self._choosing:
+            sent = self._submitted(job, need)
+        return sent[0] if sent else None
 
     def _placed(self, job: Job, need: Need) -> tuple[UUID, str] | None:
         """The run on the node that has room now, if one has; that of an earlier question whose answer was lost is not sent twice."""
         with self._choosing:  # so that two stages of this execution do not take the same room
             if found := self._running(job.key):
                 return found
-            if not (host := choose(self.watch.view().hosts, need)):
-                return None
-            try:
-                return self.pool.submit(job, need, host.name), host.name
-            finally:
-                self.watch.forget()
+            return self._submitted(job, need)
 
-    def _job(self, node: Node, key: str, packed: Packed, extra: Mapping[str, str]) -> Job:
+    def _submitted(self, job: Job, need: Need) -> tuple[UUID, str] | None:
+        if not (host := choose(self.watch.view().hosts, need)):
+            return None
+        try:
+            return self.pool.submit(job, need, host.name), host.name
+        finally:
+            self.watch.forget()
+
+    def _job(self, node: Node, key: str, extra: Mapping[str, str]) -> Job:
+        with self._looking:
+            packed = self.packer.pack(node)
         return Job(
             project=self.packer.project,
             remote=self.packer.remote.settings,
@@ -136,12 +148,18 @@ class Away:
             execution=os.environ["STILLHOUSE_EXECUTION"],
             owner=os.environ["STILLHOUSE_EXECUTION_OWNER"],
             flow_run=extra.get("STILLHOUSE_FLOW_RUN", ""),
-            gpu=node.gpu,
+            gpu=_need(node).gpu,
             alone=node.alone,
             forced=node.forced,
             afresh=bool(extra.get(process.AFRESH)),
             timeout=node.timeout,
+            count=node.workers,
         )
+
+
+def _need(node: Node) -> Need:
+    """Of one process of a search that nodes share, else of the whole stage."""
+    return Need(node.gpu // node.workers, node.memory, node.threads // node.workers, node.alone)
 
 
 class _Followed:

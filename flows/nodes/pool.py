@@ -127,7 +127,7 @@ class Pool:
         run = self.client.create_flow_run_from_deployment(
             self._deployment(),
             parameters=job.parameters() | {"need": asdict(need)},
-            name=job.stage,
+            name=job.title,
             tags=[f"key:{job.key[:24]}", f"project:{job.project[:24]}"],
             work_queue_name=node,
         )
@@ -155,9 +155,9 @@ class Pool:
             if node_of(run) == node and run.state is not None and run.state.type != StateType.SCHEDULED:
                 self.client.set_flow_run_state(run.id, Crashed(message=f"node {node} {GAVE_BACK}"), force=True)
 
-    def cancel(self, run: UUID) -> None:
-        """Asks the node to stop it."""
-        self.client.set_flow_run_state(run, Cancelling(), force=True)
+    def cancel(self, run: UUID, *, force: bool = True) -> None:
+        """Asks the node to stop it; without `force` one that has ended meanwhile stays so."""
+        self.client.set_flow_run_state(run, Cancelling(), force=force)
 
     def said(self, run: UUID, after: int) -> Iterator[tuple[str, str]]:
         """(name, text) of what a stage has said, but for its first `after` messages."""
