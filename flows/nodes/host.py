@@ -27,7 +27,7 @@ from stillhouse.flows.nodes.life import HOME
 from stillhouse.flows.nodes.line import Line
 from stillhouse.flows.nodes.tree import Tree, lease_of
 from stillhouse.flows.stage import StageFailed, Stopped, log_path, run_due_stage, run_logged
-from stillhouse.record import process
+from stillhouse.record import process, room
 from stillhouse.record.part import Part
 
 _OTHER = "raw data that neither git nor DVC has, or another kind of device where params.yaml says `environment: due`"
@@ -45,13 +45,19 @@ def main() -> int:
     except Stopped:
         line.end_stopped()
     except (UserError, StageFailed) as error:
-        line.end_failed(hide(str(error)))
+        line.end_failed(reason(error, tree))
     except Exception as error:
-        line.end_failed(hide(f"{type(error).__name__}: {error}"))
+        line.end_failed(reason(error, tree))
         raise
     else:
         line.end_done()
     return 0
+
+
+def reason(error: Exception, tree: Tree) -> str:
+    """Why a stage has no result, for a person; a full disk is told as that, whoever came upon it."""
+    plain = str(error) if isinstance(error, UserError | StageFailed) else f"{type(error).__name__}: {error}"
+    return hide(room.told(error, tree.folder) or plain)
 
 
 def _run(tree: Tree, line: Line, stop: Event) -> None:

@@ -6,8 +6,9 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -72,14 +73,27 @@ class Pool:
             raise UserError(f"no pool is named {self.name!r}; there is {there}: `stillhouse node --pool {self.name}` makes it") from None
 
     def _greet(self) -> None:
-        server.ask(address := str(self.client.api_url))
+        server.ask(str(self.client.api_url))
         try:
             self.client.read_work_pools(limit=1)
         except httpx.HTTPStatusError as error:
-            if error.response.status_code not in (401, 403):
-                raise
+            self._require_admission(error)
+            raise
+
+    def _require_admission(self, error: httpx.HTTPStatusError) -> None:
+        if error.response.status_code in (401, 403):
             remedy = "set PREFECT_API_AUTH_STRING as `stillhouse up` says it"
-            raise UserError(f"{address} does not let this machine in ({error.response.status_code}): {remedy}") from None
+            raise UserError(f"{self.client.api_url} does not let this machine in ({error.response.status_code}): {remedy}") from None
+
+    @contextmanager
+    def borne(self) -> Iterator[None]:
+        """Ends its block where the server is away or too busy. Raises UserError if it does not let this machine in any more."""
+        try:
+            yield
+        except httpx.HTTPStatusError as error:
+            self._require_admission(error)
+        except httpx.HTTPError:
+            pass
 
     def announce(self, node: str, facts: Mapping[str, Any]) -> None:
         """Gives a node its queue, and says what it has."""
@@ -109,11 +123,16 @@ class Pool:
 
     def silences(self) -> dict[str, float]:
         """Node or head -> seconds since its last sign of life; where nobody beats here, by the server's clock."""
-        stamps = {worker.name: worker.last_heartbeat_time for worker in self.client.read_workers_for_work_pool(self.name)}
+        stamps = self.stamps()
         if self.own:
             return self._silence.seconds(stamps, self.own)
         now = time.time() - server.skew(str(self.client.api_url))
-        return {name: now - stamp.timestamp() for name, stamp in stamps.items() if stamp}
+        return {name: now - stamp.timestamp() for name, stamp in stamps.items()}
+
+    def stamps(self) -> dict[str, datetime]:
+        """Node or head -> when the server stored its last sign of life, by the server's clock."""
+        workers = self.client.read_workers_for_work_pool(self.name)
+        return {worker.name: worker.last_heartbeat_time for worker in workers if worker.last_heartbeat_time}
 
     def open_runs(self) -> list[FlowRun]:
         """The stages that wait or run anywhere in the pool."""

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from stillhouse.flows.nodes.life import BEAT
 
-Stamps = Mapping[str, datetime | None]
+Stamps = Mapping[str, datetime]
 """Name -> when the server stored its last sign of life, by the server's clock."""
 
 
@@ -27,10 +27,9 @@ class Silence:
 
     def seconds(self, stamps: Stamps, own: str) -> dict[str, float]:
         """Name -> seconds; `own` is the name under which the head beats, which has beaten once at least."""
-        known = {name: stamp for name, stamp in stamps.items() if stamp is not None}
-        if known[own] != self._own:
-            self._own, self._beats = known[own], self._beats + 1
-        return {name: self._of(name, stamp) for name, stamp in known.items()}
+        if (now := stamps.get(own, self._own)) != self._own:
+            self._own, self._beats = now, self._beats + 1
+        return {name: self._of(name, stamp) for name, stamp in stamps.items()}
 
     def _of(self, name: str, stamp: datetime) -> float:
         """What was silent before the head began is so by the server's clock."""

@@ -33,7 +33,7 @@ def test_nobody_is_lost_while_the_server_stores_nothing() -> None:
 
 
 def test_who_was_silent_before_the_head_began_is_so_by_the_servers_clock() -> None:
-    silences = Silence().seconds({"head": at(100), "dead": at(90), "alive": at(99), "ahead": at(101), "new": None}, "head")
+    silences = Silence().seconds({"head": at(100), "dead": at(90), "alive": at(99), "ahead": at(101)}, "head")
     assert silences == pytest.approx({"head": 0, "dead": 10 * BEAT, "alive": BEAT, "ahead": 0})
 
 
