@@ -58,6 +58,8 @@ class Node:
     """To be run although DVC finds nothing changed."""
     threads: int = 1
     """CPU threads of all its processes, as params.yaml says."""
+    workers: int = 1
+    """How many of them share the candidates of a search."""
     alone: bool = False
     """Whether no other stage of the execution may run meanwhile."""
     same_as: str = ""
@@ -159,16 +161,7 @@ def _nodes(needs: Mapping[Stage, Sequence[Stage]], *, allow_missing: bool) -> It
         if state != "unchanged" and stage.cmd:
             stale[stage.addressing] = stage
         lacking = () if state == "unchanged" else tuple(_lacking(stage, stale.values(), needed))
-        yield Node(
-            stage.addressing,
-            str(stage.cmd),
-            tuple(before),
-            state,
-            reasons,
-            **_wishes(stage),
-            threads=wishes.threads(stage),
-            lacking=lacking,
-        )
+        yield Node(stage.addressing, str(stage.cmd), tuple(before), state, reasons, **_wishes(stage), lacking=lacking)
 
 
 def _lacking(stage: Stage, stale: Iterable[Stage], needed: Sequence[Stage]) -> Iterator[str]:
@@ -283,6 +276,8 @@ def _wishes(stage: Stage) -> dict[str, Any]:
         timeout, gpu = meta.get("timeout"), int(meta.get("gpu", 0))
         return {
             "gpu": max(gpu, wishes.processes(stage)) if gpu else 0,
+            "threads": wishes.threads(stage),
+            "workers": wishes.workers(stage),
             "memory": float(meta.get("memory", 0)),
             "retries": int(meta.get("retries", 0)),
             "timeout": None if timeout is None else float(timeout),

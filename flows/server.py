@@ -96,8 +96,8 @@ def _named(address: str) -> Serving:
     return Serving(own=False, wait=lambda _: None, lives=partial(_answers, address))
 
 
-def ask(address: str, seconds: float = PATIENCE) -> None:
-    """Asks a server for its health.
+def ask(address: str, seconds: float = PATIENCE, remedy: str = "") -> None:
+    """Asks a server for its health. `remedy`: what to do where it does not answer, else what helps a run.
 
     Raises:
         UserError: no answer, or not that of such a server.
@@ -106,7 +106,7 @@ def ask(address: str, seconds: float = PATIENCE) -> None:
         with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=seconds):
             return
     except (OSError, ValueError) as error:
-        remedy = REMEDY if JOINED in os.environ else "start that server, or unset PREFECT_API_URL"
+        remedy = remedy or (REMEDY if JOINED in os.environ else "start that server, or unset PREFECT_API_URL")
         raise UserError(f"{address} does not answer ({error}): {remedy}") from error
 
 

@@ -45,10 +45,10 @@ def run_due_stage(node: Node, folder: Path, extra: Mapping[str, str], stop: Even
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
     options = [*["--force"] * node.forced, *["--allow-missing"] * allow_missing]
-    code = _run([*DVC, "repro", "--single-item", *options, node.name], folder, extra, log, stop, node.timeout)
+    code = run_logged([*DVC, "repro", "--single-item", *options, node.name], folder, extra, log, stop, node.timeout)
     # The work is complete but DVC could not write it down (a lock, a full disk for a moment): it is recorded, not done again.
     if code and _finished_since(folder, node.name, started):
-        code = _run([*DVC, "commit", "--force", node.name], folder, extra, log, stop, None)
+        code = run_logged([*DVC, "commit", "--force", node.name], folder, extra, log, stop, None)
     if code:
         full = room.short(folder)  # its log may have found no room either
         raise StageFailed(f"{node.name} failed with exit code {code}" + f"; a disk is full: {full}" * bool(full))
@@ -67,8 +67,8 @@ def _finished_since(folder: Path, stage: str, started: float) -> bool:
     return any(mark.stat().st_mtime > started - 0.05 for mark in (folder / ".work" / stage).glob("*/done.json"))
 
 
-def _run(command: Sequence[str], folder: Path, extra: Mapping[str, str], log: Path, stop: Event, timeout: float | None) -> int:
-    """The exit code."""
+def run_logged(command: Sequence[str], folder: Path, extra: Mapping[str, str], log: Path, stop: Event, timeout: float | None) -> int:
+    """Runs a command of a stage, what it prints going to the end of a file; returns the exit code. Raises as `run_due_stage` does."""
     # `python` in dvc.yaml is then the Python that runs this, in an environment that is not activated too.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **extra}

@@ -19,5 +19,10 @@ def processes(stage: Any) -> int:
     return max(map(devices.processes, _params(stage)), default=1)
 
 
+def workers(stage: Any) -> int:
+    """How many of them share the candidates of a search; 1 for any other stage."""
+    return max(map(devices.workers, _params(stage)), default=1)
+
+
 def _params(stage: Any) -> list[Mapping[str, Any]]:
     return [dep.read_params() for dep in stage.deps if hasattr(dep, "read_params")]

@@ -11,10 +11,10 @@ from pathlib import Path
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.project import version
-from stillhouse.record import collector, process, room, surroundings
+from stillhouse.record import collector, part, process, room, surroundings
 from stillhouse.record.run_record import Execution
 from stillhouse.registry import VERBS
-from stillhouse.runner import launch
+from stillhouse.runner import apart, launch
 from stillhouse.runner.entries import PARAMS, Entries
 from stillhouse.runner.run import Call
 from stillhouse.runner.stage import run_stage
@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         version.check(Path.cwd())
         if other:
             launch.follow(given.verb, given.name, json.loads(other))
+        elif (told := part.mine()) and told.number:
+            apart.follow(given.verb, given.name, told)
         elif given.verb == "check":
             _check()
         else:

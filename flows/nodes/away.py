@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any
@@ -16,11 +17,13 @@ import httpx
 from stillhouse.flows.graph import Node
 from stillhouse.flows.nodes import pool as pools
 from stillhouse.flows.nodes import result
-from stillhouse.flows.nodes.choose import Host, Need, choose
-from stillhouse.flows.nodes.job import Job, Packed
+from stillhouse.flows.nodes.choose import Need, choose
+from stillhouse.flows.nodes.helpers import helped
+from stillhouse.flows.nodes.job import Job
 from stillhouse.flows.nodes.parcel import Packer
 from stillhouse.flows.nodes.patience import POLL, Patience, asked
 from stillhouse.flows.nodes.pool import Pool
+from stillhouse.flows.nodes.watch import Watch
 from stillhouse.flows.stage import Outcome, StageFailed, Stopped, log_path, run_due_stage
 from stillhouse.record import process
 
@@ -43,6 +46,9 @@ class Away:
     key: Key
     _choosing: Lock = field(default_factory=Lock)
     _looking: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.pool)
 
     def goes(self, node: Node) -> str | None:
         """The fingerprint with which a stage goes to a node, None if it runs here."""
@@ -80,9 +86,11 @@ class Away:
 
     def _made(self, node: Node, key: str, extra: Mapping[str, str], stop: Event) -> None:
         """Returns when the remote has the result."""
+        job = cache(lambda: self._job(node, key, extra))
         for _ in range(LOSSES):
-            run, name = asked(lambda: self._running(key), stop) or self._sent(node, key, extra, stop)
-            end = _Followed(self, node, key, run, name).end(stop)
+            run, name = asked(lambda: self._running(key), stop) or self._sent(job(), _need(node), stop)
+            with helped(self.pool, self.watch, node.workers, lambda number: self._helper(replace(job(), number=number), _need(node))):
+                end = _Followed(self, node, key, run, name).end(stop)
             if end is not None:
                 if end:
                     raise StageFailed(f"{node.name} failed on node {name}: {end}")
@@ -91,32 +99,45 @@ class Away:
 
     def _running(self, key: str) -> tuple[UUID, str] | None:
         """A run of an earlier execution that makes the same result on a node that lives."""
-        alive = {host.name for host in self.pool.hosts() if host.alive}
-        for run in self.pool.open_runs():
+        view = self.watch.view()
+        alive = {host.name for host in view.hosts if host.alive}
+        for run in view.runs:
             job = pools.job_of(run)
-            if job and (job.key, job.project) == (key, self.packer.project) and pools.node_of(run) in alive:
+            if job and (job.key, job.project, job.number) == (key, self.packer.project, 0) and pools.node_of(run) in alive:
                 return run.id, pools.node_of(run)
         return None
 
-    def _sent(self, node: Node, key: str, extra: Mapping[str, str], stop: Event) -> tuple[UUID, str]:
-        need = Need(node.gpu, node.memory, node.threads, node.alone)
-        with self._looking:
-            packed = self.packer.pack(node)
+    def _sent(self, job: Job, need: Need, stop: Event) -> tuple[UUID, str]:
         while not stop.is_set():
-            if sent := asked(lambda: self._placed(self._job(node, key, packed, extra), need), stop):
+            if sent := asked(lambda: self._placed(job, need), stop):
                 return sent
             stop.wait(POLL)
         raise Stopped
+
+    def _helper(self, job: Job, need: Need) -> UUID | None:
+        """Another part of a search, sent if a node has room."""
+        with self._choosing:
+            sent = self._submitted(job, need)
+        return sent[0] if sent else None
 
     def _placed(self, job: Job, need: Need) -> tuple[UUID, str] | None:
         """The run on the node that has room now, if one has; that of an earlier question whose answer was lost is not sent twice."""
         with self._choosing:  # so that two stages of this execution do not take the same room
             if found := self._running(job.key):
                 return found
-            host = choose(self.pool.hosts(), need)
-            return (self.pool.submit(job, need, host.name), host.name) if host else None
+            return self._submitted(job, need)
 
-    def _job(self, node: Node, key: str, packed: Packed, extra: Mapping[str, str]) -> Job:
+    def _submitted(self, job: Job, need: Need) -> tuple[UUID, str] | None:
+        if not (host := choose(self.watch.view().hosts, need)):
+            return None
+        try:
+            return self.pool.submit(job, need, host.name), host.name
+        finally:
+            self.watch.forget()
+
+    def _job(self, node: Node, key: str, extra: Mapping[str, str]) -> Job:
+        with self._looking:
+            packed = self.packer.pack(node)
         return Job(
             project=self.packer.project,
             remote=self.packer.remote.settings,
@@ -127,16 +148,18 @@ class Away:
             execution=os.environ["STILLHOUSE_EXECUTION"],
             owner=os.environ["STILLHOUSE_EXECUTION_OWNER"],
             flow_run=extra.get("STILLHOUSE_FLOW_RUN", ""),
-            gpu=node.gpu,
+            gpu=_need(node).gpu,
             alone=node.alone,
             forced=node.forced,
             afresh=bool(extra.get(process.AFRESH)),
             timeout=node.timeout,
+            count=node.workers,
         )
 
-    def host(self, name: str) -> Host | None:
-        """A node of the pool by its name."""
-        return next((host for host in self.pool.hosts() if host.name == name), None)
+
+def _need(node: Node) -> Need:
+    """Of one process of a search that nodes share, else of the whole stage."""
+    return Need(node.gpu // node.workers, node.memory, node.threads // node.workers, node.alone)
 
 
 class _Followed:
@@ -163,6 +186,8 @@ class _Followed:
                     return end
                 self._patience.answered()
             except httpx.HTTPError as error:
+                if self._patience.answers:
+                    self._write(self._log, f"Prefect's server does not answer; node {self._name} goes on")
                 self._patience.bear(error)
 
     def _look(self) -> Any:
@@ -171,13 +196,14 @@ class _Followed:
             with suppress(httpx.HTTPError):
                 self._listen()
             return ""
-        state = self._away.pool.read(self._run).state
+        view = self._away.watch.view()
+        state = (view.run(self._run) or self._away.pool.read(self._run)).state
         self._listen()
         if state is not None and state.is_final():
             if result.there(self._away.packer.remote, self._key):  # it came between the two questions
                 return ""
             return None if pools.was_lost(state) else state.message or state.name
-        host = self._away.host(self._name)
+        host = view.host(self._name)
         if host is None or not host.alive:
             self._write(self._log, self._away.pool.give_up(self._run, self._name))
             return None

@@ -25,10 +25,11 @@ def alone(pool: Pool, project: str, folder: Path) -> Iterator[None]:
     """Raises UserError while another head of the project lives; of two that begin in the same moment perhaps in both."""
     start, over = f"head {project}{os.environ.get('DVC_EXP_NAME', '')} ", Event()
     mine = start + quote(f"{socket.gethostname()}:{folder.resolve()}", safe="")
-    _beat(pool, mine)
-    others = [name for name, silent in pool.beats().items() if name.startswith(start) and name != mine and silent < LOST]
+    pool.own = mine
+    pool.beat(mine)
+    others = [name for name, silent in pool.silences().items() if name.startswith(start) and name != mine and silent < LOST]
     if others:
-        _leave(pool, mine)
+        pool.leave(mine)
         where = unquote(others[0].split(" ", 2)[2])
         raise UserError(f"another head runs this project, {where}: wait for its end, or stop it")
     beating = Thread(target=_go_on, args=(pool, mine, over), daemon=True)
@@ -38,21 +39,10 @@ def alone(pool: Pool, project: str, folder: Path) -> Iterator[None]:
     finally:
         over.set()
         beating.join()
-        _leave(pool, mine)
+        pool.leave(mine)
 
 
 def _go_on(pool: Pool, name: str, over: Event) -> None:
     while not over.wait(BEAT):
         with suppress(httpx.HTTPError):
-            _beat(pool, name)
-
-
-def _beat(pool: Pool, name: str) -> None:
-    pool.client.send_worker_heartbeat(pool.name, name, BEAT)
-
-
-def _leave(pool: Pool, name: str) -> None:
-    """The next head need not wait until this one counts as dead."""
-    with suppress(httpx.HTTPError):
-        where = {"work_pool_name": pool.name, "name": name}
-        pool.client.request("DELETE", "/work_pools/{work_pool_name}/workers/{name}", path_params=where)
+            pool.beat(name)

@@ -10,7 +10,7 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
@@ -18,16 +18,17 @@ from uuid import UUID
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
-from stillhouse.flows import slots
+from stillhouse.flows import server, slots
 from stillhouse.flows.dvc_command import dvc
 from stillhouse.flows.graph import Node
 from stillhouse.flows.nodes import environment, result
-from stillhouse.flows.nodes.checkpoints import Checkpoints
+from stillhouse.flows.nodes.job import Job
 from stillhouse.flows.nodes.life import HOME
 from stillhouse.flows.nodes.line import Line
 from stillhouse.flows.nodes.tree import Tree, lease_of
-from stillhouse.flows.stage import StageFailed, Stopped, run_due_stage
-from stillhouse.record import process
+from stillhouse.flows.stage import StageFailed, Stopped, log_path, run_due_stage, run_logged
+from stillhouse.record import process, room
+from stillhouse.record.part import Part
 
 _OTHER = "raw data that neither git nor DVC has, or another kind of device where params.yaml says `environment: due`"
 
@@ -44,19 +45,28 @@ def main() -> int:
     except Stopped:
         line.end_stopped()
     except (UserError, StageFailed) as error:
-        line.end_failed(hide(str(error)))
+        line.end_failed(reason(error, tree))
     except Exception as error:
-        line.end_failed(hide(f"{type(error).__name__}: {error}"))
+        line.end_failed(reason(error, tree))
         raise
     else:
         line.end_done()
     return 0
 
 
+def reason(error: Exception, tree: Tree) -> str:
+    """Why a stage has no result, for a person; a full disk is told as that, whoever came upon it."""
+    plain = str(error) if isinstance(error, UserError | StageFailed) else f"{type(error).__name__}: {error}"
+    return hide(room.told(error, tree.folder) or plain)
+
+
 def _run(tree: Tree, line: Line, stop: Event) -> None:
     job, remote = tree.job, tree.lay()
     python = environment.python(tree.home, result.text(remote, job.packed.packages).split())
-    with line.following(tree.folder, job, Checkpoints(remote, tree.folder, job)):
+    with line.following(tree.folder, job, remote):
+        if job.number:
+            _accompany(tree, python, stop)
+            return
         try:
             _stage(tree, python, stop)
         finally:
@@ -81,7 +91,22 @@ def _stage(tree: Tree, python: Path, stop: Event) -> None:
         process.AFRESH: "1" if job.afresh else "",
     }
     with slots.hold(job.gpu, slots.devices(), stop) as device:
-        run_due_stage(node, tree.folder, {**extra, **device}, stop)
+        run_due_stage(node, tree.folder, {**extra, **device, **_part(job)}, stop)
+
+
+def _accompany(tree: Tree, python: Path, stop: Event) -> None:
+    """The same verb without DVC, since nothing is made here but candidates."""
+    job, log = tree.job, log_path(tree.folder, tree.job.stage)
+    verb, _, name = job.stage.partition("@")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with slots.hold(job.gpu, slots.devices(), stop) as device:
+        command = [str(python), "-m", "stillhouse.stages", verb, name]
+        if run_logged(command, tree.folder, {**device, **_part(job)}, log, stop, job.timeout):
+            raise StageFailed(server.last_words(log))
+
+
+def _part(job: Job) -> Mapping[str, str]:
+    return Part(job.number, job.count, job.stage, job.key).environment() if job.count > 1 else {}
 
 
 @contextmanager

@@ -46,6 +46,14 @@ class Job:
     forced: bool = False
     afresh: bool = False
     timeout: float | None = None
+    number: int = 0
+    """Which of `count` nodes that share the candidates of a search, the first of which makes the result."""
+    count: int = 1
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        return self.stage if self.count == 1 else f"{self.stage} ({self.number + 1} of {self.count})"
 
     def parameters(self) -> dict[str, Any]:
         """For Prefect."""

@@ -8,5 +8,7 @@ BEAT = float(os.environ.get("STILLHOUSE_BEAT_SECONDS", "3"))
 """Seconds between two signs of life."""
 LOST = 5 * BEAT
 """Seconds without one after which a node is lost."""
+RETURN = 100 * BEAT
+"""Seconds without one in which a node that is lost may come back: so long a stage waits for it that goes nowhere else."""
 HOME = "STILLHOUSE_NODE"
 """The variable that names a node's folder to the stages that it starts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
@@ -19,9 +19,11 @@ from prefect.states import Cancelled, Completed, Failed, Running
 
 from stillhouse.contracts.hidden import hide
 from stillhouse.flows.nodes import pool
-from stillhouse.flows.nodes.checkpoints import EVERY, Checkpoints
+from stillhouse.flows.nodes.checkpoints import EVERY, OFTEN, Candidates, Checkpoints
 from stillhouse.flows.nodes.job import Job, read
+from stillhouse.flows.nodes.patience import asked
 from stillhouse.flows.stage import log_path
+from stillhouse.record.remote import Remote
 
 BEAT = 1.0
 """Seconds between two messages."""
@@ -38,6 +40,9 @@ class Line:
 
     def begin(self) -> Job:
         """Says that the stage runs; returns what is to be done."""
+        return asked(self._begun, Event())
+
+    def _begun(self) -> Job:
         job = read(self._client.read_flow_run(self._run).parameters)
         self._client.set_flow_run_state(self._run, Running(), force=True)
         return job
@@ -56,8 +61,14 @@ class Line:
         return state is not None and (state.is_final() or state.type == StateType.CANCELLING)
 
     @contextmanager
-    def following(self, folder: Path, job: Job, checkpoints: Checkpoints) -> Iterator[None]:
-        """Tells what the stage says, and keeps its checkpoint in the remote."""
+    def following(self, folder: Path, job: Job, remote: Remote) -> Iterator[None]:
+        """Tells what the stage says, and keeps its checkpoint in the remote; of a search that nodes share, what each has made."""
+        candidates = _repeated(Candidates(remote, folder, job).exchange, OFTEN) if job.count > 1 else nullcontext()
+        with candidates, nullcontext() if job.number else self._whole(folder, job, Checkpoints(remote, folder, job)):
+            yield
+
+    @contextmanager
+    def _whole(self, folder: Path, job: Job, checkpoints: Checkpoints) -> Iterator[None]:
         checkpoints.take()
         log, began = log_path(folder, job.stage), time.time()
         ends = [_End(log, pool.LOG, began), _End(log.parent / job.key / "metrics.jsonl", pool.METRICS, began)]
@@ -90,8 +101,9 @@ class Line:
 
     def end_stopped(self) -> None:
         """The head wanted it stopped. Where its node or worker ends, nothing is said here: the node gives back what ran."""
-        if self._is_over():
-            self.end(Cancelled())
+        with suppress(httpx.HTTPError):
+            if self._is_over():
+                self.end(Cancelled())
 
     def end_failed(self, reason: str) -> None:
         """It has no result."""

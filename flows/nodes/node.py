@@ -7,28 +7,34 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import psutil
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import server, slots
-from stillhouse.flows.nodes.life import BEAT, HOME
+from stillhouse.flows.nodes.life import BEAT, HOME, LOST
 from stillhouse.record import quietly
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
+
+if TYPE_CHECKING:
+    from stillhouse.flows.nodes.pool import Pool
 
 ROOM = 2 * 2**30
 """Bytes that must be free for clones, caches and checkpoints."""
 SKEW = 300.0
 """Seconds by which the clock may differ from the head's: file systems and certificates go by it."""
+_REACH = "say `stillhouse up --host ...` on the head, and here --head with Prefect's address as that prints it, http://HEAD:4200/api"
+_BEATS = 3
+"""Signs of life in which a node of the same name would give another one."""
 _AGAIN = 5.0
 """Seconds until a worker that ended, for example because the head was away for long, is started again."""
 
@@ -45,7 +51,7 @@ class Here:
 
     def check(self) -> list[str]:
         """What was looked at, a line each. Raises UserError at what is not as it should be."""
-        server.ask(self.head)
+        server.ask(self.head, remedy=_REACH)
         if not shutil.which("git"):
             raise UserError("this node has no git: install it")
         free = shutil.disk_usage(self.home).free
@@ -69,28 +75,46 @@ class Here:
             raise UserError(f"this node's clock is {skew:+.0f} s from the head's: set it (timedatectl set-ntp true)")
         return f"clock: {skew:+.0f} s from the head's"
 
-    def serve(self, stop: Event) -> None:
-        """Takes stages until `stop` is set; then those that run are stopped, and the head sends them elsewhere."""
+    def join(self) -> Pool:
+        """Becomes a node of the pool. Raises UserError where it is not let in, or another node has its name."""
         os.environ.update(server.settings(self.home) | {"PREFECT_API_URL": self.head})
         from stillhouse.flows.nodes.pool import Pool
 
         pool = Pool(self.pool)
         pool.make()
+        self._require_own_name(pool)
         pool.announce(self.name, self.facts())
+        return pool
+
+    def _require_own_name(self, pool: Pool) -> None:
+        """Of this node, killed a moment ago, the last sign of life stays as it is."""
+        before = pool.stamps().get(self.name)
+        if before is None or pool.silences()[self.name] >= LOST:
+            return
+        time.sleep(_BEATS * BEAT)
+        if pool.stamps().get(self.name, before) != before:
+            raise UserError(f"a node {self.name} of the pool {self.pool} lives already: --name gives this one another name")
+
+    def serve(self, pool: Pool, stop: Event) -> None:
+        """Takes stages until `stop` is set; then those that run are stopped, and the head sends them elsewhere.
+
+        Raises:
+            UserError: the server does not let it in any more.
+        """
         while not stop.is_set():
-            with suppress(httpx.HTTPError):
+            with pool.borne():
                 pool.give_back(self.name)  # what ran when the last worker ended, or this machine lost its power
                 with self._worker() as worker:
                     while worker.poll() is None and not stop.wait(0.2):
                         pass
             stop.wait(_AGAIN)
-        with suppress(httpx.HTTPError):
+        with pool.borne():
             pool.give_back(self.name)
+            pool.leave(self.name)
 
     @contextmanager
     def _worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        words = ["worker", "start", "--name", self.name, "--pool", self.pool, "--work-queue", self.name, "--type", "process"]
-        command = leashed(quietly.command("prefect", *words))
+        command = leashed(quietly.command("stillhouse.flows.nodes.worker", self.name, self.pool))
         with (self.home / "worker.log").open("ab") as log:
             process = subprocess.Popen(
                 command, cwd=self.home, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
@@ -102,8 +126,13 @@ class Here:
 
     def _environment(self) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        pace = {"PREFECT_WORKER_HEARTBEAT_SECONDS": f"{BEAT:g}", "PREFECT_WORKER_QUERY_SECONDS": "1"}
-        return {**os.environ, **pace, "PATH": path, HOME: str(self.home), "DVC_SITE_CACHE_DIR": str(self.home / "site")}
+        return {
+            **os.environ,
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PATH": path,
+            HOME: str(self.home),
+            "DVC_SITE_CACHE_DIR": str(self.home / "site"),
+        }
 
 
 def gpus() -> list[float]:

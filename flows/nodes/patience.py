@@ -24,13 +24,16 @@ class Patience:
 
     def __init__(self) -> None:
         self._answered = time.monotonic()
+        self.answers = True
+        """Whether it did when it was last asked."""
 
     def answered(self) -> None:
         """It has answered just now."""
-        self._answered = time.monotonic()
+        self._answered, self.answers = time.monotonic(), True
 
     def bear(self, error: Exception) -> None:
         """Raises UserError after a while."""
+        self.answers = False
         if time.monotonic() - self._answered > LONGEST:
             raise UserError(
                 f"Prefect's server has not answered for {LONGEST:g} s ({error}): start it again, and say `stillhouse run` again"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -31,26 +32,28 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.flows import server
 from stillhouse.flows.nodes.choose import Host, Need
 from stillhouse.flows.nodes.job import Job, read
-from stillhouse.flows.nodes.life import LOST
+from stillhouse.flows.nodes.life import BEAT, LOST
+from stillhouse.flows.nodes.silence import Silence
 
 FLOW = "stillhouse-stage"
 COMMAND = "python -m stillhouse.flows.nodes.host"
 """What a worker starts; a node puts its own Python first."""
 LOG, METRICS = "stillhouse.log", "stillhouse.metrics"
 """Names of the two things that a stage says: the lines of its log, and the records of its progress."""
-SILENT, GAVE_BACK = "no sign of life", "has stopped its stages"
-"""Why a stage goes on elsewhere: its node is silent, or has said itself that it ends."""
+SILENT, GAVE_BACK, UNBEGUN = "no sign of life", "has stopped its stages", "Failed to submit flow run"
+"""Why a stage goes on elsewhere: its node is silent, has said itself that it ends, or, in Prefect's words, could not begin it."""
 _OPEN = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 _PAGE = 200
 
 
 @dataclass
 class Pool:
-    """A work pool by its name. Signs of life are timed by this machine's clock: those of others may be wrong."""
+    """A work pool by its name. `own`: the name under which this head gives signs of life, "" where nobody does here."""
 
     name: str
     client: SyncPrefectClient = field(default_factory=lambda: get_client(sync_client=True))
-    _seen: dict[str, tuple[datetime | None, float]] = field(default_factory=dict)
+    own: str = ""
+    _silence: Silence = field(default_factory=Silence)
 
     def make(self) -> None:
         """Makes sure that there is such a pool of process workers. Raises UserError if it is of another kind, or where none may be made."""
@@ -70,14 +73,27 @@ class Pool:
             raise UserError(f"no pool is named {self.name!r}; there is {there}: `stillhouse node --pool {self.name}` makes it") from None
 
     def _greet(self) -> None:
-        server.ask(address := str(self.client.api_url))
+        server.ask(str(self.client.api_url))
         try:
             self.client.read_work_pools(limit=1)
         except httpx.HTTPStatusError as error:
-            if error.response.status_code not in (401, 403):
-                raise
+            self._require_admission(error)
+            raise
+
+    def _require_admission(self, error: httpx.HTTPStatusError) -> None:
+        if error.response.status_code in (401, 403):
             remedy = "set PREFECT_API_AUTH_STRING as `stillhouse up` says it"
-            raise UserError(f"{address} does not let this machine in ({error.response.status_code}): {remedy}") from None
+            raise UserError(f"{self.client.api_url} does not let this machine in ({error.response.status_code}): {remedy}") from None
+
+    @contextmanager
+    def borne(self) -> Iterator[None]:
+        """Ends its block where the server is away or too busy. Raises UserError if it does not let this machine in any more."""
+        try:
+            yield
+        except httpx.HTTPStatusError as error:
+            self._require_admission(error)
+        except httpx.HTTPError:
+            pass
 
     def announce(self, node: str, facts: Mapping[str, Any]) -> None:
         """Gives a node its queue, and says what it has."""
@@ -87,12 +103,6 @@ class Pool:
         queue = next(queue for queue in self.client.read_work_queues(work_pool_name=self.name) if queue.name == node)
         self.client.update_work_queue(queue.id, description=text)
 
-    def hosts(self) -> list[Host]:
-        """All nodes that ever joined, with what runs on them."""
-        runs = self.open_runs()
-        beats = self.beats()
-        return [_host(name, facts, runs, alive=beats.get(name, LOST) < LOST) for name, facts in self.facts().items()]
-
     def facts(self) -> dict[str, dict[str, Any]]:
         """Node -> what it said of itself."""
         found = {}
@@ -101,21 +111,28 @@ class Pool:
                 found[queue.name] = dict(json.loads(queue.description or ""))
         return found
 
-    def beats(self) -> dict[str, float]:
-        """Node -> seconds since its last sign of life; until it gives another one, by the server's clock."""
-        now, found = time.monotonic(), {}
-        for worker in self.client.read_workers_for_work_pool(self.name):
-            last = worker.last_heartbeat_time
-            if self._seen.get(worker.name, (None, 0.0))[0] != last:
-                silent = 0.0 if worker.name in self._seen else self._silent(last)
-                self._seen[worker.name] = last, now - silent
-            found[worker.name] = now - self._seen[worker.name][1]
-        return found
+    def beat(self, name: str) -> None:
+        """Gives a sign of life."""
+        self.client.send_worker_heartbeat(self.name, name, BEAT)
 
-    def _silent(self, last: datetime | None) -> float:
-        if last is None:
-            return LOST
-        return (datetime.now(UTC) - last).total_seconds() - server.skew(str(self.client.api_url))
+    def leave(self, name: str) -> None:
+        """Nobody need wait until this one counts as dead."""
+        with suppress(httpx.HTTPError, ObjectNotFound):
+            where = {"work_pool_name": self.name, "name": name}
+            self.client.request("DELETE", "/work_pools/{work_pool_name}/workers/{name}", path_params=where)
+
+    def silences(self) -> dict[str, float]:
+        """Node or head -> seconds since its last sign of life; where nobody beats here, by the server's clock."""
+        stamps = self.stamps()
+        if self.own:
+            return self._silence.seconds(stamps, self.own)
+        now = time.time() - server.skew(str(self.client.api_url))
+        return {name: now - stamp.timestamp() for name, stamp in stamps.items()}
+
+    def stamps(self) -> dict[str, datetime]:
+        """Node or head -> when the server stored its last sign of life, by the server's clock."""
+        workers = self.client.read_workers_for_work_pool(self.name)
+        return {worker.name: worker.last_heartbeat_time for worker in workers if worker.last_heartbeat_time}
 
     def open_runs(self) -> list[FlowRun]:
         """The stages that wait or run anywhere in the pool."""
@@ -129,7 +146,7 @@ class Pool:
         run = self.client.create_flow_run_from_deployment(
             self._deployment(),
             parameters=job.parameters() | {"need": asdict(need)},
-            name=job.stage,
+            name=job.title,
             tags=[f"key:{job.key[:24]}", f"project:{job.project[:24]}"],
             work_queue_name=node,
         )
@@ -157,9 +174,9 @@ class Pool:
             if node_of(run) == node and run.state is not None and run.state.type != StateType.SCHEDULED:
                 self.client.set_flow_run_state(run.id, Crashed(message=f"node {node} {GAVE_BACK}"), force=True)
 
-    def cancel(self, run: UUID) -> None:
-        """Asks the node to stop it."""
-        self.client.set_flow_run_state(run, Cancelling(), force=True)
+    def cancel(self, run: UUID, *, force: bool = True) -> None:
+        """Asks the node to stop it; without `force` one that has ended meanwhile stays so."""
+        self.client.set_flow_run_state(run, Cancelling(), force=force)
 
     def said(self, run: UUID, after: int) -> Iterator[tuple[str, str]]:
         """(name, text) of what a stage has said, but for its first `after` messages."""
@@ -176,7 +193,7 @@ def job_of(run: FlowRun) -> Job | None:
 
 def was_lost(state: State[Any]) -> bool:
     """Whether a run ended because its node was given up, or ended itself."""
-    return state.type == StateType.CRASHED and any(reason in (state.message or "") for reason in (SILENT, GAVE_BACK))
+    return state.type == StateType.CRASHED and any(reason in (state.message or "") for reason in (SILENT, GAVE_BACK, UNBEGUN))
 
 
 def node_of(run: FlowRun) -> str:
@@ -184,9 +201,15 @@ def node_of(run: FlowRun) -> str:
     return run.work_queue_name or ""
 
 
-def _host(name: str, facts: Mapping[str, Any], runs: Sequence[FlowRun], *, alive: bool) -> Host:
+def hosts(pool: Pool, runs: Sequence[FlowRun]) -> list[Host]:
+    """All nodes that ever joined, with what of the open runs is on them."""
+    silences = pool.silences()
+    return [_host(name, facts, runs, silences.get(name, math.inf)) for name, facts in pool.facts().items()]
+
+
+def _host(name: str, facts: Mapping[str, Any], runs: Sequence[FlowRun], silent: float) -> Host:
     needs = tuple(Need(**run.parameters["need"]) for run in runs if node_of(run) == name and job_of(run))
-    return Host(name, int(facts.get("cores", 1)), tuple(float(gib) for gib in facts.get("gpus", ())), needs, alive)
+    return Host(name, int(facts.get("cores", 1)), tuple(float(gib) for gib in facts.get("gpus", ())), needs, silent)
 
 
 def _template() -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Tree:
     @property
     def place(self) -> Path:
         """The worktree of the job's stage."""
-        name = f"{self.job.stage.replace('/', '-')}-{self.job.key[:12]}"
+        name = f"{self.job.stage.replace('/', '-')}-{self.job.key[:12]}" + f"-{self.job.number}" * bool(self.job.number)
         return self.home / "projects" / self.job.project / "stages" / name
 
     @property

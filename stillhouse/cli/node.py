@@ -39,11 +39,12 @@ def node(
     home.mkdir(parents=True, exist_ok=True)
     here = Here(name or socket.gethostname(), home, head.rstrip("/"), pool, cores or os.cpu_count() or 1)
     try:
-        with process.lease(here.home / "node.lease"):
+        with process.lease(home / "node.lease", f"{home} is that of another node, process {{}}: --folder names another place"):
             for line in here.check():
                 print(line)
+            joined = here.join()
             print(f"node {here.name} takes stages of pool {pool}; its log: {here.home / 'worker.log'}", flush=True)
-            here.serve(stop)
+            here.serve(joined, stop)
     except OSError as error:
         raise UserError(room.told(error, here.home) or f"{here.home}: {error}") from error
 

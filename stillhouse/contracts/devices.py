@@ -14,7 +14,12 @@ def wanted(block: Any) -> int:
 
 def processes(block: Any) -> int:
     """That, or the `workers` of a search in the block, which share its candidates and of which each has a device."""
-    return max(wanted(block), _largest(inner.get("workers") for inner in _mappings(block) if "method" in inner))
+    return max(wanted(block), workers(block))
+
+
+def workers(block: Any) -> int:
+    """The largest `workers` of a search in a block."""
+    return _largest(inner.get("workers") for inner in _mappings(block) if "method" in inner)
 
 
 def _largest(values: Iterable[Any]) -> int:

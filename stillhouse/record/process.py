@@ -82,8 +82,8 @@ def die_with(pid: int) -> None:
 
 
 @contextmanager
-def lease(path: Path) -> Iterator[None]:
-    """Holds the file for this process alone; the kernel gives it back on any death. Raises UserError naming the holder."""
+def lease(path: Path, busy: str = "this stage is already running here as process {}: wait for its end, or stop it") -> Iterator[None]:
+    """Holds the file for this process alone; the kernel gives it back on any death. Raises UserError, `busy` with the holder's number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         try:
@@ -91,7 +91,7 @@ def lease(path: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "another one"
-            raise UserError(f"this stage is already running here as process {holder}: wait for its end, or stop it") from None
+            raise UserError(busy.format(holder)) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

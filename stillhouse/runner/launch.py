@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.record import part
 from stillhouse.record.group import GRACE
 from stillhouse.record.hashes import Inputs
 from stillhouse.record.leash import leashed
@@ -74,10 +75,14 @@ def together(ready: Run) -> Iterator[None]:
 
     Raises UserError if there are not so many, or if one of the other processes ends before the stage's work is done.
     """
-    from stillhouse.runner import devices
+    from stillhouse.runner import apart, devices
 
     if not ready.computes or (count := devices.number(ready.block.settings)) == 1:
         yield
+        return
+    if told := part.mine():
+        with apart.joined(ready, told):
+            yield
         return
     from stillhouse.training import machine
 
@@ -163,11 +168,17 @@ def follow(verb: str, name: str, told: Mapping[str, Any]) -> None:
     ready = run.prepare(call, Inputs("", "", {}, {}, ""), mark)
     if ready.block.facts != told["settings"]:
         raise UserError("params.yaml changed while the stage began: run it again")
-    from stillhouse.training import machine
-
     folder = ready.scratch / "devices"
     (folder / f"{told['number']}.ready").touch()
-    paths = {**ready.paths, list(ready.paths)[-1]: folder / "output"}  # which no verb fills here
-    with _joined(ready, told["number"], told["count"]), machine.telling_memory(), machine.telling_deterministic():
+    with _joined(ready, told["number"], told["count"]):
+        accompany(ready, folder / "output")
+
+
+def accompany(ready: Run, output: Path) -> None:
+    """Runs the verb as the stage's own process does, without a log; `output` is not filled where another process is the first."""
+    from stillhouse.training import machine
+
+    paths = {**ready.paths, list(ready.paths)[-1]: output}
+    with machine.telling_memory(), machine.telling_deterministic():
         rng = machine.seed(ready.block.seed)
         ready.function(ready.block.settings, **ready.block.parts, **paths, rng=rng, log=lambda record: None)

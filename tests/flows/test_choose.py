@@ -6,6 +6,7 @@ import pytest
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows.nodes.choose import Host, Need, choose
+from stillhouse.flows.nodes.life import LOST, RETURN
 
 SMALL, LARGE = Host("a", 8, (24.0,)), Host("b", 8, (80.0, 80.0))
 
@@ -48,6 +49,14 @@ def test_where_no_node_has_a_gpu_cores_do():
     assert named([Host("a", 8), LARGE], Need(gpu=1)) == "b"
 
 
+def test_a_node_that_may_come_back_is_waited_for():
+    silent = Host("b", 8, (80.0,), silent=LOST)
+    assert named([silent], Need()) is None
+    assert named([Host("a", 8), silent], Need()) == "a"
+    assert named([Host("a", 8), silent], Need(gpu=1)) is None
+    assert named([Host("a", 8), Host("b", 8, (80.0,), silent=RETURN)], Need(gpu=1)) == "a"
+
+
 @pytest.mark.parametrize(
     ("hosts", "need", "told"),
     [
@@ -55,7 +64,7 @@ def test_where_no_node_has_a_gpu_cores_do():
         ([SMALL, LARGE], Need(gpu=3), "wanted a node with 3 GPUs"),
         ([Host("a", 8)], Need(gpu=1, memory=8), "a has none"),
         ([], Need(), "no node is there"),
-        ([Host("a", 8, alive=False)], Need(), "a gave no sign of life"),
+        ([Host("a", 8, silent=RETURN)], Need(), "a gave no sign of life"),
     ],
 )
 def test_what_no_node_can_ever_do_is_refused(hosts, need, told):

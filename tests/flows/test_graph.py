@@ -175,7 +175,7 @@ def test_a_search_whose_candidates_are_shared_takes_a_device_and_threads_for_eac
     stage = SimpleNamespace(
         deps=[SimpleNamespace(read_params=lambda: block), SimpleNamespace(read_params=lambda: {"threads": 2}), object()]
     )
-    assert (wishes.processes(stage), wishes.threads(stage)) == (3, 6)
+    assert (wishes.processes(stage), wishes.workers(stage), wishes.threads(stage)) == (3, 3, 6)
 
 
 def test_a_running_stage_makes_the_folder_busy_and_not_the_reader_wait(fresh):

@@ -18,6 +18,7 @@ import torch
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
+from stillhouse.record.part import CANDIDATES, Part
 from stillhouse.record.process import AFRESH
 from stillhouse.runner import devices, launch, params, run
 from stillhouse.stages.__main__ import main
@@ -111,6 +112,28 @@ def test_processes_that_share_a_search_find_what_one_finds(
     monkeypatch.setattr(launch, "_start", other("exit 0", told))
     assert main(["search", "half"]) == 0
     assert contents(project / "data/half/found") == found
+    on_two_machines(project, told[0]["key"], monkeypatch)
+    assert contents(project / "data/half/found") == found
+    part(monkeypatch, 1, "another fingerprint")
+    assert main(["search", "half"]) == 2
+    assert "search@half reads something else here than where its search began" in capsys.readouterr().err
+
+
+def on_two_machines(project: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stage of the second one makes all candidates, since nobody else does; that of the first one has them then, and writes."""
+    part(monkeypatch, 1, key)
+    before = (project / "data/half/found").stat()
+    assert main(["search", "half"]) == 0
+    candidates = [path for path in project.glob(f".work/search@half/*/{CANDIDATES}/*/*") if path.suffix]
+    assert len(candidates) == 4
+    assert (project / "data/half/found").stat() == before
+    part(monkeypatch, 0, key)
+    assert main(["search", "half"]) == 0
+
+
+def part(monkeypatch: pytest.MonkeyPatch, number: int, key: str) -> None:
+    for name, value in Part(number, 2, "search@half", key).environment().items():
+        monkeypatch.setenv(name, value)
 
 
 def other(script: str, told: list[dict[str, Any]]) -> Callable[..., subprocess.Popen[bytes]]:

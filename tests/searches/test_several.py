@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from torch import nn
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.parts import Problem, Trial
-from stillhouse.training import workers
+from stillhouse.training import progress, workers
 from tests.searches import test_family, toy
 
 SHARING = [name for name in registry.known("searches") if registry.search(name).shares]
@@ -87,3 +88,41 @@ def test_one_of_them_writes(tmp_path: Path) -> None:
     for number in (0, 1):
         with workers.joined(tmp_path, number, 2, lambda: None):
             assert workers.first() == (number == 0)
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_a_process_apart_makes_what_others_have_not_and_finds_the_same(name: str, problem: Problem[Any], tmp_path: Path) -> None:
+    expected = alone(name, problem)
+    for number in (1, 0):
+        with workers.joined(tmp_path, number, 3, None):
+            test_family.same(alone(name, problem), expected)
+
+
+def test_whoever_is_apart_takes_the_last_of_others_and_waits_for_a_single_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A candidate takes ten seconds of a clock of this test's own."""
+    made: list[int] = []
+    now = [0.0]
+
+    def work(index: int) -> tuple[dict[str, torch.Tensor], dict[str, int]]:
+        made.append(index)
+        now[0] += 10
+        if index == 5:  # meanwhile one comes from another process
+            progress.write(tmp_path / "draw2", {}, {"square": 1})
+        return {}, {"square": index**2}
+
+    def wait(_: float) -> None:
+        now[0] += 1
+
+    monkeypatch.setattr(workers, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=wait))
+    with workers.joined(tmp_path, 0, 3, None):
+        found = list(workers.shared("draw", 8, work))
+    assert made == [0, 3, 6, 7, 4, 5, 2], "its own, the last ones of others, and one that never came"
+    assert now[0] == 80, "that one was waited for"
+    assert [facts["square"] for _, facts in found] == [index**2 for index in range(8)]
+
+
+def test_what_came_damaged_is_made_once_more(tmp_path: Path) -> None:
+    with workers.joined(tmp_path, 0, 2, None):
+        assert [facts for _, facts in workers.shared("draw", 2, lambda index: ({}, {"number": index}))]
+        next((tmp_path / "draw2").iterdir()).write_bytes(b"half")
+        assert [facts["number"] for _, facts in workers.shared("draw", 2, lambda index: ({}, {"number": index}))] == [0, 1]

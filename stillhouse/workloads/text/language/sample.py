@@ -14,8 +14,8 @@ from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.rows import anywhere, in_order, shuffled
+from stillhouse.workloads.text._shared.mapped import columns
 from stillhouse.workloads.text.language.cover import KINDS
-from stillhouse.workloads.text.language.mapped import columns
 
 if TYPE_CHECKING:
     from jaxtyping import Int

@@ -17,6 +17,7 @@ from stillhouse.contracts.shown import Shown
 from stillhouse.training.files import read_parquet
 from stillhouse.training.labels import HIDDEN, FewLabels, order
 from stillhouse.training.rows import anywhere, in_order, shuffled
+from stillhouse.workloads.text._shared.mapped import columns
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -27,6 +28,9 @@ class DataSettings(FewLabels):
 
     batch_size: int = Field(32, gt=0)
     evaluation_batch_size: int = Field(64, gt=0)
+    most_bytes: int = Field(2**32, gt=0, exclude=True)
+    """The most bytes of a split's tokens in memory, four for each. Of a larger split the tokens of a batch are read from a file; the
+    batches are the same, so this is no part of what makes a result."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """A split: all tokens (tokens,), and of each text its first one, their number and its class (texts,)."""
+    """A split: all tokens (tokens,), int32, and of each text its first one, their number and its class (texts,)."""
 
     token: Tensor
     first: Tensor
@@ -60,26 +64,27 @@ class Texts:
         steps = torch.arange(int(self.count[rows].max()))
         mask = steps < self.count[rows][:, None]
         places = (self.first[rows][:, None] + steps).clamp(max=len(self.token) - 1)
-        return Batch(torch.where(mask, self.token[places], self.pad), mask.long(), self.label[rows])
+        return Batch(torch.where(mask, self.token[places].long(), self.pad), mask.long(), self.label[rows])
 
 
-def texts(prepared: Path, name: str, pad: int) -> Texts:
-    """A split of prepared data."""
-    rows, tokens = read_parquet(prepared / f"{name}.parquet"), read_parquet(prepared / f"{name}_tokens.parquet")
+def texts(prepared: Path, name: str, pad: int, most: int) -> Texts:
+    """A split of prepared data, with `most` bytes of tokens in memory."""
+    rows, tokens = read_parquet(prepared / f"{name}.parquet"), columns(prepared / f"{name}_tokens.parquet", ("token",), most)
     count, label = (torch.as_tensor(rows[column]).long() for column in ("tokens", "label"))
-    return Texts(torch.as_tensor(tokens["token"]).long(), count.cumsum(0) - count, count, label, pad)
+    return Texts(tokens[0], count.cumsum(0) - count, count, label, pad)
 
 
 def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
     """Train is shuffled by the generator that it is drawn with; valid and test keep the order of the table."""
     facts = read_json(prepared / "facts.json")
+    read = partial(texts, prepared, pad=facts["pad"], most=settings.most_bytes)
 
     def fixed(name: str) -> Batches[Batch]:
-        split = texts(prepared, name, facts["pad"])
+        split = read(name)
         return in_order(len(split.label), settings.evaluation_batch_size, split.batch)
 
     return Data(
-        train=_training(settings, texts(prepared, "train", facts["pad"])),
+        train=_training(settings, read("train")),
         valid=fixed("valid"),
         test=fixed("test") if test else None,
         sizes={name: facts[name] for name in ("vocabulary", "pad", "length")} | {"classes": len(facts["names"])},
