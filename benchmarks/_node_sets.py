@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 from pyarrow import parquet
 
 from benchmarks._cells import WORK
@@ -27,6 +28,11 @@ class NodeSet:
     def raw(self, data: Path, split: int) -> Path:
         """The folder with nodes.parquet and edges.parquet, written where it is not there yet."""
         return self.written(data, str(split), lambda rows: pc.list_element(rows.column("splits"), split).to_pylist())
+
+    def public(self, data: Path) -> Path:
+        """The same with the one published split, the column `split`."""
+        places = {name: place for place, name in enumerate(SPLITS)}
+        return self.written(data, "public", lambda rows: [places.get(name, -1) for name in rows.column("split").to_pylist()])
 
     def written(self, data: Path, key: str, split: Callable[[pa.Table], Iterable[int]]) -> Path:
         """The same with splits of one's own, which `key` names: places in SPLITS, or -1, of the rows of nodes."""
@@ -71,3 +77,20 @@ class Drawn:
         found = np.full(len(label), -1)
         found[chosen], found[others[: self.valid]], found[others[self.valid :][: self.test]] = 0, 1, 2
         return [int(place) for place in found]
+
+
+def drawn_by_class(label: np.ndarray[tuple[int], np.dtype[np.int64]], train: int, valid: int, test: int, seed: int) -> list[int]:
+    """Places in SPLITS, or -1, as published studies draw them (SGFormer, arXiv 2306.10759; 2406.08993) with PyTorch's generator.
+
+    The nodes of each class are put in random order, class after class: the first ones are trained on. What remains is put in random
+    order once more, for validation and for the test. The seed of 2406.08993 for Cora is 123.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    classes = [torch.from_numpy(np.flatnonzero(label == each)) for each in np.unique(label)]
+    orders = [nodes[torch.randperm(len(nodes), generator=rng)] for nodes in classes]
+    others = torch.cat([order[train:] for order in orders])
+    others = others[torch.randperm(len(others), generator=rng)]
+    found = torch.full((len(label),), -1)
+    found[torch.cat([order[:train] for order in orders])] = 0
+    found[others[:valid]], found[others[valid : valid + test]] = 1, 2
+    return [int(place) for place in found]

@@ -69,7 +69,7 @@ def _prepared(title: str, data: Path) -> Path:
 def _rows(case: Case) -> Iterator[Row]:
     seeds = range(int(settings["seeds"]))
     found = [interleaved(_steps(case, seed), int(settings["rounds"]), torch.device("cpu")) for seed in seeds]
-    with _forking().Pool(1, maxtasksperchild=1) as pool:
+    with forking().Pool(1, maxtasksperchild=1) as pool:
         asked = [(case, method, later) for method in METHODS for later in (False, True)]
         peaks = dict(zip(asked, pool.map(measured_megabytes, asked, chunksize=1), strict=True))
     for method in METHODS:
@@ -80,7 +80,7 @@ def _rows(case: Case) -> Iterator[Row]:
             yield row(case.title, label, "later_megabytes" if later else "megabytes", [peaks[case, method, later]])
 
 
-def _forking() -> multiprocessing.context.ForkServerContext:
+def forking() -> multiprocessing.context.ForkServerContext:
     """Processes that have nothing in memory but what is imported."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "torch_geometric.nn"])
@@ -140,9 +140,9 @@ def measured_megabytes(task: tuple[Case, str, bool]) -> float:
     if later:
         _train(method, case.family, *_few(sizes))
     Path("/proc/self/clear_refs").write_text("5")  # Linux forgets the peak that reading had
-    before = _kilobytes("VmHWM")
+    before = kilobytes("VmHWM")
     _train(method, case.family, batch, sizes)
-    return (_kilobytes("VmHWM") - before) / 1024
+    return (kilobytes("VmHWM") - before) / 1024
 
 
 def _train(method: str, family: str, batch: Batch, sizes: dict[str, int]) -> None:
@@ -158,6 +158,7 @@ def _few(sizes: dict[str, int]) -> tuple[Batch, dict[str, int]]:
     return Batch(torch.rand(16, 4), ring, nodes, nodes % sizes["classes"], nodes < 0), {**sizes, "features": 4}
 
 
-def _kilobytes(name: str) -> int:
+def kilobytes(name: str) -> int:
+    """Of this process, as Linux tells under that name."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
-from benchmarks import _cells, _students, graph_free, node_teachers
+from benchmarks import _cells, _students, graph_free, node_teachers, published_teachers
 from benchmarks._cells import Cell
-from benchmarks._node_sets import Drawn, NodeSet
+from benchmarks._node_sets import Drawn, NodeSet, drawn_by_class
 
 
 @pytest.fixture
@@ -63,3 +64,23 @@ def test_drawn_splits_have_so_many_of_each_class_and_depend_on_their_number() ->
         assert [int((found[label == each] == 0).sum()) for each in (0, 1)] == [3, 3]
         assert [int((found == place).sum()) for place in (-1, 0, 1, 2)] == [3, 6, 6, 5]
     assert (places[0] != places[1]).any()
+
+
+def test_splits_drawn_class_by_class_follow_the_generator_as_the_study_does() -> None:
+    label = np.array([1, 0] * 10)
+    found = np.array(drawn_by_class(label, train=3, valid=6, test=5, seed=123))
+    rng = torch.Generator().manual_seed(123)
+    orders = [np.flatnonzero(label == each)[torch.randperm(10, generator=rng).numpy()] for each in (0, 1)]
+    others = np.concatenate([order[3:] for order in orders])[torch.randperm(14, generator=rng).numpy()]
+    assert set(np.flatnonzero(found == 0)) == {*orders[0][:3], *orders[1][:3]}
+    assert set(np.flatnonzero(found == 1)) == set(others[:6])
+    assert set(np.flatnonzero(found == 2)) == set(others[6:11])
+    assert int((found == -1).sum()) == 3
+
+
+def test_what_is_interrupted_has_a_seed_of_every_network(by_width: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(published_teachers.settings, "measured", [["cora, 3 of 512", "theirs", 3], ["cora, 3 of 64", "drawn", 2]])
+    rows = published_teachers.run(Path())
+    assert [cell.seed for cell in by_width] == [0, 0, 1, 1, 2]
+    means = {row["method"]: (row["mean"], row["seeds"]) for row in rows if row["metric"] == "accuracy"}
+    assert means == {"gcn, 3 of 512, the study's split": (612, 3), "gcn, 3 of 64, other splits": (114, 2)}

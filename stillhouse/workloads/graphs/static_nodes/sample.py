@@ -1,28 +1,50 @@
-"""The prepared graph as batches: the whole graph each time, and the nodes that are asked about."""
+"""The prepared graph as batches: the whole graph, or neighbourhoods in it, and the nodes that are asked about."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field, field_validator, model_serializer
 from torch import Tensor
 
-from stillhouse.contracts.data import Batches, Data
+from stillhouse.contracts.data import Batches, Data, Jobs
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.contracts.shown import Shown
 from stillhouse.training.files import read_parquet
 from stillhouse.workloads.graphs._shared.nodes import NONE, SPLITS
+from stillhouse.workloads.graphs.static_nodes.neighbours import ALL, Incoming, around
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 
 class DataSettings(Settings):
-    """Nothing can be chosen: a batch is the whole graph."""
+    """A batch is the whole graph, or in training the drawn neighbourhoods of some nodes."""
+
+    neighbours: tuple[int, ...] = ()
+    """How many edges are drawn to each node, an entry for each layer, -1 for all of them; none: a batch is the whole graph."""
+    batch_size: int = Field(512, gt=0)
+    """Nodes whose neighbourhoods are a batch; one more or less is in some."""
+    asked: Literal["known", "all"] = "all"
+    """Whether such batches are of training nodes alone, or of all that may be seen, as a student needs, each with its share of both."""
+
+    @field_validator("neighbours")
+    @classmethod
+    def _drawn(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(each < 1 and each != ALL for each in value):
+            raise ValueError(f"wanted numbers above 0, or -1 for all edges - got {list(value)}")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Without what says nothing: results of before the settings keep their fingerprint, as far as they are concerned."""
+        return plain(self) if self.neighbours else {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,13 +129,41 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
     whole, facts = read(prepared), read_json(prepared / "facts.json")
     seen = whole.observed()
     train, valid, tested = (seen.split == place for place in range(len(SPLITS)))
+    everything = torch.ones_like(train)
     batches = [seen.batch(tested, tested), whole.batch(whole.unseen, whole.unseen)]
     return Data(
-        train=_fixed([seen.batch(torch.ones_like(train), train)]),
+        train=neighbourhoods(settings, seen, train) if settings.neighbours else _fixed([seen.batch(everything, train)]),
         valid=_fixed([seen.batch(valid, valid)]),
         test=_fixed([batch for batch in batches if len(batch.asked)]) if test else None,
         sizes={name: facts[name] for name in ("features", "positions") if facts.get(name)} | {"classes": len(facts["names"])},
     )
+
+
+def neighbourhoods(settings: DataSettings, seen: Prepared, train: Bool[Tensor, " nodes"]) -> Batches[Batch]:
+    """Batches of nodes in random order, each with the neighbourhood that is drawn for it and the classes of its training nodes.
+
+    Raises UserError unless there is a training node for each batch.
+    """
+    parts = [train] if settings.asked == "known" else [train, ~train]
+    rows = [part.nonzero()[:, 0] for part in parts]
+    nodes = sum(map(len, rows))
+    count = -(-nodes // settings.batch_size)
+    if count > len(rows[0]):
+        wanted = f"wanted a training node in each batch, so {-(-nodes // len(rows[0]))} or more"
+        raise UserError(f"data.batch_size - {wanted} - got {settings.batch_size}")
+    incoming, label = Incoming.of(seen.edges, len(train)), seen.label.where(train, NONE)
+
+    def plan(rng: torch.Generator) -> Iterator[tuple[Tensor, int]]:
+        mixed = [part[torch.randperm(len(part), generator=rng)].tensor_split(count) for part in rows]
+        for pieces in zip(*mixed, strict=True):
+            yield torch.cat(pieces), int(torch.randint(2**62, (), generator=rng))
+
+    def build(job: tuple[Tensor, int]) -> Batch:
+        asked, drawn = job
+        nodes, edges = around(incoming, asked, settings.neighbours, torch.Generator().manual_seed(drawn))
+        return Batch(seen.features[nodes], edges, torch.arange(len(asked)), label[asked], seen.unseen[asked])
+
+    return Batches.of(Jobs(plan, build), count)
 
 
 def _fixed(batches: list[Batch]) -> Batches[Batch]:

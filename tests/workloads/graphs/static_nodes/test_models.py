@@ -34,6 +34,8 @@ SETTINGS: list[dict[str, Any]] = [
     {"family": "sage", "residual": True, "layers": 3},
     {"family": "gat", "heads": 4, "residual": True, "jumping": "cat"},
     {"family": "gin", "jumping": "max"},
+    {"family": "gps", "heads": 2, "norm": "batch"},
+    {"family": "gps", "heads": 4, "messages": "gin", "positions": True, "layers": 1},
 ]
 every = pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "-".join(map(str, settings.values())))
 SIZES = {"features": 3, "positions": 2, "classes": 3}
@@ -203,6 +205,32 @@ def test_heads_share_the_width() -> None:
     with pytest.raises(ValidationError, match="hidden should be a multiple of heads - got 8 and 3"):
         build({"family": "gat", "heads": 3})
     assert [group.size for group in groups_of(build({"family": "gat", "heads": 4, "layers": 3}))] == [4, 4]
+
+
+def test_a_graph_transformer_sees_nodes_that_no_edge_leads_to_and_refuses_too_many() -> None:
+    found, model = graph(), build({"family": "gps", "most_nodes": 30})
+    moved = found.features.clone()
+    moved[0] += 1
+    edges = found.edges[:, (found.edges != 0).all(0)]
+    assert ((answers(model, moved, edges) - answers(model, found.features, edges)).abs().amax(1) > 1e-9).all()
+    with pytest.raises(UserError, match=r"gps - wanted at most 30 nodes, .* got 31: raise model\.most_nodes, or take gcn, sage or gat$"):
+        answers(model, torch.cat((moved, moved[:1])), edges)
+    with pytest.raises(UserError, match=r"the family gps - wanted positions of nodes, .* - there are none$"):
+        build({"family": "gps", "positions": True}, {"features": 5, "classes": 3})
+    with pytest.raises(ValidationError, match="hidden should be a multiple of heads - got 8 and 3"):
+        build({"family": "gps", "heads": 3})
+
+
+def test_of_a_graph_transformer_what_feeds_the_attention_is_left_whole_and_told() -> None:
+    model = build({"family": "gps", "messages": "gin"})
+    assert {group.name: (group.size, group.kind) for group in groups_of(model)} == {
+        "body.layers.0.conv.nn.0": (8, "width"),
+        "body.layers.0.mlp.0": (16, "width"),
+        "body.layers.1.conv.nn.0": (8, "width"),
+        "body.layers.1.mlp.0": (16, "width"),
+        "body.layers.blocks": (2, "depth"),
+    }
+    assert "attention" in model.blueprint.left_whole["body.layers.0.attn.in_proj_weight"]
 
 
 def test_the_usual_number_of_neighbours_is_learnt() -> None:

@@ -116,7 +116,10 @@ students:
     teacher: blocks
     workload: static_nodes
     search: {method: uniform, budget: {unit: macs, share: 0.5}, weights: teacher, data: {}, settings: {}}
-    distill: {losses: [{loss: logits, weight: 1.0}], data: {}, fit: {epochs: 5, learning_rate: 1.0e-2}}
+    distill:
+      losses: [{loss: logits, weight: 1.0}]
+      data: {neighbours: [9, 9], batch_size: 100}
+      fit: {epochs: 5, learning_rate: 1.0e-2}
     evaluate:
       data: {}
       evaluations:
