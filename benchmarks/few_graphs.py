@@ -22,12 +22,12 @@ needs_data = True
 _FIT = {"optimizer": "adamw", "weight_decay": 1e-4, "schedule": "cosine", "clip_norm": 1.0}
 _TRIPLES: Block = {"valid_tasks": ["node"], "test_tasks": ["node"]}
 _RANKED: Block = {"logits": {"temperature": 2.0}, "margin": {}}
-_VALUES: Block = {"regression": {"absolute": True}, "pearson": {"pairs": ["head"]}}
+_VALUES: Block = {"regression": {"absolute": True}}
 _SERIES: Block = RECURRENT | {"width": 32, "join": "residual", "layers": 3}
 settings: dict[str, Any] = {
     "choosing": [0],
     "seeds": [2, 3, 4, 5, 6],
-    "names": "umls,england,us-income",
+    "names": "umls,us-income",
     "sets": {
         "umls": {
             "prepare": {},
@@ -42,21 +42,6 @@ settings: dict[str, Any] = {
                 "0.01": {"labels": 16, "longer": 20, "all": 1},
                 "0.1": {"labels": 2, "longer": 4, "all": 1},
                 "1.0": {"labels": 1, "longer": 2, "all": 1},
-            },
-        },
-        "england": {
-            "prepare": {"window": 7},
-            "model": _SERIES | {"anchor": "mean"},
-            "data": {"batch_size": 4, "evaluation_batch_size": 64, "absolute": True},
-            "few": {},
-            "beside": 4,
-            "teach": {"epochs": 24, "learning_rate": 5e-3},
-            "losses": _VALUES,
-            "metric": "skill",
-            "shares": {
-                "0.01": {"labels": 90, "longer": 180, "all": 10},
-                "0.1": {"labels": 90, "longer": 180, "all": 10},
-                "1.0": {"labels": 10, "longer": 15, "all": 10},
             },
         },
         "us-income": {
