@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from benchmarks import _students
-from benchmarks._cells import ROOT, WORK, Cell, Row, gains, intervals, measure, row
+from benchmarks._cells import ROOT, WORK, Row, row
 from benchmarks._choices import best, named
+from benchmarks._few import Block, Method, ahead, measured
 from benchmarks.pictures import drawn
-from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
-from stillhouse.contracts.parts import Workload
 from stillhouse.training.files import write_parquet
 from stillhouse.training.labels import HIDDEN
 from stillhouse.training.packaged import read_pointer
@@ -31,7 +30,6 @@ from stillhouse.workloads.pictures.classify.sample import Batch
 name = "labels"
 expected_seconds = 900
 needs_data = True
-Block = dict[str, Any]
 
 
 def _fit(epochs: int, rate: float) -> Block:
@@ -86,15 +84,6 @@ settings: dict[str, Any] = {
 }
 """`shares` are those of the labels, each with the passes over the labelled pictures alone and over all pictures that are as many steps."""
 CONTROLS = ("alone", "longer", "beside", "smoothing", "untrained")
-
-
-@dataclass(frozen=True)
-class Method:
-    """A student, or by an empty block a teacher: where its teacher comes from, its block, and the task."""
-
-    entry: _students.Set
-    block: Block
-    workload: Workload[Any] = WORKLOAD
 
 
 @dataclass(frozen=True)
@@ -156,56 +145,42 @@ def _coded(picture: np.ndarray) -> bytes:
 def _one(source: Source) -> list[Row]:
     rates, weights = _chosen(source)
     methods = dict(_methods(source, rates, weights))
-    cells, rows = _measured(methods, settings["seeds"])
+    cells, rows = measured(lambda seed: methods, settings["seeds"])
     chosen = {f"alone@{share}": rate for share, rate in rates.items()} | weights
     rows += [row(source.title, method, "chosen", [value]) for method, value in chosen.items()]
-    return rows + [found for share in rates for found in _ahead(cells, rows, share)]
-
-
-def _measured(methods: Mapping[str, Method], seeds: Iterable[int]) -> tuple[list[Cell], list[Row]]:
-    cells = [_students.cell(method.entry, title, seed, method.block) for seed in seeds for title, method in methods.items()]
-
-    def one(cell: Cell) -> dict[str, Metrics]:
-        method = methods[cell.method]
-        return {cell.set: _students.measured(method.workload, cell, method.entry)}
-
-    return cells, measure(cells, one)
-
-
-def _ahead(cells: list[Cell], rows: list[Row], share: str) -> list[Row]:
-    """The control with the highest mean is chosen with the test in view, in its own favour."""
-    means = {entry["method"]: entry["mean"] for entry in rows if entry["metric"] == "accuracy"}
-    control = max((f"{title}@{share}" for title in CONTROLS if f"{title}@{share}" in means), key=means.__getitem__)
-    found = gains([cell for cell in cells if cell.method.endswith(f"@{share}")], control, "accuracy")
-    return found + intervals(found)
+    return rows + [found for share in rates for found in ahead(cells, rows, share, CONTROLS, "accuracy")]
 
 
 def _chosen(source: Source) -> tuple[dict[str, float], dict[str, float]]:
     """The rate of each share, and the weight of each loss."""
     taught, shares, at = source.entry(source.block["teach"]), source.block["shares"], settings["weights_at"]
-    tried = {named(f"alone@{share}", rate): Method(taught, _alone(source, share, rate)) for share in shares for rate in settings["rates"]}
-    _, rows = _measured(tried, settings["choosing"])
+    tried = {
+        named(f"alone@{share}", rate): Method(taught, _alone(source, share, rate), WORKLOAD)
+        for share in shares
+        for rate in settings["rates"]
+    }
+    _, rows = measured(lambda seed: tried, settings["choosing"])
     rates = {share: best(rows, f"alone@{share}", settings["rates"]) for share in shares}
     tried = {
-        named(loss, weight): Method(taught, _taught(source, at, rates[at], loss, weight))
+        named(loss, weight): Method(taught, _taught(source, at, rates[at], loss, weight), WORKLOAD)
         for loss in settings["losses"]
         for weight in settings["weights"]
     }
-    _, rows = _measured(tried, settings["choosing"])
+    _, rows = measured(lambda seed: tried, settings["choosing"])
     return rates, {loss: best(rows, loss, settings["weights"]) for loss in settings["losses"]}
 
 
 def _methods(source: Source, rates: Mapping[str, float], weights: Mapping[str, float]) -> Iterator[tuple[str, Method]]:
     taught, untrained = (source.entry(fit) for fit in (source.block["teach"], settings["untrained"]))
-    yield "teacher", Method(taught, {})
+    yield "teacher", Method(taught, {}, WORKLOAD)
     for share, rate in rates.items():
-        alone = Method(taught, _alone(source, share, rate))
+        alone = Method(taught, _alone(source, share, rate), WORKLOAD)
         yield f"alone@{share}", alone
-        yield f"longer@{share}", Method(taught, _alone(source, share, rate, times=2))
+        yield f"longer@{share}", Method(taught, _alone(source, share, rate, times=2), WORKLOAD)
         yield f"smoothing@{share}", replace(alone, workload=replace(WORKLOAD, loss=_smoothed))
-        yield f"untrained@{share}", Method(untrained, _taught(source, share, rate, "logits", weights["logits"]))
+        yield f"untrained@{share}", Method(untrained, _taught(source, share, rate, "logits", weights["logits"]), WORKLOAD)
         for loss, weight in weights.items():
-            yield f"{loss}@{share}", Method(taught, _taught(source, share, rate, loss, weight))
+            yield f"{loss}@{share}", Method(taught, _taught(source, share, rate, loss, weight), WORKLOAD)
         if float(share) < 1:
             yield from _with_few(source, share, rate, weights)
 
@@ -214,10 +189,10 @@ def _with_few(source: Source, share: str, rate: float, weights: Mapping[str, flo
     """The pictures without labels and no teacher, and a teacher that has seen no more labels than its student."""
     few = source.entry(_fit(source.passes(share, "labels"), source.block["teach"]["learning_rate"]), _labels(share))
     beside = _student(_beside(share), source.passes(share, "all"), rate)
-    yield f"beside@{share}", Method(source.entry(source.block["teach"]), beside)
-    yield f"same@{share}", Method(few, {})
+    yield f"beside@{share}", Method(source.entry(source.block["teach"]), beside, WORKLOAD)
+    yield f"same@{share}", Method(few, {}, WORKLOAD)
     for loss in settings["same"]:
-        yield f"same-{loss}@{share}", Method(few, _taught(source, share, rate, loss, weights[loss]))
+        yield f"same-{loss}@{share}", Method(few, _taught(source, share, rate, loss, weights[loss]), WORKLOAD)
 
 
 def _alone(source: Source, share: str, rate: float, times: int = 1) -> Block:

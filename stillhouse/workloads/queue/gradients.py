@@ -88,7 +88,8 @@ class Truncated(Settings):
 class Unrolled(Settings):
     """DC-BPTT: the mean over all starts of the walk after `ticks`, and ordinary back-propagation through these ticks.
 
-    Where the walk has not mixed by then the distribution itself is wrong. (Mean rows of P^ticks are made here by `ticks`
+    Where the walk has not mixed by then the distribution itself is wrong, and depends on gamma, which its gradient takes for a
+    constant as all others do. (Mean rows of P^ticks are made here by `ticks`
     products with a vector; the published form squares the matrix, with the same result.)
     """
 

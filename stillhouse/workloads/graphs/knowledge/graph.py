@@ -60,10 +60,13 @@ class Batch:
     task: Task
     softmax: bool = False
     """Whether the loss is a cross-entropy over each query's candidates, and not a logistic loss of each candidate."""
+    known: Tensor | None = None
+    """(queries,), bool: whose answer may be trained on, where not all of them may."""
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The batch on a device."""
-        return replace(self, graph=self.graph.to(device), triples=self.triples.to(device, non_blocking=non_blocking))
+        known = None if self.known is None else self.known.to(device, non_blocking=non_blocking)
+        return replace(self, graph=self.graph.to(device), triples=self.triples.to(device, non_blocking=non_blocking), known=known)
 
 
 def hide_pairs(graph: Graph, triples: Tensor) -> Graph:

@@ -33,8 +33,11 @@ def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:
 
 
 def loss(output: Output, batch: Batch) -> Tensor:
-    """Binary cross-entropy with logits, the true triple weighing as much as all its false ones; or the softmax over each query."""
-    logits = output.prediction
+    """Binary cross-entropy with logits, the true triple weighing as much as all its false ones; or the softmax over each query.
+
+    Queries whose answer is not to be known are left out.
+    """
+    logits = output.prediction if batch.known is None else output.prediction[batch.known]
     if batch.softmax:
         return -functional.log_softmax(logits, 1)[:, 0].mean()
     truth = torch.zeros_like(logits)

@@ -9,20 +9,26 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
-from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import read_parquet
+from stillhouse.training.labels import FewLabels, beside, labelled
+from stillhouse.training.rows import Order, anywhere
 from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph, Task, inverse, triple_codes
 
 _REDRAWS = 100
+_NONE = torch.empty((0, 3), dtype=torch.int64)
 
 
-class DataSettings(Settings):
-    """As published for ISDEA; ISDEA+ groups its batches by relation and takes a supervision share of 0.1."""
+class DataSettings(FewLabels):
+    """As published for ISDEA; ISDEA+ groups its batches by relation and takes a supervision share of 0.1.
+
+    An example is a triple and its class the relation. All observed triples stay in the graph; `train_limit` says which are asked about
+    with their answer, and `unlabelled` further ones have candidates too, of which only a teacher may say which is true.
+    """
 
     batch_size: int = Field(256, gt=0)
     """True triples in a training batch."""
@@ -46,6 +52,12 @@ class DataSettings(Settings):
     valid_tasks: tuple[Literal["mixed", "node", "relation"], ...] = Field(("mixed",), min_length=1)
     test_tasks: tuple[Literal["mixed", "node", "relation"], ...] = Field(("mixed", "node", "relation"), min_length=1)
 
+    @model_validator(mode="after")
+    def _beside_plain_batches(self) -> DataSettings:
+        if self.unlabelled and (self.group_by_relation or self.supervision_share or self.batches):
+            raise ValueError("unlabelled should be 0 where group_by_relation, supervision_share or batches shape the training batches")
+        return self
+
 
 def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
     """Training and validation, and the test if it is asked for."""
@@ -53,13 +65,20 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
     graph = _graph(prepared / "train_graph.parquet", sizes["train_nodes"], sizes["train_relations"])
     observed = torch.stack((graph.head, graph.relation, graph.tail), -1)
     asked = _triples(prepared / "train.parquet")
-    training = Training(settings, graph, observed, _connected(asked, graph) if settings.connected else asked)
+    training = Training(settings, graph, observed, *divided(settings, _connected(asked, graph) if settings.connected else asked))
     return Data(
         Batches(training.draw, training.length),
         _lists(settings, prepared, "valid", settings.valid_tasks, graph),
         _test(settings, prepared, sizes) if test else None,
         {"nodes": graph.nodes, "relations": graph.relations},
     )
+
+
+def divided(settings: DataSettings, triples: Tensor) -> tuple[Tensor, Tensor]:
+    """Of triples (triples, 3) those whose answer is known, and those that ride along without."""
+    known = torch.zeros(len(triples), dtype=torch.bool)
+    known[labelled(triples[:, 1], settings.train_limit, settings.labels_seed)] = True
+    return triples[known], triples[~known] if settings.unlabelled else triples[:0]
 
 
 def _test(settings: DataSettings, prepared: Path, sizes: dict[str, int]) -> Batches[Batch]:
@@ -77,16 +96,27 @@ def _lists(settings: DataSettings, prepared: Path, split: str, tasks: tuple[Task
 
 @dataclass(frozen=True)
 class Training:
-    """The training batches of a graph. `observed` are its triples and `asked` those trained on, both (triples, 3)."""
+    """The training batches of a graph: of its triples, all `observed`, those `asked` and the `rest` without answer, (triples, 3)."""
 
     settings: DataSettings
     graph: Graph
     observed: Tensor
     asked: Tensor
+    rest: Tensor = _NONE
+
+    @cached_property
+    def beside(self) -> Order | None:
+        """The places in `asked` and its inverses, and after them in `rest` and its inverses, where some ride along."""
+        known, every = 2 * len(self.asked), 2 * (len(self.asked) + len(self.rest))
+        if known == every:
+            return None
+        return beside(anywhere(known, self.settings.batch_size), torch.arange(known, every), min(self.settings.unlabelled, every - known))
 
     @property
     def length(self) -> int:
         """Batches in a pass."""
+        if self.beside:
+            return self.beside.length
         counts = torch.bincount(self.asked[:, 1], minlength=self.graph.relations)
         if self.settings.supervision_share:
             counts = _supervised(counts, self.settings.supervision_share)
@@ -106,12 +136,20 @@ class Training:
         if self.settings.supervision_share:
             chosen = _chosen(asked, self.settings.supervision_share, graph.relations, rng)
             shown, asked = shown.keep(~_contained(self.observed, asked[chosen], graph)), asked[chosen]
-        known = torch.cat((self.observed, self.asked))
+        known = torch.cat((self.observed, self.asked, self.rest))
         codes = torch.cat((_codes(known, graph), _codes(inverse(known, graph.relations), graph))).unique()
-        for part in self._parts(torch.cat((asked, inverse(asked, graph.relations))), rng):
-            yield Batch(shown, self._with_false(part, codes, rng), "train", softmax=self.settings.softmax)
+        for part, answered in self._parts(torch.cat((asked, inverse(asked, graph.relations))), rng):
+            yield Batch(shown, self._with_false(part, codes, rng), "train", softmax=self.settings.softmax, known=answered)
 
-    def _parts(self, triples: Tensor, rng: torch.Generator) -> list[Tensor]:
+    def _parts(self, triples: Tensor, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """(triples, 3), and which of them have an answer where not all have."""
+        if not self.beside:
+            yield from ((part, None) for part in self._answered(triples, rng))
+            return
+        every = torch.cat((triples, self.rest, inverse(self.rest, self.graph.relations)))
+        yield from ((every[places], places < len(triples)) for places in self.beside.draw(rng))
+
+    def _answered(self, triples: Tensor, rng: torch.Generator) -> list[Tensor]:
         triples = triples[torch.randperm(len(triples), generator=rng)]
         if not self.settings.group_by_relation:
             return list(triples.split(self.settings.batch_size))[: self.settings.batches]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,15 @@ from torch import Tensor
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
-from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import read_parquet
+from stillhouse.training.labels import HIDDEN, FewLabels, order
+from stillhouse.training.rows import Order, taken
 from stillhouse.workloads.graphs.temporal.batch import Batch
 from stillhouse.workloads.graphs.temporal.split import TEST, TRAIN, VALID, Split
 
 
-class DataSettings(Settings):
-    """How windows are batched, and which error is trained on."""
+class DataSettings(FewLabels):
+    """How windows are batched, and which error is trained on. An example is a window; windows of values are all of one class."""
 
     batch_size: int = Field(16, gt=0)
     evaluation_batch_size: int = Field(32, gt=0)
@@ -38,7 +39,7 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
     size = settings.evaluation_batch_size
     facts = tables.facts
     return Data(
-        _shuffled(tables, settings.batch_size),
+        _shuffled(tables, settings),
         _ordered(tables, VALID, size),
         _ordered(tables, TEST, size) if test else None,
         {
@@ -51,14 +52,25 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
     )
 
 
-def _shuffled(tables: Tables, size: int) -> Batches[Batch]:
+def _shuffled(tables: Tables, settings: DataSettings) -> Batches[Batch]:
     windows = tables.split.of(TRAIN)
+    label = torch.zeros(len(windows)) if tables.labels is None else tables.labels[tables.split.graph[windows]]
+    rows, known = order(settings, label, settings.batch_size, lambda limit: _plain(taken(len(windows), limit), settings.batch_size))
 
     def draw(rng: torch.Generator) -> Iterator[Batch]:
-        order = windows[torch.randperm(len(windows), generator=rng)]
-        return (tables.batch(part, TRAIN) for part in order.split(size))
+        return (_hidden(tables, tables.batch(windows[part], TRAIN), ~known[part]) for part in rows.draw(rng))
 
-    return Batches(draw, -(-len(windows) // size))
+    return Batches(draw, rows.length)
+
+
+def _plain(rows: Tensor, size: int) -> Order:
+    return Order(lambda rng: rows[torch.randperm(len(rows), generator=rng)].split(size), -(-len(rows) // size))
+
+
+def _hidden(tables: Tables, batch: Batch, unknown: Tensor) -> Batch:
+    """The batch with nothing to train on in the windows that are unknown (windows,)."""
+    target = batch.target if tables.labels is None else batch.target.masked_fill(unknown, HIDDEN)
+    return replace(batch, asked=batch.asked & ~unknown[batch.window], target=target)
 
 
 def _ordered(tables: Tables, role: int, size: int) -> Batches[Batch]:

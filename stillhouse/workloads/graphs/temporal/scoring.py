@@ -10,13 +10,14 @@ from torch.nn.functional import cross_entropy, l1_loss, mse_loss
 
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.output import Output
+from stillhouse.training.labels import HIDDEN
 from stillhouse.workloads.graphs.temporal.batch import Batch
 
 
 def loss(output: Output, batch: Batch) -> Tensor:
-    """Cross-entropy of classes; the mean squared or absolute error of the values that are asked about and known, 0 if there are none."""
+    """Cross-entropy of classes that are known; the mean squared or absolute error of the values that are asked about and known, or 0."""
     if output.meaning == "classes":
-        return cross_entropy(output.prediction, batch.target)
+        return cross_entropy(output.prediction, batch.target, ignore_index=HIDDEN)
     error = l1_loss if batch.absolute else mse_loss
     if batch.known is None:
         return error(output.prediction[batch.asked], batch.target[batch.asked])
