@@ -106,7 +106,7 @@ def step(file: Path) -> str:
 @pytest.mark.parametrize("layer", MAY)
 def test_imports_go_down(layer: str):
     """Each family of parts sees itself below."""
-    doors = {"stages/__main__.py"}
+    doors = {"stages/__main__.py", "stages/door.py"}
     wrong = {}
     for file in (file for file in FILES if step(file) == layer and str(file.relative_to(LIBRARY)) not in doors):
         allowed = (*MAY[layer], *_own(file))

@@ -70,7 +70,7 @@ def save(folder: Path, destination: Path, model_id: str | None = None) -> None:
     example = model.example()
     predicted = pa.concat_tables(model.predict(example))
     parts = _parts(model.table.workload, folder)
-    with _code(parts) as folders, warnings.catch_warnings():
+    with _code(parts) as folders, _trusted(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of MLflow's own modules; nobody here can act on them
         import mlflow
 
@@ -154,6 +154,20 @@ def _code(parts: Iterable[Found]) -> Iterator[list[Path]]:
             shutil.copy(file, target)
         (Path(place) / code.PACKAGE / "__init__.py").touch()  # the library's own holds names of what is not packed
         yield sorted(Path(place).iterdir())
+
+
+@contextmanager
+def _trusted() -> Iterator[None]:
+    """Has MLflow take the requirements as they are, each the version that is installed: to compare them with what is installed, it would
+    read the lists of files of all packages, for most of a second."""
+    from mlflow.utils import environment
+
+    comparing = environment.warn_dependency_requirement_mismatches
+    environment.warn_dependency_requirement_mismatches = lambda model_requirements: None
+    try:
+        yield
+    finally:
+        environment.warn_dependency_requirement_mismatches = comparing
 
 
 def _signature(inputs: pa.Schema, outputs: pa.Schema) -> ModelSignature:

@@ -20,7 +20,7 @@ from stillhouse import registry
 from stillhouse.contracts.errors import UserError
 from stillhouse.record.process import AFRESH
 from stillhouse.runner import devices, launch, params, run
-from stillhouse.stages.__main__ import main
+from stillhouse.stages.door import main
 from stillhouse.training import machine
 from tests.processes import alive, until
 from tests.projects import PARAMS, TINY

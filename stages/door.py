@@ -1,0 +1,94 @@
+"""A stage's process from its words to its exit status; `check` in place of a verb looks at params.yaml alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import hide
+from stillhouse.project import version
+from stillhouse.record import process, room, spare, surroundings
+from stillhouse.record.run_record import Execution
+from stillhouse.registry import VERBS
+from stillhouse.runner import launch
+from stillhouse.runner.entries import PARAMS, Entries
+from stillhouse.runner.run import Call
+from stillhouse.runner.stage import run_stage
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one stage, or checks params.yaml; returns the exit status: 2 for a mistake that the reader can mend."""
+    parent = spare.caller()
+    # Read when torch is loaded: threads that wait by spinning made a stage ten times slower beside another busy process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    surroundings.complete()
+    given = _parse(arguments)
+    other = os.environ.get(launch.OTHER)
+    if not other:  # such a process is ended by its stage, and has nothing to put in order
+        process.stop_on_signals()
+    try:
+        version.check(Path.cwd())
+        if other:
+            launch.follow(given.verb, given.name, json.loads(other))
+        elif given.verb == "check":
+            _check()
+        else:
+            run_stage(_call(given.verb, given.name, parent))
+    except UserError as error:
+        print(hide(str(error)), file=sys.stderr)
+        return 2
+    except PermissionError as error:
+        print(surroundings.refused(error), file=sys.stderr)
+        return 2
+    except process.Stopped as stop:
+        print(stop, file=sys.stderr)
+        return stop.exit_status
+    except Exception as error:
+        sentence = room.told(error, Path())
+        if sentence is None:
+            raise
+        print(sentence, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m stillhouse.stages", description="Run one stage as dvc.yaml does, or check params.yaml."
+    )
+    parser.add_argument("verb", choices=(*VERBS, "check"))
+    parser.add_argument("name", nargs="?", help="the teacher or student")
+    given = parser.parse_args(arguments)
+    if (given.name is None) != (given.verb in ("compare", "check")):
+        parser.error(f"{given.verb} {'wants the name of a teacher or student' if given.name is None else 'takes no name'}")
+    return given
+
+
+def _check() -> None:
+    from stillhouse.runner import checked
+
+    checked.check(Entries.read())
+    print(f"{PARAMS}: every block is valid")
+
+
+def _call(verb: str, name: str | None, parent: int) -> Call:
+    """DVC names the stage in the environment; by hand it is verb@name, and then the stage outlives the shell."""
+    address, owner = os.environ.get("DVC_STAGE"), os.getpid()
+    if address:
+        owner = process.caller(parent)
+        process.die_with(owner)
+    stage = address.rpartition(":")[2] if address else f"{verb}@{name}" if name else verb
+    flow_run = os.environ.get("STILLHOUSE_FLOW_RUN", os.environ.get("PREFECT__FLOW_RUN_ID"))
+    return Call(verb, name, stage, Path(os.environ.get("DVC_ROOT", ".")), _execution(owner), flow_run)
+
+
+def _execution(owner: int) -> Execution:
+    """A flow gives its stages a key and its own name; without them, all stages of one `dvc repro` process belong together."""
+    key = os.environ.get("STILLHOUSE_EXECUTION")
+    if key:
+        return Execution(key, os.environ.get("STILLHOUSE_EXECUTION_OWNER", ""), managed=True)
+    return Execution(process.identity(owner), process.identity(owner), managed=False)
