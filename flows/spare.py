@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.record import quietly
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
 from stillhouse.record.spare import ADDRESS
@@ -54,7 +55,7 @@ class Spare:
             end_group(self._process)
 
     def _start(self, listener: int, log: int) -> subprocess.Popen[bytes]:
-        command = leashed([sys.executable, "-m", "stillhouse.runner.spare", str(listener)])
+        command = leashed(quietly.command("stillhouse.runner.spare", str(listener)))
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # as stages are started
         return subprocess.Popen(
             command,

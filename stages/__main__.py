@@ -8,9 +8,9 @@ from stillhouse.record import collector, spare
 
 if __name__ == "__main__":
     status = spare.run("stillhouse.stages.door", sys.argv[1:])
-    if status is None:
-        collector.quiet()
-        from stillhouse.stages.door import main
+    if status is not None:
+        sys.exit(status)
+    collector.quiet()
+    from stillhouse.stages.door import main
 
-        status = main()
-    sys.exit(status)
+    collector.leave(main())

@@ -43,7 +43,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "flows": ("flows", "record", "contracts"),
     "lineage": ("lineage", "record", "contracts"),
     "report": ("report", "comparison", "lineage", "record", "contracts"),
-    "__main__.py": ("cli",),
+    "__main__.py": ("cli", "record"),
     "project": ("project", "contracts"),
     "cli": ("cli", "project", "flows", "lineage", "report", "serving", "record", "contracts", "registry", "runner"),
     "direct.py": (*BLOCKS, "registry"),

@@ -1,6 +1,6 @@
 """The spare process of an execution: checks params.yaml, for which it loads PyTorch and all parts, and then is copied for each stage.
 
-`python -m stillhouse.runner.spare NUMBER`: the number of an open socket on which it is asked (see `record.spare`). It says on its standard
+`python -m stillhouse.record.quietly stillhouse.runner.spare NUMBER`: the number of an open socket on which it is asked (see `record.spare`). It says on its standard
 output when the check is over, and ends with its standard input. It computes nothing itself: no thread, no device and no random number is
 taken into a copy.
 """
@@ -25,7 +25,7 @@ from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
-from stillhouse.record import collector, surroundings
+from stillhouse.record import surroundings
 from stillhouse.record.leash import PR_SET_PDEATHSIG
 from stillhouse.record.spare import NUMBER, Asked, ended, interpreter, loaded, require_own
 from stillhouse.runner import checked, run
@@ -145,7 +145,6 @@ def _end_with(asker: socket.socket) -> None:
 
 if __name__ == "__main__":
     started_in = dict(os.environ)
-    collector.quiet()
     surroundings.complete()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
