@@ -18,6 +18,8 @@ from stillhouse.record.leash import leashed
 from stillhouse.record.spare import ADDRESS
 
 LOG = Path(".work/spare.txt")
+_LOADED = ("stillhouse.stages.door", "stillhouse.serving.shown")
+"""Beside the parts: what is done by copies."""
 
 
 class Spare:
@@ -55,7 +57,7 @@ class Spare:
             end_group(self._process)
 
     def _start(self, listener: int, log: int) -> subprocess.Popen[bytes]:
-        command = leashed(quietly.command("stillhouse.runner.spare", str(listener)))
+        command = leashed(quietly.command("stillhouse.runner.spare", str(listener), *_LOADED))
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # as stages are started
         return subprocess.Popen(
             command,

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from stillhouse.record import collector, spare
+from stillhouse.record import spare
 
 if __name__ == "__main__":
-    status = spare.run("stillhouse.stages.door", sys.argv[1:])
-    if status is not None:
-        sys.exit(status)
-    collector.quiet()
-    from stillhouse.stages.door import main
-
-    collector.leave(main())
+    spare.stand_in("stillhouse.stages.door")

@@ -1,12 +1,13 @@
 """A spare process has loaded what takes long to load, PyTorch above all, and waits; a process that asks it is replaced by a copy of it.
 
-A copy has the words, the working folder, the environment, the files and the process group of the process that asked, which waits for its
-end, hands signals on to it and ends as it does. Whoever finds no spare process, or one that has loaded something else than what lies
-there now, does its work itself. Only on Linux, where the kernel tells a copy that either of the two has ended.
+A copy has the words, the working folder, the environment, the files, the priority and the process group of the process that asked, which
+waits for its end, hands signals on to it and ends as it does. Whoever finds no spare process, or one that has loaded something else than
+what lies there now, does its work itself. Only on Linux, where the kernel tells a copy that either of the two has ended.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -16,7 +17,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NoReturn
+
+from stillhouse.record import collector
 
 ADDRESS = "STILLHOUSE_SPARE"
 """The environment variable that tells where the spare process is asked: an abstract socket, which leaves no file behind."""
@@ -36,6 +39,7 @@ class Asked:
     folder: str
     environment: dict[str, str]
     group: int
+    priority: int
     interpreter: list[str]
 
 
@@ -52,6 +56,14 @@ def loaded(environment: dict[str, str]) -> dict[str, str]:
 def caller() -> int:
     """The process that started this one, or the one that this one stands for."""
     return int(os.environ.pop(_CALLER, 0)) or os.getppid()
+
+
+def stand_in(module: str) -> NoReturn:
+    """Ends this process with the exit status of `main(words of this process)` of a module, in a copy of the spare process or here."""
+    if (status := run(module, sys.argv[1:])) is not None:
+        sys.exit(status)
+    collector.quiet()
+    collector.leave(importlib.import_module(module).main(sys.argv[1:]))
 
 
 def run(module: str, arguments: Sequence[str]) -> int | None:
@@ -74,7 +86,8 @@ def ask(connection: socket.socket, module: str, arguments: Sequence[str]) -> Non
     """Sends what this process would be, and its standard files. Raises PermissionError if the other one is somebody else's."""
     require_own(connection)
     environment = {**os.environ, _CALLER: str(os.getppid())}
-    asked = json.dumps(asdict(Asked(module, arguments, os.getcwd(), environment, os.getpgrp(), interpreter()))).encode()
+    wish = Asked(module, arguments, os.getcwd(), environment, os.getpgrp(), os.getpriority(os.PRIO_PROCESS, 0), interpreter())
+    asked = json.dumps(asdict(wish)).encode()
     socket.send_fds(connection, [NUMBER.pack(len(asked))], [0, 1, 2])
     connection.sendall(asked)
 

@@ -1,8 +1,8 @@
 """The spare process of an execution: checks params.yaml, for which it loads PyTorch and all parts, and then is copied for each stage.
 
-`python -m stillhouse.record.quietly stillhouse.runner.spare NUMBER`: the number of an open socket on which it is asked (see `record.spare`). It says on its standard
-output when the check is over, and ends with its standard input. It computes nothing itself: no thread, no device and no random number is
-taken into a copy.
+`python -m stillhouse.record.quietly stillhouse.runner.spare NUMBER MODULE...`: the number of an open socket on which it is asked (see
+`record.spare`). It says on its standard output when the check is over, and ends with its standard input. It computes nothing itself: no
+thread, no device and no random number is taken into a copy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +44,10 @@ class _Copy:
     asker: socket.socket
 
 
-def main(listener: socket.socket, environment: Mapping[str, str]) -> Asked | None:
+def main(listener: socket.socket, modules: Sequence[str], environment: Mapping[str, str]) -> Asked | None:
     """Checks and waits. Returns in each copy what it is to be, and None in the spare process when nobody needs it any more.
 
-    `environment` is that in which this process was started.
+    `modules` are loaded beside the parts; `environment` is that in which this process was started.
 
     Raises:
         UserError: a mistake in params.yaml.
@@ -56,17 +56,12 @@ def main(listener: socket.socket, environment: Mapping[str, str]) -> Asked | Non
     run.use_threads(entries)
     key = checked.key(entries)
     checked.check(entries)
-    _load()
+    for module in modules:
+        importlib.import_module(module)
     sys.stdout.buffer.write(CHECKED)
     sys.stdout.flush()
     gc.freeze()  # what is loaded is never collected, so the memory that holds it stays shared
     return _serve(listener, key, environment)
-
-
-def _load() -> None:
-    """What every stage needs beside the parts."""
-    import stillhouse.stages.door  # noqa: F401
-    from stillhouse.training import machine  # noqa: F401
 
 
 def _serve(listener: socket.socket, key: str, environment: Mapping[str, str]) -> Asked | None:
@@ -108,6 +103,7 @@ def _begin(asker: socket.socket, key: str, environment: Mapping[str, str]) -> As
         require_own(asker)
         asked, files = _receive(asker)
         os.setpgid(0, asked.group)
+        os.setpriority(os.PRIO_PROCESS, 0, max(asked.priority, os.getpriority(os.PRIO_PROCESS, 0)))
         if os.getppid() != owner or not _fits(asked, key, environment):
             raise OSError
     except (OSError, ValueError, TypeError, UserError, struct.error):
@@ -148,7 +144,7 @@ if __name__ == "__main__":
     surroundings.complete()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
-        asked = main(socket.socket(fileno=int(sys.argv[1])), started_in)
+        asked = main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:], started_in)
     except UserError as error:
         print(hide(str(error)), file=sys.stderr)
         sys.exit(2)
