@@ -54,7 +54,8 @@ class Spare:
         """Ends it, and whatever copy of it is left."""
         os.environ.pop(ADDRESS, None)
         if self._process:
-            end_group(self._process)
+            with self._process:
+                end_group(self._process)
 
     def _start(self, listener: int, log: int) -> subprocess.Popen[bytes]:
         command = leashed(quietly.command("stillhouse.runner.spare", str(listener), *_LOADED))
