@@ -12,14 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.record import quietly
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
 from stillhouse.record.spare import ADDRESS
 
 LOG = Path(".work/spare.txt")
-_LOADED = ("stillhouse.stages.door", "stillhouse.serving.shown")
-"""Beside the parts: what is done by copies."""
 
 
 class Spare:
@@ -46,8 +43,7 @@ class Spare:
         self.begin()
         assert self._process
         assert self._process.stdout
-        if not self._process.stdout.readline():
-            self._process.wait()
+        if not self._process.stdout.readline() and self._process.wait():
             raise UserError(self._log.read_text(errors="replace").strip())
 
     def end(self) -> None:
@@ -58,7 +54,7 @@ class Spare:
                 end_group(self._process)
 
     def _start(self, listener: int, log: int) -> subprocess.Popen[bytes]:
-        command = leashed(quietly.command("stillhouse.runner.spare", str(listener), *_LOADED))
+        command = leashed([sys.executable, "-m", "stillhouse.stages", "check", str(listener)])
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # as stages are started
         return subprocess.Popen(
             command,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
@@ -22,20 +24,20 @@ from stillhouse.runner.stage import run_stage
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one stage, or checks params.yaml; returns the exit status: 2 for a mistake that the reader can mend."""
-    parent = spare.caller()
+    parent, started_in = spare.caller(), dict(os.environ)
     # Read when torch is loaded: threads that wait by spinning made a stage ten times slower beside another busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     surroundings.complete()
     given = _parse(arguments)
     other = os.environ.get(launch.OTHER)
-    if not other:  # such a process is ended by its stage, and has nothing to put in order
+    if not other and given.verb != "check":  # such processes have nothing to put in order when they are ended
         process.stop_on_signals()
     try:
         version.check(Path.cwd())
         if other:
             launch.follow(given.verb, given.name, json.loads(other))
         elif given.verb == "check":
-            _check()
+            return _check(given.name, started_in)
         else:
             run_stage(_call(given.verb, given.name, parent))
     except UserError as error:
@@ -61,18 +63,23 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m stillhouse.stages", description="Run one stage as dvc.yaml does, or check params.yaml."
     )
     parser.add_argument("verb", choices=(*VERBS, "check"))
-    parser.add_argument("name", nargs="?", help="the teacher or student")
+    parser.add_argument("name", nargs="?", help="the teacher or student; of a check the number of a socket on which it is asked then")
     given = parser.parse_args(arguments)
-    if (given.name is None) != (given.verb in ("compare", "check")):
+    if given.verb != "check" and (given.name is None) != (given.verb == "compare"):
         parser.error(f"{given.verb} {'wants the name of a teacher or student' if given.name is None else 'takes no name'}")
     return given
 
 
-def _check() -> None:
+def _check(number: str | None, started_in: Mapping[str, str]) -> int:
+    """With the number of a socket the process stands ready after the check (see `runner.spare`)."""
     from stillhouse.runner import checked
+    from stillhouse.runner import spare as ready
 
+    if number:
+        return ready.main(socket.socket(fileno=int(number)), ["stillhouse.serving.shown"], started_in)
     checked.check(Entries.read())
     print(f"{PARAMS}: every block is valid")
+    return 0
 
 
 def _call(verb: str, name: str | None, parent: int) -> Call:

@@ -1,8 +1,8 @@
 """The spare process of an execution: checks params.yaml, for which it loads PyTorch and all parts, and then is copied for each stage.
 
-`python -m stillhouse.record.quietly stillhouse.runner.spare NUMBER MODULE...`: the number of an open socket on which it is asked (see
-`record.spare`). It says on its standard output when the check is over, and ends with its standard input. It computes nothing itself: no
-thread, no device and no random number is taken into a copy.
+`python -m stillhouse.stages check NUMBER`: the number of an open socket on which it is asked (see `record.spare`). It says on its standard
+output when the check is over, and ends with its standard input. It computes nothing itself: no thread, no device and no random number is
+taken into a copy.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.hidden import hide
-from stillhouse.record import surroundings
 from stillhouse.record.leash import PR_SET_PDEATHSIG
 from stillhouse.record.spare import NUMBER, Asked, ended, interpreter, loaded, require_own
 from stillhouse.runner import checked, run
@@ -44,8 +42,8 @@ class _Copy:
     asker: socket.socket
 
 
-def main(listener: socket.socket, modules: Sequence[str], environment: Mapping[str, str]) -> Asked | None:
-    """Checks and waits. Returns in each copy what it is to be, and None in the spare process when nobody needs it any more.
+def main(listener: socket.socket, modules: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Checks and waits. Returns the exit status of this process, and in each copy that of what was asked for.
 
     `modules` are loaded beside the parts; `environment` is that in which this process was started.
 
@@ -61,10 +59,13 @@ def main(listener: socket.socket, modules: Sequence[str], environment: Mapping[s
     sys.stdout.buffer.write(CHECKED)
     sys.stdout.flush()
     gc.freeze()  # what is loaded is never collected, so the memory that holds it stays shared
-    return _serve(listener, key, environment)
+    asked = _serve(listener, key, environment)
+    status: int = importlib.import_module(asked.module).main(asked.arguments) if asked else 0
+    return status
 
 
 def _serve(listener: socket.socket, key: str, environment: Mapping[str, str]) -> Asked | None:
+    """Returns in each copy what it is to do, and None in the spare process when nobody needs it any more."""
     poll, copies = select.poll(), dict[int, _Copy]()
     for file in (listener, sys.stdin):
         poll.register(file, select.POLLIN | select.POLLHUP)
@@ -137,16 +138,3 @@ def _end_with(asker: socket.socket) -> None:
     with suppress(OSError):
         asker.recv(1)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-if __name__ == "__main__":
-    started_in = dict(os.environ)
-    surroundings.complete()
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    try:
-        asked = main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:], started_in)
-    except UserError as error:
-        print(hide(str(error)), file=sys.stderr)
-        sys.exit(2)
-    if asked:
-        sys.exit(importlib.import_module(asked.module).main(asked.arguments))
