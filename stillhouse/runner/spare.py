@@ -26,7 +26,7 @@ from pathlib import Path
 from stillhouse.contracts.errors import UserError
 from stillhouse.record.leash import PR_SET_PDEATHSIG
 from stillhouse.record.spare import NUMBER, Asked, ended, interpreter, loaded, require_own
-from stillhouse.runner import checked, run
+from stillhouse.runner import checked, run, usage
 from stillhouse.runner.entries import Entries
 
 CHECKED = b"checked\n"
@@ -127,10 +127,13 @@ def _receive(asker: socket.socket) -> tuple[Asked, list[int]]:
 
 
 def _fits(asked: Asked, key: str, environment: Mapping[str, str]) -> bool:
-    """Whether what this process has loaded is what the one that asks would load, from params.yaml and code as they are now."""
+    """Whether what this process has loaded is what the one that asks would load, from params.yaml and code as they are now.
+
+    Neither threads nor a CUDA device that is in use can be taken into a copy.
+    """
     same = asked.interpreter == interpreter() and loaded(asked.environment) == loaded(dict(environment))
-    alone = len(os.listdir("/proc/self/task")) == 1
-    return same and alone and Path(asked.folder) == Path.cwd() and checked.key(Entries.read()) == key
+    untouched = len(os.listdir("/proc/self/task")) == 1 and not usage.cuda_is_in_use()
+    return same and untouched and Path(asked.folder) == Path.cwd() and checked.key(Entries.read()) == key
 
 
 def _end_with(asker: socket.socket) -> None:
