@@ -29,33 +29,37 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     surroundings.complete()
     given = _parse(arguments)
-    other = os.environ.get(launch.OTHER)
-    if not other and given.verb != "check":  # such processes have nothing to put in order when they are ended
+    if not os.environ.get(launch.OTHER) and given.verb != "check":  # such processes have nothing to put in order when they are ended
         process.stop_on_signals()
     try:
         version.check(Path.cwd())
-        if other:
-            launch.follow(given.verb, given.name, json.loads(other))
-        elif given.verb == "check":
-            return _check(given.name, started_in)
-        else:
-            run_stage(_call(given.verb, given.name, parent))
-    except UserError as error:
-        print(hide(str(error)), file=sys.stderr)
-        return 2
-    except PermissionError as error:
-        print(surroundings.refused(error), file=sys.stderr)
-        return 2
+        return _do(given, parent, started_in)
     except process.Stopped as stop:
         print(stop, file=sys.stderr)
         return stop.exit_status
     except Exception as error:
-        sentence = room.told(error, Path())
+        sentence = _sentence(error)
         if sentence is None:
             raise
         print(sentence, file=sys.stderr)
         return 2
+
+
+def _do(given: argparse.Namespace, parent: int, started_in: Mapping[str, str]) -> int:
+    if other := os.environ.get(launch.OTHER):
+        launch.follow(given.verb, given.name, json.loads(other))
+    elif given.verb == "check":
+        return _check(given.name, started_in)
+    else:
+        run_stage(_call(given.verb, given.name, parent))
     return 0
+
+
+def _sentence(error: Exception) -> str | None:
+    """What tells the reader what to mend; None where that is nothing that a reader can."""
+    if isinstance(error, UserError):
+        return hide(str(error))
+    return surroundings.refused(error) if isinstance(error, PermissionError) else room.told(error, Path())
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

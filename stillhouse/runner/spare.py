@@ -109,15 +109,19 @@ def _begin(asker: socket.socket, key: str, environment: Mapping[str, str]) -> As
             raise OSError
     except (OSError, ValueError, TypeError, UserError, struct.error):
         os._exit(0)
+    _put_on(asked, files)
+    asker.settimeout(None)
+    asker.sendall(NUMBER.pack(os.getpid()))
+    threading.Thread(target=_end_with, args=(asker,), name="end-with-asker", daemon=True).start()
+    return asked
+
+
+def _put_on(asked: Asked, files: Sequence[int]) -> None:
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
     os.environ.clear()
     os.environ.update(asked.environment)
-    asker.settimeout(None)
-    asker.sendall(NUMBER.pack(os.getpid()))
-    threading.Thread(target=_end_with, args=(asker,), name="end-with-asker", daemon=True).start()
-    return asked
 
 
 def _receive(asker: socket.socket) -> tuple[Asked, list[int]]:
