@@ -64,15 +64,7 @@ def execute(
     Raises:
         UserError: another execution is going on in this folder, a server that the reader named does not answer, or the pool is not there.
     """
-    wishes = {
-        "names": list(names),
-        "forced": [node.name for node in nodes if node.forced],
-        "same": {node.name: node.same_as for node in nodes if node.same_as},
-        "expected": estimate.expected(folder, nodes),
-        "afresh": afresh,
-        "keep_going": keep_going,
-        "allow_missing": allow_missing,
-    }
+    wishes = _wishes(folder, names, nodes) | {"afresh": afresh, "keep_going": keep_going, "allow_missing": allow_missing}
     with (
         interruptible() as stop,
         alone(folder),
@@ -87,6 +79,16 @@ def execute(
         status = recording.status()
         tracker.end(status, work.flow_run)
     return Ended(EXIT[status], recording.gone)
+
+
+def _wishes(folder: Path, names: Sequence[str], nodes: Sequence[Node]) -> dict[str, Any]:
+    """What was asked for by names, and what is known of the nodes before any runs."""
+    return {
+        "names": list(names),
+        "forced": [node.name for node in nodes if node.forced],
+        "same": {node.name: node.same_as for node in nodes if node.same_as},
+        "expected": estimate.expected(folder, nodes),
+    }
 
 
 @dataclass(frozen=True)

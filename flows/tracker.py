@@ -16,7 +16,7 @@ from typing import Literal
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.flows.graph import Node
-from stillhouse.record import deadline, process
+from stillhouse.record import deadline, process, quietly
 from stillhouse.record.leash import leashed
 from stillhouse.record.outbox import LOG
 
@@ -58,7 +58,8 @@ class Tracker:
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
         """A Ctrl-C in the terminal does not reach it, but it ends with this process."""
-        command = leashed([sys.executable, "-W", "ignore", "-m", "stillhouse.tracking", *words])
+        python, *quiet = quietly.command("stillhouse.tracking", *words)
+        command = leashed([python, "-W", "ignore", *quiet])
         with (self._folder / LOG).open("ab") as log:
             return subprocess.Popen(command, cwd=self._folder, stdin=subprocess.PIPE, stdout=log, stderr=log, process_group=0)
 

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,16 +27,20 @@ from stillhouse.cli.predict import predict
 from stillhouse.cli.report import report
 from stillhouse.cli.reproduce import reproduce
 from stillhouse.cli.schedule import schedule
-from stillhouse.cli.settle import foreseen, settle
+from stillhouse.cli.settle import Check, check_alone, foreseen, settle
 from stillhouse.cli.upgrade import upgrade
 from stillhouse.cli.verify import verify
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.flows import cores, estimate, graph
 from stillhouse.flows.graph import Node
+from stillhouse.flows.spare import Spare, spare
 from stillhouse.project import version
 from stillhouse.record import collector, process, revision, room, servers, surroundings
 from stillhouse.runner.entries import Entries
+
+if TYPE_CHECKING:
+    from stillhouse.flows.execution import Ended
 
 STALE = 3
 INTERRUPTED = 130
@@ -120,35 +124,59 @@ def run(
         signal.signal(number, signal.default_int_handler)
     folder = _enter()
     version.check(folder)
+    wishes = _Wishes(names or [], jobs, force, keep_going, allow_missing, on)
     if given:
         from stillhouse.cli import sweep
 
-        options = ["--force"] * force + ["--no-keep-going"] * (not keep_going) + ["--allow-missing"] * allow_missing
-        words = [*(names or []), *options, *(["--jobs", str(jobs)] if jobs else []), *(["--on", on] if on else [])]
-        raise typer.Exit(sweep.run(folder, words, given, at_once, dry))
-    planned = _planned(folder, names or [], force=force, allow_missing=allow_missing)
-    if dry:
-        _show(planned, folder)
-        return
-    if all(node.state == "unchanged" for node in planned):
-        print(f"nothing to do: {len(planned)} stages are up to date")
-        _mend(folder)
-        results.show(folder)
-        return
-    revision.head(folder)  # where git refuses to tell it, every stage would fail
-    room.require(folder)
-    from stillhouse.flows import execution
-
-    elsewhere = execution.Elsewhere(on, foreseen(afresh=force)) if on else None
-    ended = execution.execute(
-        folder, names or [], planned, jobs, afresh=force, keep_going=keep_going, allow_missing=allow_missing, on=elsewhere
-    )
+        raise typer.Exit(sweep.run(folder, wishes.words(), given, at_once, dry))
+    with spare(folder) as ready:
+        planned = _planned(folder, wishes.names, force=force, allow_missing=allow_missing, check=ready.check)
+        if dry:
+            return _show(planned, folder)
+        if all(node.state == "unchanged" for node in planned):
+            return _nothing_to_do(planned, folder)
+        ended = _execute(folder, planned, wishes, ready)
     if ended.code == 0:
         results.show(folder)
     if ended.gone:
         sys.stdout.flush()
         os._exit(ended.code)
     raise typer.Exit(ended.code)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Wishes:
+    """What `run` was asked for, but for experiments."""
+
+    names: Sequence[str]
+    jobs: int | None
+    force: bool
+    keep_going: bool
+    allow_missing: bool
+    on: str
+
+    def words(self) -> list[str]:
+        """As on the command line."""
+        options = ["--force"] * self.force + ["--no-keep-going"] * (not self.keep_going) + ["--allow-missing"] * self.allow_missing
+        return [*self.names, *options, *(["--jobs", str(self.jobs)] if self.jobs else []), *(["--on", self.on] if self.on else [])]
+
+
+def _execute(folder: Path, planned: Sequence[Node], wishes: _Wishes, ready: Spare) -> Ended:
+    revision.head(folder)  # where git refuses to tell it, every stage would fail
+    room.require(folder)
+    from stillhouse.flows import execution
+
+    if not wishes.on and any(node.state == "due" and node.name != "compare" for node in planned):
+        ready.begin()
+    elsewhere = execution.Elsewhere(wishes.on, foreseen(afresh=wishes.force)) if wishes.on else None
+    options = {"afresh": wishes.force, "keep_going": wishes.keep_going, "allow_missing": wishes.allow_missing}
+    return execution.execute(folder, wishes.names, planned, wishes.jobs, **options, on=elsewhere)
+
+
+def _nothing_to_do(planned: Sequence[Node], folder: Path) -> None:
+    print(f"nothing to do: {len(planned)} stages are up to date")
+    _mend(folder)
+    results.show(folder)
 
 
 @commands.command()
@@ -231,14 +259,16 @@ def _enter() -> Path:
     return folder
 
 
-def _planned(folder: Path, names: Sequence[str], *, force: bool = False, allow_missing: bool = False) -> tuple[Node, ...]:
+def _planned(
+    folder: Path, names: Sequence[str], *, force: bool = False, allow_missing: bool = False, check: Check = check_alone
+) -> tuple[Node, ...]:
     entries = Entries.read()
     sources.require_shared(entries)
     selected = graph.select(graph.read(folder, allow_missing=allow_missing), names)
     if force:
         selected = graph.force(selected, [node.name for node in selected if not node.name.endswith(".dvc")])
     sources.require(selected)
-    settled = settle(selected)
+    settled = settle(selected, check)
     for sentence in sources.retrained(entries):
         print(f"warning: {sentence}", file=sys.stderr)
     return settled

@@ -18,8 +18,18 @@ from stillhouse.runner.fingerprint import Fingerprint
 from stillhouse.runner.results import Result
 from stillhouse.runner.run import output_of
 
+Check = Callable[[], None]
+"""Checks params.yaml and keeps what it has found; raises UserError with the mistakes."""
 
-def settle(nodes: Sequence[Node]) -> tuple[Node, ...]:
+
+def check_alone() -> None:
+    """In a process of its own: to check params.yaml imports the parts, and PyTorch with them."""
+    done = subprocess.run([sys.executable, "-m", "stillhouse.stages", "check"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(done.stderr.strip())
+
+
+def settle(nodes: Sequence[Node], check: Check = check_alone) -> tuple[Node, ...]:
     """The nodes, predecessors first, of the project in the working folder, with the state `kept` where a result is known.
 
     What is only `maybe` due becomes `unchanged` where everything before it is as it was. A result that was made with other versions
@@ -30,7 +40,7 @@ def settle(nodes: Sequence[Node]) -> tuple[Node, ...]:
     nodes = tuple(_with_environment(node, entries) for node in nodes)
     if all(node.state == "unchanged" for node in nodes):
         return nodes
-    known = _Known(entries, _settings(entries))
+    known = _Known(entries, _settings(entries, check))
     settled = tuple(node if node.state == "unchanged" else known.settled(node) for node in nodes)
     text.keep()
     return settled
@@ -42,7 +52,7 @@ def foreseen(*, afresh: bool) -> Callable[[Node], str | None]:
     `afresh`: no known result counts.
     """
     entries = Entries.read()
-    known = _Known(entries, _settings(entries))
+    known = _Known(entries, _settings(entries, check_alone))
 
     def key(node: Node) -> str | None:
         verb, _, name = node.name.partition("@")
@@ -52,13 +62,10 @@ def foreseen(*, afresh: bool) -> Callable[[Node], str | None]:
     return key
 
 
-def _settings(entries: Entries) -> dict[str, Any]:
-    """In a process of its own: to check params.yaml imports the parts, and PyTorch with them."""
+def _settings(entries: Entries, check: Check) -> dict[str, Any]:
     if (kept := checked.read(entries)) is not None:
         return kept
-    done = subprocess.run([sys.executable, "-m", "stillhouse.stages", "check"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(done.stderr.strip())
+    check()
     return checked.read(entries) or {}
 
 

@@ -18,7 +18,12 @@ def main(module: str, words: Sequence[str]) -> None:
     """Becomes `python -m module words...`."""
     collector.quiet()
     sys.argv[:] = [module, *words]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        if isinstance(ended.code, int):
+            collector.leave(ended.code)
+        raise
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def read(entries: Entries) -> dict[str, Any] | None:
     """Stage -> its settings, of a check of this params.yaml with this code; None if there was none."""
     try:
         kept: dict[str, Any] = read_json(_KEPT) if _KEPT.exists() else {}
-        return kept["stages"] if kept.get("key") == _key(entries) else None
+        return kept["stages"] if kept.get("key") == key(entries) else None
     except UserError:
         return None
 
@@ -34,10 +34,10 @@ def check(entries: Entries) -> dict[str, Any]:
     """Stage -> its settings, checked now and kept. Raises UserError with one line per mistake in the whole file."""
     from stillhouse.runner import params
 
-    key = _key(entries) if _all_known(entries) else ""
+    found = key(entries) if _all_known(entries) else ""
     stages = {f"{verb}@{name}": block.facts for (verb, name), block in params.check(PARAMS).items()}
-    if key:
-        write_json(_KEPT, {"key": key, "stages": stages})
+    if found:
+        write_json(_KEPT, {"key": found, "stages": stages})
         text.keep()
     return stages
 
@@ -54,7 +54,11 @@ def _roots(entries: Entries) -> list[str]:
     return sorted({*measured, *(root for verb, name in entries.stages() for root in entries.roots(verb, name))})
 
 
-def _key(entries: Entries) -> str:
+def key(entries: Entries) -> str:
+    """What a check depends on: params.yaml, the code of all parts that it names, and the trained networks that teachers are made of.
+
+    Raises UserError at a part that is not known.
+    """
     teachers = [name for verb, name in entries.stages() if verb == "teach"]
     members = {path: sums.told(Path(path), "model.safetensors") for name in teachers for _, path, _ in entries.members(name)}
     facts = json.dumps([entries.values, code.digests(_roots(entries)), members], sort_keys=True, default=str)

@@ -97,8 +97,7 @@ def output_of(verb: str, name: str | None) -> Path:
 def identify(call: Call, before: Inputs) -> Fingerprint:
     """The fingerprint of what the stage would make. Raises UserError at a mistake in its block of params.yaml."""
     entries = Entries.read()
-    for name in ("OMP", "OPENBLAS", "MKL"):  # read when PyTorch and NumPy are loaded
-        os.environ[f"{name}_NUM_THREADS"] = str(entries.threads)
+    use_threads(entries)
     known = checked.read(entries) or {}
     if call.name is None or call.stage not in known:
         from stillhouse.runner import params
@@ -107,6 +106,12 @@ def identify(call: Call, before: Inputs) -> Fingerprint:
     else:
         settings = known[call.stage]
     return fingerprint.take(call.verb, call.name, before.inputs, settings, entries)
+
+
+def use_threads(entries: Entries) -> None:
+    """Says how many threads a stage has, where PyTorch and NumPy read it when they are loaded."""
+    for name in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[f"{name}_NUM_THREADS"] = str(entries.threads)
 
 
 def prepare(call: Call, before: Inputs, mark: Fingerprint) -> Run:

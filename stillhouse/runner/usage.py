@@ -81,7 +81,12 @@ def _look() -> tuple[float, float, int]:
     return time.time(), seconds, size
 
 
+def cuda_is_in_use() -> bool:
+    """Whether PyTorch has been loaded and has touched a CUDA device."""
+    torch = sys.modules.get("torch")
+    return bool(torch and torch.cuda.is_initialized())
+
+
 def _cuda_peak() -> float:
     """Megabytes; 0 where PyTorch has not touched a CUDA device."""
-    torch = sys.modules.get("torch")
-    return torch.cuda.max_memory_allocated() / 1e6 if torch and torch.cuda.is_initialized() else 0.0
+    return sys.modules["torch"].cuda.max_memory_allocated() / 1e6 if cuda_is_in_use() else 0.0

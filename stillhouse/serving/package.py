@@ -22,9 +22,9 @@ from ruamel.yaml.error import YAMLError
 from stillhouse import registry
 from stillhouse.contracts.discovery import PARTS, Found
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import read_json
 from stillhouse.record import code
-from stillhouse.serving.model import Model
-from stillhouse.training import checkpoint
+from stillhouse.serving import shown
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -66,11 +66,10 @@ def save(folder: Path, destination: Path, model_id: str | None = None) -> None:
 
     Raises UserError if it cannot, because its workload reads no tables or the folder is not whole.
     """
-    model = Model(folder)
-    example = model.example()
-    predicted = pa.concat_tables(model.predict(example))
-    parts = _parts(model.table.workload, folder)
-    with _code(parts) as folders, warnings.catch_warnings():
+    model = shown.of(folder)
+    example = model.example
+    parts = _parts(model.workload, folder)
+    with _code(parts) as folders, _trusted(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of MLflow's own modules; nobody here can act on them
         import mlflow
 
@@ -80,7 +79,7 @@ def save(folder: Path, destination: Path, model_id: str | None = None) -> None:
             loader_module=LOADER,
             data_path=str(folder),
             code_paths=[str(folder) for folder in folders],
-            signature=_signature(example.schema, predicted.schema),
+            signature=_signature(example.schema, model.predicted),
             input_example=example.to_pandas(),
             pip_requirements=_requirements(parts, example.column_names),
         )
@@ -102,7 +101,7 @@ def unpack(package: Path) -> Path:
 
 def _parts(workload: str, folder: Path) -> list[Found]:
     """The workload of a model and its families; of those in installed packages only the one that the model is of."""
-    settings = checkpoint.read_record(folder)["model"]
+    settings = read_json(folder / "model.json")["model"]
     family, factory = settings.get("family"), registry.factory(settings)
     own = [_needing(name, part, family) for name, part in registry.families(workload).items() if name == family or not part.requirement]
     return [registry.found("workloads", workload), *own, *([_factory(factory)] if factory else [])]
@@ -154,6 +153,20 @@ def _code(parts: Iterable[Found]) -> Iterator[list[Path]]:
             shutil.copy(file, target)
         (Path(place) / code.PACKAGE / "__init__.py").touch()  # the library's own holds names of what is not packed
         yield sorted(Path(place).iterdir())
+
+
+@contextmanager
+def _trusted() -> Iterator[None]:
+    """Has MLflow take the requirements as they are, each the version that is installed: to compare them with what is installed, it would
+    read the lists of files of all packages, for most of a second."""
+    from mlflow.utils import environment
+
+    comparing = environment.warn_dependency_requirement_mismatches
+    environment.warn_dependency_requirement_mismatches = lambda model_requirements: None
+    try:
+        yield
+    finally:
+        environment.warn_dependency_requirement_mismatches = comparing
 
 
 def _signature(inputs: pa.Schema, outputs: pa.Schema) -> ModelSignature:

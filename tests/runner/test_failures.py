@@ -17,7 +17,7 @@ import pytest
 
 from stillhouse import registry
 from stillhouse.record import process
-from stillhouse.stages.__main__ import main
+from stillhouse.stages.door import main
 from tests.processes import alive, until
 from tests.projects import facts, locked, only, scratch
 

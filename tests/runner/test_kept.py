@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from stillhouse.record import hashes
 from stillhouse.runner import fingerprint, results, run
-from stillhouse.stages.__main__ import main
+from stillhouse.stages.door import main
 from tests.projects import locked
 
 LOSS = "from stillhouse.losses.logits import LOSS  # one of the project's own\n"

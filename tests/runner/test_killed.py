@@ -12,7 +12,7 @@ import pytest
 
 from stillhouse.record import outbox, run_record
 from stillhouse.record.run_record import RunRecord
-from stillhouse.stages.__main__ import main
+from stillhouse.stages.door import main
 from tests import killing
 
 EVERY = int(os.environ.get("STILLHOUSE_TEST_KILL_EVERY", "16"))

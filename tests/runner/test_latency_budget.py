@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from stillhouse.stages.__main__ import main
+from stillhouse.stages.door import main
 
 
 def test_a_student_with_a_budget_in_milliseconds(project: Path) -> None:

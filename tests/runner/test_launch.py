@@ -21,7 +21,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.record.part import CANDIDATES, Part
 from stillhouse.record.process import AFRESH
 from stillhouse.runner import devices, launch, params, run
-from stillhouse.stages.__main__ import main
+from stillhouse.stages.door import main
 from stillhouse.training import machine
 from tests.processes import alive, until
 from tests.projects import PARAMS, TINY

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from stillhouse import registry
 from stillhouse.record import room
-from stillhouse.stages.__main__ import main
+from stillhouse.stages.door import main
 from tests.projects import scratch
 
 

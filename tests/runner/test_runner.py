@@ -18,7 +18,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.record import durations
 from stillhouse.runner import run
 from stillhouse.runner.params import Block
-from stillhouse.stages.__main__ import main
+from stillhouse.stages.door import main
 from stillhouse.tracking import outbox
 from tests.projects import facts, locked, only, scratch
 
@@ -85,7 +85,7 @@ def test_teach_puts_model_metrics_and_curve_beside_each_other_and_drops_its_chec
 
 def test_nothing_is_imported_before_the_fingerprint_that_belongs_to_a_part_or_to_the_tracker(project: Path):
     late = {"torch", "mlflow", "prefect", "stillhouse.contracts.parts"}
-    code = f"import sys, stillhouse.stages.__main__; print(sorted({late} & sys.modules.keys()))"
+    code = f"import sys, stillhouse.stages.door; print(sorted({late} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
 
 

@@ -13,7 +13,7 @@ NEVER = {"mlflow", "prefect", "pandas", "torchmetrics", "scipy", "sklearn"}
 """Neither a stage nor what it calls has a use for these; each costs a third of a second or more."""
 CODE = """
 import sys
-from stillhouse.stages.__main__ import main
+from stillhouse.stages.door import main
 status = main(sys.argv[1:])
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 sys.exit(status)
