@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,6 +51,13 @@ def default(teacher: str) -> Subject:
     return Subject(workload, example, partial(workload.model, model, data.sizes))
 
 
+def many(teacher: str, times: int) -> Subject:
+    """The same, asked so many times at once as its batch has questions."""
+    subject = default(teacher)
+    parts = (torch.cat([getattr(subject.example, field.name)] * times) for field in fields(subject.example))
+    return replace(subject, example=type(subject.example)(*parts))
+
+
 def traced(kind: str) -> Subject:
     """One of Hugging Face's, found by tracing, with eight pictures of 64 x 64 or eight texts of 64 words."""
     import transformers as hf
@@ -70,6 +77,7 @@ SUBJECTS: dict[str, Callable[[], Subject]] = {
     "us-income, 16 windows": partial(default, "us-income"),
     "umls, 20 queries": partial(default, "umls"),
     "calls, one split": partial(default, "calls"),
+    "calls, 1000 loads": partial(many, "calls", 100),
     "ResNet, 8 pictures": partial(traced, "ResNet"),
     "ViT, 8 pictures": partial(traced, "ViT"),
     "BERT, 8 texts": partial(traced, "BERT"),

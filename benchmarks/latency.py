@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from benchmarks._cells import Cell, Row, measure
 from benchmarks._timed import SUBJECTS, Subject
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.output import Output
 from stillhouse.runtimes.clock import clock, opened, with_threads
 from stillhouse.searches._rounding import Rounding
 from stillhouse.space import cost
@@ -34,7 +36,7 @@ settings: dict[str, Any] = {
     "rounds": 4,
     "runtimes": ["onnx", "torch", "onnx-int8", "torch-compile"],
     "multiple": 16,
-    "shallow": ["digits, 256 pictures", "us-income, 16 windows", "umls, 20 queries", "calls, one split"],
+    "shallow": ["digits, 256 pictures", "us-income, 16 windows", "umls, 20 queries", "calls, one split", "calls, 1000 loads"],
     "networks": 30,
     "predicted": {"digits, 256 pictures": ["torch", "onnx"], "us-income, 16 windows": ["torch"], "umls, 20 queries": ["torch"]},
 }
@@ -78,7 +80,13 @@ def _shares(cell: Cell) -> Metrics:
     except UserError:
         return {"runs": 0.0}
     shares = {f"share at {title}": times[title] / times["teacher"] for title in cut}
-    return {"runs": 1.0, "teacher ms": times["teacher"]} | shares
+    return {"runs": 1.0, "teacher ms": times["teacher"], "empty call ms": _empty(cell)} | shares
+
+
+def _empty(cell: Cell) -> float:
+    """Milliseconds of a network that adds one to a number: what a call costs on a runtime, whatever is computed."""
+    task: Any = SimpleNamespace(apply=lambda model, batch: Output(model(batch) + 1, "values"))
+    return _times(Subject(task, torch.zeros(1), lambda _: nn.Identity()), {"teacher": nn.Identity()}, cell.method, cell.settings)["teacher"]
 
 
 def _times(subject: Subject, models: dict[str, nn.Module], runtime: Any, how: dict[str, Any]) -> Metrics:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.runtimes.leaves import Leaf
+from stillhouse.runtimes.onnx_words import WORDS
 from stillhouse.runtimes.program import Program
 from stillhouse.runtimes.runtime import Ask, Runtime, missing
 
@@ -59,7 +60,9 @@ def _made(program: Program) -> torch.onnx.ONNXProgram:
     """The last one is kept, because eight bits begin with it too."""
     inputs, outputs = list(program.inputs), list(program.outputs)
     try:
-        made = torch.onnx.export(program.exported, dynamo=True, verbose=False, input_names=inputs, output_names=outputs)
+        made = torch.onnx.export(
+            program.exported.run_decompositions(WORDS), dynamo=True, verbose=False, input_names=inputs, output_names=outputs
+        )
     except torch.onnx.OnnxExporterError as error:
         raise UserError(f"onnx - wanted a network of operations that ONNX knows - {_reason(error)}") from error
     assert made is not None

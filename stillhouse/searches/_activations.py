@@ -13,6 +13,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.parts import Problem
+from stillhouse.searches._layers import is_linear
 from stillhouse.space.blueprint import Axis, Group, axes_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _names(axis: Axis) -> set[str | None]:
 
 def _reader(name: str, module: nn.Module) -> Iterator[Reader]:
     axes = axes_of(module).get("weight")
-    if axes and isinstance(module, nn.Linear):
+    if axes and is_linear(module):
         yield Reader(name, module, axes[1], -1)
     elif axes and isinstance(module, _ConvNd) and module.groups == 1 and not module.transposed:
         yield Reader(name, module, axes[1], 1)

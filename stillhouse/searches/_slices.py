@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from stillhouse.searches._layers import is_linear
 from stillhouse.space.blueprint import Axis, Group, axes_of, axis_mask
 
 if TYPE_CHECKING:
@@ -65,4 +66,4 @@ def _read(module: nn.Module) -> int | None:
         return 0 if module.transposed else 1
     if type(module).__name__ == "Conv1D":  # the linear layer of GPT-2
         return 0
-    return 1 if isinstance(module, nn.Linear) else None
+    return 1 if is_linear(module) else None

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch_geometric.nn import GCN
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.searches import flap
 from stillhouse.searches._activations import Reader, readers
-from stillhouse.space.blueprint import Architecture, Axis
+from stillhouse.space.blueprint import Architecture, Axis, groups_of
+from stillhouse.space.trace import traced
 from tests.searches import handmade, toy
 
 TOY = {"fit": None, "steps": 2}
@@ -84,3 +86,9 @@ def test_a_group_that_no_linear_layer_reads_is_told() -> None:
     problem = toy.problem()
     with pytest.raises(UserError, match="wanted groups that linear layers or convolutions read - left is read by none"):
         readers(torch.nn.Sequential(), problem.groups)
+
+
+def test_linear_maps_of_other_libraries_are_readers_too() -> None:
+    """PyTorch Geometric's are of a class of their own."""
+    model = traced(GCN(5, 8, 2, 3).eval(), (torch.rand(4, 5), torch.tensor([[0, 1, 2], [1, 2, 3]])))
+    assert [reader.name for reader in readers(model, groups_of(model))] == ["convs.1.lin"]

@@ -77,9 +77,10 @@ def call(model: nn.Module, inputs: Inputs) -> Any:
 
 
 def _named(model: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
-    """Weights, and buffers that lie beside weights, such as the statistics of a norm; other buffers are constants."""
+    """Weights, and buffers that lie beside weights or are a norm's, even one that is all constants; other buffers are constants."""
     for owner, module in model.named_modules():
-        for name, tensor in [*module._parameters.items(), *(module._buffers.items() if module._parameters else ())]:
+        known = module._parameters or "running_mean" in module._buffers
+        for name, tensor in [*module._parameters.items(), *(module._buffers.items() if known else ())]:
             if tensor is not None and tensor.dim() and tensor.is_floating_point():
                 yield owner, name, tensor
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-Told = Literal["children", "all", "reads", "none"]
+Told = Literal["children", "all", "reads", "none", "network"]
 
 
 @dataclass
@@ -34,7 +34,7 @@ class TracedBlueprint(Blueprint):
     """What cannot be searched -> the operation that stopped it."""
     told: Told = "children"
     """Of which layers modules keep sizes that must change with them, such as a number of heads: of those just below, of all they
-    hold, or also of what these read."""
+    hold, or also of what these read; of none; or of those just below, where the network itself is one of the modules."""
 
     @contextmanager
     def under(self, model: nn.Module, masks: Mapping[str, Float[Tensor, " _"]]) -> Iterator[None]:

@@ -157,6 +157,8 @@ def _attention(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, 
     "linalg_vector_norm",
     "argmax",
     "argmin",
+    "median",
+    "nanmedian",
     "any",
     "all",
     "norm",
@@ -182,9 +184,15 @@ def _mixed_along(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given
     return collapse(tracer.ties, tracer.labels(args[0]), [args[1] % len(args[0].shape)])
 
 
-@rule("topk", "sort")
+@rule("topk", "sort", "kthvalue", "cummax", "cummin")
 def _sorted(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
-    labels = collapse(tracer.ties, tracer.labels(args[0]), range(len(args[0].shape)))
+    """The last axis, where none is said; a kthvalue may lose it."""
+    rank, numbers = len(args[0].shape), [arg for arg in args[1:] if isinstance(arg, int) and not isinstance(arg, bool)]
+    asked = numbers[func.overloadpacket.__name__ in ("topk", "kthvalue") :][:1]
+    axis = kwargs.get("dim", asked[0] if asked else -1) % rank
+    labels = collapse(tracer.ties, tracer.labels(args[0]), [axis])
+    if len(result[0].shape) < rank:
+        labels = Labels((), tuple((tuple(other - (other > axis) for other in axes), ids) for axes, ids in labels.blocks))
     return [Labels(tuple(part.shape), labels.blocks) for part in result]
 
 
@@ -227,9 +235,13 @@ def _without_size(shape: Sequence[int], axis: int) -> tuple[int, ...]:
     "_upsample_bilinear2d_aa",
     "reflection_pad2d",
     "replication_pad2d",
+    "grid_sampler_2d",
+    "grid_sampler_3d",
 )
 def _pooled(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
     """(batch, channels, places...)"""
+    if func.overloadpacket.__name__.startswith("grid"):  # where to look is told by a second tensor, of two or three numbers for each place
+        pinned(tracer.ties, tracer.labels(args[1]))
     labels = collapse(tracer.ties, tracer.labels(args[0]), range(2, len(args[0].shape)))
     first = result if isinstance(result, Tensor) else result[0]
     found = Labels(tuple(first.shape), labels.blocks)

@@ -18,7 +18,7 @@ Given = Mapping[str, Any]
 @rule("alias", "detach", "clone", "_to_copy", "contiguous", "lift_fresh", "native_dropout", "copy", "fill", "zero")
 @rule("zeros_like", "ones_like", "full_like", "empty_like")
 def _same(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
-    if func.overloadpacket.__name__ in ("copy_", "fill_", "zero_"):  # of what is written into, other views may be read
+    if func.overloadpacket.__name__ == "copy_":  # of what is written into, other views may be read
         for value in args[:2]:
             pinned(tracer.ties, tracer.labels(value))
         return None
@@ -250,6 +250,17 @@ def _lookup(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, res
         return shifted(labels, result.shape, lambda axis: axis + len(result.shape) - 2)
     axis = args[1] % len(args[0].shape)
     return taken(tracer.labels(args[0]), axis, partial(_entries, args[2].cpu().numpy()), result.shape)
+
+
+@rule("index_put")
+def _put(tracer: Tracer, func: Any, args: tuple[Any, ...], kwargs: Given, result: Any) -> Any:
+    """One number wherever a condition of the same shape holds goes entry by entry; all else is left whole."""
+    given, [condition, *more], value = args[:3]
+    if more or str(condition.dtype) != "torch.bool" or condition.shape != given.shape or value.dim():
+        for tensor in (given, value):
+            pinned(tracer.ties, tracer.labels(tensor))
+        return None
+    return merged(tracer.ties, [tracer.labels(given), tracer.labels(condition)], given.shape)
 
 
 @rule("index")

@@ -66,9 +66,10 @@ def cut(model: nn.Module, architecture: Architecture) -> nn.Module:
 
 
 def _holds(name: str, child: str, told: Told) -> bool:
-    if told == "none" or not name or not child.startswith(f"{name}."):
-        return False
-    return told != "children" or child.rpartition(".")[0] == name
+    just_below = child != name and child.rpartition(".")[0] == name
+    if told in ("children", "network"):
+        return just_below and (bool(name) or told == "network")
+    return told != "none" and bool(name) and child.startswith(f"{name}.")
 
 
 def _certain(pairs: Iterable[tuple[int, int]]) -> Sizes:

@@ -47,6 +47,7 @@ class Chain(nn.Module):
         super().__init__()
         self.gradient, self.states, self.prior = settings.gradient, others.states, prior
         every = births(others.states) + others
+        self.jumps = every.jumps
         self.register_buffer("source", every.source, persistent=False)
         self.register_buffer("target", every.target, persistent=False)
         self.blueprint = blueprint or Blueprint()
@@ -54,7 +55,7 @@ class Chain(nn.Module):
     def forward(self, load: Float[Tensor, " loads"]) -> QueueOutput:
         """(loads,) to the logarithm of the steady state, (loads, states)."""
         rates, penalty, features = self.rates(load)
-        steady = steady_state(rates, Transitions(self.states, self.source, self.target), self.gradient)
+        steady = steady_state(rates, Transitions(self.states, self.source, self.target, self.jumps), self.gradient)
         return QueueOutput(steady.clamp(min=LEAST).log(), "classes", features, penalty)
 
     def rates(self, load: Float[Tensor, " loads"]) -> Prior:

@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import Settings
+from stillhouse.workloads.queue.elimination import eliminated
 from stillhouse.workloads.queue.solve import Solver, followed
 from stillhouse.workloads.queue.spectrum import second_modulus
 from stillhouse.workloads.queue.walk import Transitions, Walk, require_rates
@@ -118,9 +119,17 @@ GradientSettings = Annotated[Infinity | Exact | Truncated | Unrolled, Field(disc
 def steady_state(
     rates: Float[Tensor, "loads transitions"], transitions: Transitions, settings: Any, *, dense: bool | None = None
 ) -> Float[Tensor, "loads {transitions.states}"]:
-    """Rates (loads, transitions) to a distribution over states (loads, states), differentiable once, in double precision."""
+    """Rates (loads, transitions) to a distribution over states (loads, states), differentiable once, in double precision.
+
+    Where no gradient is wanted states are eliminated if that can be done, so that answers do not depend on the method and are right
+    for states of any rarity. With a gradient a factorisation, which it needs too, is right up to 1e-15.
+    """
     rates = rates.double()
     require_rates(rates.detach())
+    if torch.compiler.is_exporting() or not torch.is_grad_enabled():
+        answer = None if isinstance(settings, Unrolled) else eliminated(Walk(transitions, rates, dense))
+        if answer is not None:
+            return answer
     found: Tensor = _SteadyState.apply(rates, transitions, settings, dense)
     return found
 

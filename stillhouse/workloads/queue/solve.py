@@ -64,8 +64,6 @@ class Solver:
         assert matrix is not None
         regular = torch.eye(self.walk.states, dtype=matrix.dtype, device=matrix.device) - matrix + 1 / self.walk.states
         factors, pivots, _ = torch.linalg.lu_factor_ex(regular)
-        if torch.compiler.is_exporting():
-            return factors, pivots
         least = factors.diagonal(dim1=-2, dim2=-1).abs().min()
         if not least > _SINGULAR:
             raise UserError(

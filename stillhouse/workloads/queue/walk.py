@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -18,19 +18,25 @@ _SLACK = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Transitions:
-    """Which state may follow which: `source` and `target` are (transitions,), the rates go beside them."""
+    """Which state may follow which: `source` and `target` are (transitions,), the rates go beside them.
+
+    `jumps`, where it is known, says over how many states they lead: one number for each run of all that lead so far, by their source.
+    """
 
     states: int
     source: Tensor
     target: Tensor
+    jumps: tuple[int, ...] | None = None
 
     def __add__(self, other: Transitions) -> Transitions:
         """Both lists, one after the other."""
-        return Transitions(self.states, torch.cat((self.source, other.source)), torch.cat((self.target, other.target)))
+        source, target = torch.cat((self.source, other.source)), torch.cat((self.target, other.target))
+        jumps = None if self.jumps is None or other.jumps is None else self.jumps + other.jumps
+        return Transitions(self.states, source, target, jumps)
 
     def to(self, device: torch.device) -> Transitions:
         """The lists on a device."""
-        return Transitions(self.states, self.source.to(device), self.target.to(device))
+        return replace(self, source=self.source.to(device), target=self.target.to(device))
 
     def matrix(self, values: Tensor) -> Tensor:
         """(..., transitions) -> (..., states, states); values of one place are added."""
@@ -41,7 +47,7 @@ class Transitions:
 def births(states: int) -> Transitions:
     """Each state but the last to the next one."""
     source = torch.arange(states - 1)
-    return Transitions(states, source, source + 1)
+    return Transitions(states, source, source + 1, (1,))
 
 
 def deaths(states: int, most: int) -> Transitions:
@@ -49,7 +55,7 @@ def deaths(states: int, most: int) -> Transitions:
     jumps = range(1, min(most, states - 1) + 1)
     source = torch.cat([torch.arange(jump, states) for jump in jumps])
     jump = torch.cat([torch.full((states - jump,), jump) for jump in jumps])
-    return Transitions(states, source, source - jump)
+    return Transitions(states, source, source - jump, tuple(-step for step in jumps))
 
 
 def all_others(known: Transitions, reach: int | None) -> Transitions:

@@ -134,6 +134,77 @@ def _groups() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 16, 3), nn.GroupNorm(4, 16), nn.Hardswish(), nn.Conv2d(16, 8, 3), nn.PReLU(8), *ends)
 
 
+class Frozen(nn.Module):
+    """A norm whose statistics and weights are constants, as detectors have them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.rand(width) + 0.5)
+        self.register_buffer("running_mean", torch.rand(width))
+
+    def forward(self, value: Tensor) -> Tensor:
+        return (value - self.running_mean.view(1, -1, 1, 1)) * self.weight.view(1, -1, 1, 1)
+
+
+def _frozen() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 8, 3), Frozen(8), nn.ReLU(), nn.Conv2d(8, 2, 1))
+
+
+class Written(nn.Module):
+    """Numbers are written into what a layer made: along a border, and where a condition holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 2, 1)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        value = self.first(picture)
+        value[:, :, 0] = 0
+        value[..., -1].fill_(1.0)
+        value[value > 1] = 0.5
+        return self.last(value)
+
+
+class Ranked(nn.Module):
+    """Places in the order of their values, channel by channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 8), nn.Linear(40, 3)
+
+    def forward(self, series: Tensor) -> Tensor:
+        value = self.first(series)
+        some = [value.topk(2, 1).values[:, 1], value.sort(dim=1).values[:, 0], value.median(1).values]
+        return self.last(torch.cat([*some, value.kthvalue(3, 1).values, value.cummax(1).values[:, 3]], -1))
+
+
+class Turned(nn.Module):
+    """A picture is looked at where another layer says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.where, self.last = nn.Conv2d(3, 8, 3), nn.Linear(8, 6), nn.Conv2d(8, 2, 1)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        value = self.first(picture)
+        grid = nn.functional.affine_grid(self.where(value.mean((2, 3))).view(-1, 2, 3), list(value.shape), align_corners=False)
+        return self.last(nn.functional.grid_sample(value, grid, align_corners=False))
+
+
+class Alone(nn.Module):
+    """An attention that is the whole network, and keeps the number of its heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads, self.all, self.last = 2, nn.Linear(5, 24), nn.Linear(8, 3)
+
+    def forward(self, series: Tensor) -> Tensor:
+        batch, places, _ = series.shape
+        query, key, value = self.all(series).reshape(batch, places, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        made = nn.functional.scaled_dot_product_attention(query, key, value)
+        return self.last(made.transpose(1, 2).reshape(batch, places, -1))
+
+
 def _encoder() -> nn.Module:
     return nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 4, 12, batch_first=True), 2)
 
@@ -160,6 +231,11 @@ LAYERS = {
     "encoder": (_encoder, (torch.zeros(2, 6, 16),), {"layers.0.linear1": 12, "layers.1.linear1": 12, "layers.blocks": 2}),
     "heads and a fixed size": (Mixed, SERIES, {"attention.out": 5, "attention.parts.heads": 4}),
     "normed heads": (Normed, SERIES, {"query.heads": 4}),
+    "frozen norm": (_frozen, PICTURE, {"0": 8}),
+    "written into": (Written, PICTURE, {"first": 8}),
+    "ranked places": (Ranked, SERIES, {"first": 8}),
+    "turned picture": (Turned, PICTURE, {"first": 8}),
+    "attention alone": (Alone, SERIES, {"all.heads": 2}),
     "partly turned": (Partial, SERIES, {"query.heads": 4}),
 }
 """Name -> what makes it, an example, and the groups with their sizes."""

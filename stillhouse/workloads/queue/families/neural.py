@@ -93,15 +93,15 @@ class Rates(nn.Module):
 
     def forward(self, load: Float[Tensor, " loads"]) -> Prior:
         """Rates (loads, transitions) that begin as those of M/M/1/K at the load's scale."""
-        trunk = torch.tanh(self.first(self._inputs(load)))
+        trunk = torch.tanh(self.first(self._inputs(load).flatten(0, 1)))  # rows of a table: what runtimes multiply fastest
         for block in self.blocks.values():
             trunk = block(trunk)
         trunk = self.gate(trunk)
         # Linear far out, where an exponential would run away at loads that were never seen.
-        shape = self.last(trunk).squeeze(-1).double()
+        shape = self.last(trunk).view(load.shape[0], len(self.place)).double()
         rates = self.scale.double().exp() * softplus(shape + self.offset)
         price = penalty(rates[:, self.far], self.settings.penalty) + self.settings.stiffness * shape.square().mean()
-        return rates, price, {"trunk": Feature(trunk, TRANSITIONS)}
+        return rates, price, {"trunk": Feature(trunk.unflatten(0, shape.shape), TRANSITIONS)}
 
     def _inputs(self, load: Tensor) -> Tensor:
         place = self.place.expand(load.shape[0], -1, -1)
