@@ -186,9 +186,8 @@ class _Followed:
                     return end
                 self._patience.answered()
             except httpx.HTTPError as error:
-                if self._patience.answers:
+                if self._patience.bear(error):
                     self._write(self._log, f"Prefect's server does not answer; node {self._name} goes on")
-                self._patience.bear(error)
 
     def _look(self) -> Any:
         """The end, or ... while there is none. What the remote has counts, whatever Prefect knows of it."""

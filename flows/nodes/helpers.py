@@ -22,16 +22,17 @@ Place = Callable[[int], UUID | None]
 @contextmanager
 def helped(pool: Pool, watch: Watch, count: int, place: Place) -> Iterator[None]:
     """While the first part of a search goes on, sees that the others do, each on a node that lives; at the end they are stopped."""
+    if count == 1:
+        yield
+        return
     helpers, over = Helpers(pool, watch, count, place), Event()
     thread = Thread(target=helpers.stay, args=(over,), daemon=True)
-    if count > 1:
-        thread.start()
+    thread.start()
     try:
         yield
     finally:
         over.set()
-        if count > 1:
-            thread.join()
+        thread.join()
         helpers.end()
 
 

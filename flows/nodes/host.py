@@ -56,8 +56,11 @@ def main() -> int:
 
 def reason(error: Exception, tree: Tree) -> str:
     """Why a stage has no result, for a person; a full disk is told as that, whoever came upon it."""
-    plain = str(error) if isinstance(error, UserError | StageFailed) else f"{type(error).__name__}: {error}"
-    return hide(room.told(error, tree.folder) or plain)
+    if told := room.told(error, tree.folder):
+        return hide(told)
+    if full := room.short(tree.folder):  # not everybody who finds no room says so
+        return f"the disk of this node is full; {full}: make room there, or --folder names another place"
+    return hide(str(error) if isinstance(error, UserError | StageFailed) else f"{type(error).__name__}: {error}")
 
 
 def _run(tree: Tree, line: Line, stop: Event) -> None:

@@ -16,6 +16,8 @@ POLL = 1.0
 """Seconds between two questions."""
 LONGEST = 600.0
 """Seconds in which the server must answer again."""
+NOTICEABLE = 15.0
+"""Seconds after which a reader is told that it does not."""
 Answer = TypeVar("Answer")
 
 
@@ -23,21 +25,21 @@ class Patience:
     """Counts from the last answer."""
 
     def __init__(self) -> None:
-        self._answered = time.monotonic()
-        self.answers = True
-        """Whether it did when it was last asked."""
+        self._answered, self._noticed = time.monotonic(), False
 
     def answered(self) -> None:
         """It has answered just now."""
-        self._answered, self.answers = time.monotonic(), True
+        self._answered, self._noticed = time.monotonic(), False
 
-    def bear(self, error: Exception) -> None:
-        """Raises UserError after a while."""
-        self.answers = False
-        if time.monotonic() - self._answered > LONGEST:
+    def bear(self, error: Exception) -> bool:
+        """Whether it is away for so long now that this should be said, which is so once. Raises UserError after a while."""
+        away, noticed = time.monotonic() - self._answered, self._noticed
+        self._noticed = away > NOTICEABLE
+        if away > LONGEST:
             raise UserError(
                 f"Prefect's server has not answered for {LONGEST:g} s ({error}): start it again, and say `stillhouse run` again"
             ) from None
+        return self._noticed and not noticed
 
 
 def asked(ask: Callable[[], Answer], stop: Event) -> Answer:

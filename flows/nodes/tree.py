@@ -69,7 +69,7 @@ class Tree:
         known = subprocess.run(["git", "-C", str(self.clone), "cat-file", "-e", self.job.packed.commit], capture_output=True, check=False)
         if known.returncode:
             remote.get(f"commits/{self.job.packed.commit}", carried / "bundle")
-            git(self.clone, "fetch", "--quiet", str(carried / "bundle"), f"+HEAD:refs/heads/{self.job.packed.commit}")
+            git(self.clone, "fetch", "--quiet", str(carried / "bundle"), f"+HEAD:refs/commits/{self.job.packed.commit}")
 
     def _check_out(self) -> None:
         """What git ignores stays: the scratch folders, and data that are looked at again by their hash."""

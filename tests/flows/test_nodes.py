@@ -19,7 +19,12 @@ from tests import machines
 from tests.processes import free_port, until
 from tests.projects import locked
 
-pytestmark = pytest.mark.skipif("STILLHOUSE_TEST_NODES" not in os.environ, reason="takes two minutes: make test-nodes")
+pytestmark = [
+    pytest.mark.skipif("STILLHOUSE_TEST_NODES" not in os.environ, reason="takes two minutes: make test-nodes"),
+    pytest.mark.timeout(3600),  # the story is told in the set-up of the first test
+]
+LONG = 600
+"""Seconds for what a busy machine is slow to do."""
 EPOCHS = 300
 """Enough for a kill in the middle."""
 
@@ -43,26 +48,26 @@ def story(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             patch.setenv("PREFECT_API_URL", address)
             told: dict[str, Any] = {"folder": folder, "place": place, "alone": alone}
             nodes = {"first": first, "second": second}
-            until(lambda: all(machines.lives(said, name) for said in [machines.said(folder, "nodes")] for name in nodes), 60)
+            until(lambda: all(machines.lives(said, name) for said in [machines.said(folder, "nodes")] for name in nodes), LONG)
             head = machines.started(folder, "run", "--on", "nodes", "teach@rings")
-            until(lambda: any((place / "remote/stillhouse").rglob("checkpoint*/**/*.safetensors")), 120)
+            until(lambda: any((place / "remote/stillhouse").rglob("checkpoint*/**/*.safetensors")), LONG)
             victim = next(name for name in nodes if f"on node {name}" in (folder / ".work/teach@rings/log.txt").read_text())
             machines.tell_all(nodes[victim], signal.SIGSTOP)
             told["other head"] = machines.tried(alone, "run", "--on", "nodes", "teach@rings")
             survivor = {"first": "second", "second": "first"}[victim]
-            until(lambda: (found := machines.metrics(place / survivor)) and json.loads(found[-1])["epoch"], 120)
+            until(lambda: (found := machines.metrics(place / survivor)) and json.loads(found[-1])["epoch"], LONG)
             for process in (server, head):
                 machines.tell_all(process, signal.SIGKILL)
-            until(lambda: any((place / "remote/stillhouse").rglob("results/*.json")), 240)
+            until(lambda: any((place / "remote/stillhouse").rglob("results/*.json")), LONG)
             told |= {"victim": victim, "survivor": survivor}
             with machines.server(place, address):
-                told["nodes"] = until(lambda: said if machines.lives(said := machines.said(folder, "nodes"), survivor) else "", 60)
+                told["nodes"] = until(lambda: said if machines.lives(said := machines.said(folder, "nodes"), survivor) else "", LONG)
                 told["elsewhere"] = machines.tried(folder, "run", "--force", "--on", "elsewhere", "teach@rings")
                 told["code"], told["text"] = machines.tried(folder, "run", "--on", "nodes", "teach@rings")
                 told["again"] = machines.said(folder, "run", "--on", "nodes", "teach@rings")
                 machines.tell_all(nodes[victim], signal.SIGCONT)
-                told["left"] = until(lambda: machines.open_runs(address) == 0 and "none", 60)
-                until(lambda: not machines.stages(nodes[victim]), 60)
+                told["left"] = until(lambda: machines.open_runs(address) == 0 and "none", LONG)
+                until(lambda: not machines.stages(nodes[victim]), LONG)
                 told |= {"runs": machines.runs(folder)}
             del os.environ["PREFECT_API_URL"]
             machines.said(alone, "run", "teach@rings")

@@ -44,9 +44,9 @@ def story(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         stack.enter_context(machines.server(place, address))
         nodes = {name: stack.enter_context(machines.node(place, name, address)) for name in NAMES}
         patch.setenv("PREFECT_API_URL", address)
-        until(lambda: all(machines.lives(said, name) for said in [machines.said(folder, "nodes")] for name in NAMES), 180)
+        until(lambda: all(machines.lives(said, name) for said in [machines.said(folder, "nodes")] for name in NAMES), 600)
         head = machines.started(folder, "run", "--on", "nodes", "half")
-        until(lambda: any(machines.metrics(place / name) for name in NAMES), 120)
+        until(lambda: any(machines.metrics(place / name) for name in NAMES), 600)
         victim = next(name for name in NAMES if machines.metrics(place / name))
         _worker(nodes[victim]).kill()
         told |= {"code": head.wait(240), "runs": machines.runs(folder)}

@@ -15,7 +15,10 @@ from stillhouse.record import servers
 from tests import machines
 from tests.processes import free_port, until
 
-pytestmark = pytest.mark.skipif("STILLHOUSE_TEST_NODES" not in os.environ, reason="takes a minute: make test-nodes")
+pytestmark = [
+    pytest.mark.skipif("STILLHOUSE_TEST_NODES" not in os.environ, reason="takes a minute: make test-nodes"),
+    pytest.mark.timeout(3600),  # the story is told in the set-up of the first test
+]
 EPOCHS = 200
 STAGES = ["prepare@rings", "teach@rings", "search@half", "distill@half", "evaluate@half"]
 
@@ -33,9 +36,9 @@ def story(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         address = f"http://127.0.0.1:{port}/api"
         patch.setenv("PREFECT_API_AUTH_STRING", f"{servers.USER}:{servers.token(folder)}")
         stack.enter_context(machines.node(place, "first", address))
-        until(lambda: machines.lives(machines.said(folder, "nodes"), "first"), 60)
+        until(lambda: machines.lives(machines.said(folder, "nodes"), "first"), 600)
         head = machines.started(folder, "run", "--on", "nodes", "half")
-        until(lambda: machines.metrics(place / "first"), 120)
+        until(lambda: machines.metrics(place / "first"), 600)
         for name in servers.read(folder)["mlflow"].processes:
             with suppress(ProcessLookupError):
                 os.kill(int(name.split("/")[-2]), signal.SIGKILL)

@@ -9,7 +9,7 @@ import pytest
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows.nodes import patience
-from stillhouse.flows.nodes.patience import asked
+from stillhouse.flows.nodes.patience import Patience, asked
 from stillhouse.flows.stage import Stopped
 
 
@@ -32,3 +32,12 @@ def test_not_for_ever_and_not_once_it_is_to_stop(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(patience, "LONGEST", -1.0)
     with pytest.raises(UserError, match=r"^Prefect's server has not answered for -1 s \(503 .*: start it again, and say .* again$"):
         asked(busy, Event())
+
+
+def test_a_server_that_is_away_for_long_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, error = Patience(), httpx.ReadTimeout("busy")
+    assert not found.bear(error)
+    monkeypatch.setattr(patience, "NOTICEABLE", -1.0)
+    assert [found.bear(error), found.bear(error)] == [True, False]
+    found.answered()
+    assert found.bear(error)

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.record import room
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,9 @@ def test_a_stage_whose_node_is_silent_or_has_ended_or_could_not_begin_it_goes_on
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), UserError("the remote a cannot be used: No space left on device")]
 )
-def test_a_full_disk_is_told_as_that_and_not_as_a_fault_of_the_remote(error: Exception, tmp_path: Path) -> None:
+def test_a_full_disk_is_told_as_that_and_not_as_a_fault_of_the_remote(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from stillhouse.flows.nodes import host
     from stillhouse.flows.nodes.job import Job, Packed
     from stillhouse.flows.nodes.tree import Tree
@@ -42,6 +45,8 @@ def test_a_full_disk_is_told_as_that_and_not_as_a_fault_of_the_remote(error: Exc
     assert host.reason(error, tree).startswith("the disk is full (")
     assert host.reason(KeyError("a"), tree) == "KeyError: 'a'"
     assert host.reason(UserError("a sentence"), tree) == "a sentence"
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    assert host.reason(UserError("git: unable to write file"), tree).startswith("the disk of this node is full; free are ")
 
 
 def test_a_node_that_is_not_let_in_any_more_ends_and_one_whose_server_is_away_stays() -> None:
