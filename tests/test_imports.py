@@ -61,7 +61,9 @@ ONLY = {
     "onnxruntime": {"runtimes/onnx.py", "runtimes/onnx_int8.py"},
     "psycopg": {"flows/head/databases.py"},
     "onnxscript": {"runtimes/onnx.py"},
-    "torch_geometric": {f"workloads/graphs/{file}.py" for file in ("_shared/installed", "_shared/messages", "static_nodes/encodings")},
+    "torch_geometric": {
+        f"workloads/graphs/{file}.py" for file in ("_shared/installed", "_shared/layers", "_shared/messages", "static_nodes/encodings")
+    },
     "matplotlib": set(),
     "pykeen": set(),
     "libpysal": set(),

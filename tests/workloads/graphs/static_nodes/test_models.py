@@ -257,3 +257,6 @@ def test_a_package_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "torch_geometric.nn", None)
     with pytest.raises(UserError, match=r"wanted the package torch-geometric, .*: pip install 'stillhouse\[graphs\]'"):
         build({"family": "gcn", "hidden": 16})
+    monkeypatch.setitem(sys.modules, "torch_geometric", None)
+    with pytest.raises(UserError, match=r"wanted the package torch-geometric, .*: pip install 'stillhouse\[graphs\]'"):
+        build({"family": "gps", "hidden": 16})

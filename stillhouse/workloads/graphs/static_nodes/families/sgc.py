@@ -14,6 +14,7 @@ from stillhouse.contracts.families import Family
 from stillhouse.contracts.watched import watch
 from stillhouse.space.blueprint import Architecture
 from stillhouse.workloads.graphs._shared.geometric import arguments, body
+from stillhouse.workloads.graphs._shared.layers import layer
 from stillhouse.workloads.graphs._shared.messages import by_matrix
 from stillhouse.workloads.graphs.static_nodes.geometric import GeometricSettings, example, features_alone
 
@@ -31,10 +32,8 @@ class Averaged(nn.Module):
     """An MLP `body` on features that are averaged over neighbours: S^K x with S = D^-1/2 (A + I) D^-1/2."""
 
     def __init__(self, body: nn.Module, hops: int) -> None:
-        from torch_geometric.nn import APPNP
-
         super().__init__()
-        self.body, self.averages = body, by_matrix(APPNP(hops, 0.0))  # without a way back to the features
+        self.body, self.averages = body, by_matrix(layer("APPNP")(hops, 0.0))  # without a way back to the features
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         """(nodes, features) and (2, edges) to (nodes, classes)."""
