@@ -80,7 +80,19 @@ def test_splits_drawn_class_by_class_follow_the_generator_as_the_study_does() ->
 
 def test_what_is_interrupted_has_a_seed_of_every_network(by_width: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(published_teachers.settings, "measured", [["cora, 3 of 512", "theirs", 3], ["cora, 3 of 64", "drawn", 2]])
+    monkeypatch.setattr(published_teachers, "ridges", lambda data: {"theirs": [0.5], "drawn": [0.25, 0.75, 0.5, 0.25]})
     rows = published_teachers.run(Path())
     assert [cell.seed for cell in by_width] == [0, 0, 1, 1, 2]
     means = {row["method"]: (row["mean"], row["seeds"]) for row in rows if row["metric"] == "accuracy"}
+    assert means.pop("ridge, the study's split") == (0.5, 1)
+    assert means.pop("ridge, other splits") == (0.4375, 4)
+    assert [row["mean"] for row in rows if row["metric"] == "above"] == [0.5, 0.3125]
     assert means == {"gcn, 3 of 512, the study's split": (612, 3), "gcn, 3 of 64, other splits": (114, 2)}
+
+
+def test_a_ridge_regression_tells_separate_classes_apart() -> None:
+    label = torch.arange(12) % 3
+    exact = torch.nn.functional.one_hot(label).double() * 9
+    split = torch.tensor([0] * 6 + [2] * 6)
+    assert published_teachers._ridge(exact, label, split) == 1
+    assert published_teachers._ridge(exact, label.where(split == 0, (label + 1) % 3), split) == 0

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from stillhouse.contracts.errors import UserError
 from stillhouse.workloads.graphs._shared.geometric import Sizes
-from stillhouse.workloads.graphs._shared.installed import MISSING
+from stillhouse.workloads.graphs._shared.layers import layer
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -35,15 +34,12 @@ class Gps(nn.Module):
 
     def __init__(self, settings: Attending, inputs: int) -> None:
         """Raises UserError if the package is not installed."""
-        try:
-            from torch_geometric.nn import GPSConv
-        except ImportError:
-            raise UserError(MISSING) from None
+        attending = layer("GPSConv")
         super().__init__()
         norm = "batch_norm" if settings.norm == "batch" else None
         self.into = nn.Linear(inputs, settings.hidden)
         self.layers = nn.ModuleList(
-            GPSConv(settings.hidden, _messages(settings), settings.heads, settings.dropout, norm=norm) for _ in range(settings.layers)
+            attending(settings.hidden, _messages(settings), settings.heads, settings.dropout, norm=norm) for _ in range(settings.layers)
         )
 
     def forward(
@@ -51,16 +47,15 @@ class Gps(nn.Module):
     ) -> Float[Tensor, "nodes hidden"]:
         """Features and edges to hidden rows; `batch` (None: one graph) is the graph of each node, rising."""
         found: Tensor = self.into(x)
-        for layer in self.layers:
-            found = layer(found, edge_index, batch)
+        for each in self.layers:
+            found = each(found, edge_index, batch)
         return found
 
 
 def _messages(settings: Attending) -> nn.Module:
-    from torch_geometric.nn import GCNConv, GINConv
-
     width = settings.hidden
     if settings.messages == "gcn":
-        made: nn.Module = GCNConv(width, width)
-        return made
-    return GINConv(nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)), train_eps=True)
+        made: nn.Module = layer("GCNConv")(width, width)
+    else:
+        made = layer("GINConv")(nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)), train_eps=True)
+    return made

@@ -34,6 +34,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"family": "sage", "residual": True, "layers": 3},
     {"family": "gat", "heads": 4, "residual": True, "jumping": "cat"},
     {"family": "gin", "jumping": "max"},
+    {"family": "sgc", "hops": 1, "hidden": 24, "layers": 3},
     {"family": "gps", "heads": 2, "norm": "batch"},
     {"family": "gps", "heads": 4, "messages": "gin", "positions": True, "layers": 1},
 ]
@@ -117,6 +118,17 @@ def test_two_graph_convolutions_are_the_normalised_adjacency_squared(edges: Tens
     """S^2 x with S = D^-1/2 (A + I) D^-1/2; a node without edges keeps its value."""
     found = answers(ones("gcn"), torch.tensor(values, dtype=torch.float64)[:, None], edges)
     torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64)[:, None].expand(-1, 2), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("hops", [1, 2])
+def test_simplified_convolutions_average_so_many_times_and_then_see_no_edge(hops: int) -> None:
+    """S x or S^2 x, the same as that many layers of graph convolutions."""
+    values = torch.tensor([1.0, 2, 3, 4, 5], dtype=torch.float64)[:, None]
+    once = [1.3164965809, 2.0749149571, 3.2996598285, 3.2247448714, 5]
+    wanted = torch.tensor(once if hops == 1 else [1.5053287746, 2.3289824071, 3.1080215095, 2.9594529198, 5], dtype=torch.float64)
+    torch.testing.assert_close(answers(ones("sgc", hops=hops), values, PATH), wanted[:, None].expand(-1, 2), rtol=0, atol=1e-9)
+    with pytest.raises(UserError, match=r"the family sgc - wanted positions of nodes, .* - there are none$"):
+        build({"family": "sgc", "positions": True}, {"features": 5, "classes": 3})
 
 
 def test_a_map_past_a_layer_is_added_to_it() -> None:
@@ -245,3 +257,6 @@ def test_a_package_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "torch_geometric.nn", None)
     with pytest.raises(UserError, match=r"wanted the package torch-geometric, .*: pip install 'stillhouse\[graphs\]'"):
         build({"family": "gcn", "hidden": 16})
+    monkeypatch.setitem(sys.modules, "torch_geometric", None)
+    with pytest.raises(UserError, match=r"wanted the package torch-geometric, .*: pip install 'stillhouse\[graphs\]'"):
+        build({"family": "gps", "hidden": 16})
