@@ -43,7 +43,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "flows": ("flows", "record", "contracts"),
     "lineage": ("lineage", "record", "contracts"),
     "report": ("report", "comparison", "lineage", "record", "contracts"),
-    "__main__.py": ("cli",),
+    "__main__.py": ("cli", "record"),
     "project": ("project", "contracts"),
     "cli": ("cli", "project", "flows", "lineage", "report", "serving", "record", "contracts", "registry", "runner"),
     "direct.py": (*BLOCKS, "registry"),
@@ -108,7 +108,7 @@ def step(file: Path) -> str:
 @pytest.mark.parametrize("layer", MAY)
 def test_imports_go_down(layer: str):
     """Each family of parts sees itself below."""
-    doors = {"stages/__main__.py"}
+    doors = {"stages/__main__.py", "stages/door.py"}
     wrong = {}
     for file in (file for file in FILES if step(file) == layer and str(file.relative_to(LIBRARY)) not in doors):
         allowed = (*MAY[layer], *_own(file))
