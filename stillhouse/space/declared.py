@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -59,11 +60,24 @@ def _told(declared: Macs, counted: Macs) -> str:
 def _within(model: nn.Module, run: Callable[[], object]) -> Macs:
     """MACs of each module with all that it holds."""
     # Of the kernels of an attention the counter knows the plain one on every device, the fused one of the CPU it does not.
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, depth=DEPTH) as counter:
+    with torch.no_grad(), _frozen(model), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, depth=DEPTH) as counter:
         run()
     root = type(model).__name__
     found = {name: sum(flops.values()) / 2 for name, flops in counter.get_flop_counts().items()}
     return {name: found.get(f"{root}.{name}" if name else "Global", 0.0) for name, _ in model.named_modules()}
+
+
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """No weight wants a gradient, or the counter would look for one where a module is given a weight."""
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    try:
+        for weight in trained:
+            weight.requires_grad_(False)
+        yield
+    finally:
+        for weight in trained:
+            weight.requires_grad_(True)
 
 
 def _alone(within: Macs) -> Macs:

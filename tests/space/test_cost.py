@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stillhouse.space import blueprint, cost
+from stillhouse.space import blueprint, cost, declared
 from stillhouse.space.blueprint import Architecture, Axis, declare, fixed
 from stillhouse.space.cost import Cost, Term
 from tests.space.networks import Mixed, example, settled
@@ -86,3 +86,10 @@ def test_a_shared_parameter_counts_once() -> None:
 def test_counts_of_an_unknown_architecture() -> None:
     with pytest.raises(KeyError, match="trunk"):
         cost.counts_of(GROUPS, Architecture({"left": (0,), "right": (0,)}))
+
+
+def test_a_module_that_is_given_a_part_of_a_weight_is_counted() -> None:
+    """PyTorch's counter looks for the gradient of such a part, which there is none of."""
+    model = nn.Sequential(nn.Linear(3, 4))
+    declared.require_declared(model, lambda: model(model[0].weight[:2, :3]), Cost((Term(24.0, (), (), "0"),)))
+    assert model[0].weight.requires_grad
