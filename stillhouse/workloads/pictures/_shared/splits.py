@@ -36,7 +36,7 @@ def split_folders(raw: Path) -> dict[Split, Path]:
     if places and others:
         got = shortened(", ".join(others), 200)
         raise UserError(f"{raw} - wanted no other folders beside {places['train'].name} than {spelled()} - got {got}: rename or move them")
-    return places or {"train": raw}
+    return {split: places[split] for split in SPLITS if split in places} or {"train": raw}
 
 
 def read_table(raw: Path, contents: tuple[str, ...], numbers: tuple[str, ...] = ()) -> pa.Table:
