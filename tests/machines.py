@@ -17,7 +17,7 @@ import yaml
 from ruamel.yaml import YAML
 
 from stillhouse.flows.server import ask, settings
-from tests.processes import until
+from tests.processes import command_line, until
 
 
 def lives(table: str, node: str) -> bool:
@@ -106,7 +106,7 @@ def family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 def stages(node: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """The stages that run on a node."""
-    return [each for each in family(node) if "stillhouse.flows.nodes.host" in " ".join(each.cmdline())]
+    return [each for each in family(node) if "stillhouse.flows.nodes.host" in " ".join(command_line(each))]
 
 
 def started(folder: Path, *words: str) -> subprocess.Popen[bytes]:

@@ -18,6 +18,14 @@ def alive(process: int) -> bool:
         return False
 
 
+def command_line(process: psutil.Process) -> list[str]:
+    """Of one that may end at any moment, as short commands do: it has no words then."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """Waits for a condition to become true, and fails if it does not; its value."""
     deadline = time.monotonic() + seconds

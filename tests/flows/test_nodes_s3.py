@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests import machines, s3
-from tests.processes import free_port, until
+from tests.processes import command_line, free_port, until
 from tests.projects import locked
 
 pytestmark = [
@@ -89,4 +89,4 @@ def test_six_combinations_run_on_two_nodes_and_are_compared(story):
 
 def _worker(node: subprocess.Popen[bytes]) -> psutil.Process:
     """Prefect's worker of a node, without the stages that it has started."""
-    return next(each for each in machines.family(node) if "stillhouse.flows.nodes.worker" in each.cmdline())
+    return next(each for each in machines.family(node) if "stillhouse.flows.nodes.worker" in command_line(each))

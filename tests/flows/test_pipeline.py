@@ -25,7 +25,7 @@ from stillhouse.flows.server import settings
 from stillhouse.record.process import is_dead
 from tests.connections import OWN, audited
 from tests.pipelines import Project
-from tests.processes import alive, until
+from tests.processes import alive, command_line, until
 
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 
@@ -133,7 +133,7 @@ def chapter(
     if dies:
         stage, server = dies
         follow(project, stage, before)
-        [server] = [server] if server else [child for child in psutil.Process(process.pid).children() if "server" in child.cmdline()]
+        [server] = [server] if server else [child for child in psutil.Process(process.pid).children() if "server" in command_line(child)]
         server.kill()
     text, _ = process.communicate(timeout=240)
     until(lambda: not any(alive(member.pid) for member in family), 30)

@@ -18,7 +18,7 @@ import pytest
 from stillhouse import registry
 from stillhouse.record import process
 from stillhouse.stages.door import main
-from tests.processes import alive, until
+from tests.processes import alive, command_line, until
 from tests.projects import facts, locked, only, scratch
 
 Runs = Callable[[], list[Any]]
@@ -72,7 +72,7 @@ def test_a_command_outlives_a_killed_dvc(project: Path, start: Start, shell: str
     (project / "dvc.yaml").write_text(ONE_COMMAND.format(command=f"{sys.executable} sleeper.py"))
     repro = start("dvc", "repro", SHELL=shell)
     until((project / "started").exists)
-    [child] = [each for each in psutil.Process(repro.pid).children(recursive=True) if "sleeper.py" in each.cmdline()[1:2]]
+    [child] = [each for each in psutil.Process(repro.pid).children(recursive=True) if "sleeper.py" in command_line(each)[1:2]]
     repro.kill()
     repro.wait()
     time.sleep(0.3)

@@ -82,7 +82,15 @@ def training(project: Path, stage: subprocess.Popen[str]) -> int:
 
 def others(stage: subprocess.Popen[str]) -> list[int]:
     """The processes that a stage has started for its other devices."""
-    return [child.pid for child in psutil.Process(stage.pid).children() if "stillhouse.stages" in child.cmdline()]
+    return [child.pid for child in psutil.Process(stage.pid).children() if is_other(child)]
+
+
+def is_other(process: psutil.Process) -> bool:
+    """By its environment: a command that was forked this moment still has the line of the stage, and may be gone in the next one."""
+    try:
+        return launch.OTHER in process.environ()
+    except psutil.Error:
+        return False
 
 
 DRAWN = "{method: random, budget: {unit: macs, share: 0.5}, settings: {draws: 4, fit: {epochs: 4, learning_rate: 0.02}}"
