@@ -6,7 +6,6 @@ Nothing heavy is imported before it is needed: when nothing is due, neither Pref
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import signal
 import sys
@@ -17,41 +16,36 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stillhouse.cli import node as node_commands
-from stillhouse.cli import results, sources
+from stillhouse.cli import results
 from stillhouse.cli.export import export
 from stillhouse.cli.head import down, up
 from stillhouse.cli.init import init
 from stillhouse.cli.inspect import inspect
 from stillhouse.cli.lineage import lineage
+from stillhouse.cli.plan import AllowMissing, Names, enter, plan, planned, show
 from stillhouse.cli.predict import predict
 from stillhouse.cli.report import report
 from stillhouse.cli.reproduce import reproduce
 from stillhouse.cli.schedule import schedule
-from stillhouse.cli.settle import Check, check_alone, foreseen, settle
+from stillhouse.cli.settle import foreseen
 from stillhouse.cli.upgrade import upgrade
 from stillhouse.cli.verify import verify
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
-from stillhouse.flows import cores, estimate, graph
+from stillhouse.flows import graph
 from stillhouse.flows.graph import Node
 from stillhouse.flows.spare import Spare, spare
 from stillhouse.project import version
 from stillhouse.record import collector, process, revision, room, servers, surroundings
-from stillhouse.runner.entries import Entries
 
 if TYPE_CHECKING:
     from stillhouse.flows.execution import Ended
 
-STALE = 3
 INTERRUPTED = 130
-SHOWN = 5
-"""Reasons in the table; `--json` has all."""
 
 commands = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Distil big models into small ones that fit a budget."
 )
-Names = Annotated[list[str] | None, typer.Argument(help="Teachers, students or stages, with all that they need; everything by default.")]
-
 Jobs = Annotated[int | None, typer.Option(min=1, help="Stages at once; as many as there are cores by default.")]
 
 
@@ -94,14 +88,6 @@ Given = Annotated[
     ),
 ]
 AtOnce = Annotated[int, typer.Option("--at-once", min=1, help="Combinations that run side by side.")]
-AllowMissing = Annotated[
-    bool,
-    typer.Option(
-        "--allow-missing",
-        help="Pass over what is not there but is otherwise as dvc.lock has it, as in a clone before `dvc pull`. "
-        "Example: stillhouse plan --allow-missing.",
-    ),
-]
 On = Annotated[str, typer.Option("--on", help="Run stages on the nodes of this pool. Example: stillhouse run --on gpus umls.")]
 Dry = Annotated[bool, typer.Option("--dry", help="Show what would run, and run nothing. Example: stillhouse run --force --dry umls.")]
 
@@ -122,7 +108,7 @@ def run(
     # A polite request to end and Ctrl-C are one thing, in every phase of the execution, and also where a shell has Ctrl-C ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    folder = _enter()
+    folder = enter()
     version.check(folder)
     wishes = _Wishes(names or [], jobs, force, keep_going, allow_missing, on)
     if given:
@@ -130,12 +116,12 @@ def run(
 
         raise typer.Exit(sweep.run(folder, wishes.words(), given, at_once, dry))
     with spare(folder) as ready:
-        planned = _planned(folder, wishes.names, force=force, allow_missing=allow_missing, check=ready.check)
+        nodes = planned(folder, wishes.names, force=force, allow_missing=allow_missing, check=ready.check)
         if dry:
-            return _show(planned, folder)
-        if all(node.state == "unchanged" for node in planned):
-            return _nothing_to_do(planned, folder)
-        ended = _execute(folder, planned, wishes, ready)
+            return show(nodes, folder)
+        if all(node.state == "unchanged" for node in nodes):
+            return _nothing_to_do(nodes, folder)
+        ended = _execute(folder, nodes, wishes, ready)
     if ended.code == 0:
         results.show(folder)
     if ended.gone:
@@ -180,23 +166,6 @@ def _nothing_to_do(planned: Sequence[Node], folder: Path) -> None:
 
 
 @commands.command()
-def plan(
-    names: Names = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    allow_missing: AllowMissing = False,
-) -> None:
-    """Show what would run and why, and run nothing; the exit code is 3 if anything is due."""
-    folder = _enter()
-    version.check(folder)
-    planned = _planned(folder, names or [], allow_missing=allow_missing)
-    if as_json:
-        print(json.dumps([dataclasses.asdict(node) for node in planned], indent=1))
-    else:
-        _show(planned, folder)
-    raise typer.Exit(STALE if any(node.state != "unchanged" for node in planned) else 0)
-
-
-@commands.command()
 def doctor() -> None:
     """Check this machine and this folder; the exit code is 1 if anything is wrong."""
     from stillhouse.cli import doctor as checks
@@ -204,6 +173,7 @@ def doctor() -> None:
     raise typer.Exit(checks.main(Path.cwd()))
 
 
+commands.command()(plan)
 commands.command()(init)
 commands.command()(upgrade)
 commands.command()(lineage)
@@ -252,28 +222,6 @@ def _join() -> None:
         print(f"warning: {sentence}", file=sys.stderr)
 
 
-def _enter() -> Path:
-    """Goes to the project's folder, so that the command works in every folder below it."""
-    folder = graph.root(Path.cwd())
-    os.chdir(folder)
-    return folder
-
-
-def _planned(
-    folder: Path, names: Sequence[str], *, force: bool = False, allow_missing: bool = False, check: Check = check_alone
-) -> tuple[Node, ...]:
-    entries = Entries.read()
-    sources.require_shared(entries)
-    selected = graph.select(graph.read(folder, allow_missing=allow_missing), names)
-    if force:
-        selected = graph.force(selected, [node.name for node in selected if not node.name.endswith(".dvc")])
-    sources.require(selected)
-    settled = settle(selected, check)
-    for sentence in sources.retrained(entries):
-        print(f"warning: {sentence}", file=sys.stderr)
-    return settled
-
-
 def _mend(folder: Path) -> None:
     """Nobody else would tell Prefect and MLflow how the last execution ended, if nothing is due."""
     from stillhouse.flows import execution, lost
@@ -284,31 +232,6 @@ def _mend(folder: Path) -> None:
                 lost.mend(folder, stop)
         except UserError as problem:
             print(f"warning: {problem}", file=sys.stderr)
-
-
-def _show(nodes: Sequence[Node], folder: Path) -> None:
-    stale = [node for node in nodes if node.state != "unchanged"]
-    if stale:
-        _print_plan(stale, len(nodes))
-        print(f"time to run: {estimate.words(stale, estimate.expected(folder, stale), cores.at_once(nodes))}")
-    else:
-        print(f"nothing is due: {len(nodes)} stages are up to date")
-
-
-def _print_plan(nodes: Sequence[Node], total: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table, console = Table(box=None, pad_edge=False), Console()
-    for column in ("stage", "state", "why"):
-        table.add_column(column, overflow="fold")
-    for node in nodes:
-        hidden = len(node.reasons) - SHOWN
-        more = [f"and {hidden} more"] if hidden > 0 else []
-        table.add_row(node.name, node.state, "\n".join([*node.reasons[:SHOWN], *more]))
-    console.print(table)
-    console.print(f"{len(nodes)} of {total} stages; kept: the result is known and only put in place; maybe: runs only if a stage before it")
-    console.print("gives something new")
 
 
 if __name__ == "__main__":
