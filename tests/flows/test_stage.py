@@ -77,7 +77,7 @@ def test_a_stage_over_its_time_is_ended_with_all_its_processes(fresh, monkeypatc
     began = time.monotonic()
     with pytest.raises(StageFailed, match="prepare@rings was stopped after its time limit of 3 s"):
         run(fresh, "prepare@rings", timeout=3.0)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 45
     assert not alive(fresh.process("prepare@rings"))
 
 

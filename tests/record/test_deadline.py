@@ -52,7 +52,7 @@ def test_a_wait_in_foreign_code_ends_with_the_process():
     )
     began = time.monotonic()
     assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 1
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 45
 
 
 @pytest.mark.parametrize(("given", "wanted"), [("", 60.0), ("7", 7.0), ("soon", 60.0), ("-1", 0.1)])

@@ -69,7 +69,7 @@ def test_a_contact_ends_in_time_and_the_lock_is_free(project: Path, answer: Any,
     with listening(answer) as address, monkeypatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", address)
         assert not outbox.sync(project)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 30
     assert capsys.readouterr().err.startswith("warning: the tracker is away; records wait in .work/outbox (")
     assert not (project / record_outbox.REFUSED).exists(), "it is no fault of the record's"
     assert [run.info.status for run in runs()] == ["FINISHED", "FINISHED"]
