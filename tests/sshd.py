@@ -38,7 +38,7 @@ def served(folder: Path) -> Iterator[dict[str, str]]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([PROGRAM, "-D", "-e", "-f", str(folder / "settings")], stdout=log, stderr=log)
     try:
-        until(lambda: listens(port), 10)
+        until(lambda: listens(port))
         store = {"url": f"ssh://127.0.0.1{folder / 'store'}", "port": str(port), "user": getpass.getuser()}
         yield store | {"keyfile": str(folder / "user")}
     finally:

@@ -136,7 +136,7 @@ def chapter(
         [server] = [server] if server else [child for child in psutil.Process(process.pid).children() if "server" in command_line(child)]
         server.kill()
     text, _ = process.communicate(timeout=240)
-    until(lambda: not any(alive(member.pid) for member in family), 30)
+    until(lambda: not any(alive(member.pid) for member in family))
     flows = [row for row in rows(project.folder, "flow_run") if row["id"] not in before]
     tasks = [row for row in rows(project.folder, "task_run") if flows and row["flow_run_id"] == flows[0]["id"]]
     assert len(flows) <= 1
@@ -291,7 +291,7 @@ def test_ctrl_c_during_the_start_ends_in_order_also_where_a_script_ignores_it(fr
     text, _ = process.communicate(timeout=60)
     assert (process.returncode, text, fresh.ran()) == (130, "", [])
     assert not (fresh.folder / ".work/open.json").exists()
-    until(lambda: left_over(fresh.folder) == [os.getpid()], 30)
+    until(lambda: left_over(fresh.folder) == [os.getpid()])
 
 
 def test_a_killed_execution_leaves_no_process(story):

@@ -77,7 +77,7 @@ def test_nobody_begins_while_one_waits_to_be_alone():
             later = pool.submit(stage, False)
             time.sleep(0.3)
             assert not later.done(), "else one after another would keep it waiting for ever"
-        assert alone.result(timeout=5) <= later.result(timeout=5)
+        assert alone.result(timeout=60) <= later.result(timeout=60)
 
 
 def test_an_interruption_ends_the_wait():
@@ -87,4 +87,4 @@ def test_an_interruption_ends_the_wait():
         time.sleep(0.05)
         assert not waiting.done()
         stop.set()
-        waiting.result(timeout=5)
+        waiting.result(timeout=60)

@@ -45,7 +45,7 @@ def test_a_process_that_nobody_has_reaped_is_dead():
     assert not process.is_dead(name)
     assert child.stdin
     child.stdin.close()
-    until(lambda: process.is_dead(name), 10)
+    until(lambda: process.is_dead(name))
     child.wait()
 
 

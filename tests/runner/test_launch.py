@@ -50,7 +50,7 @@ def test_all_processes_end_with_any_of_them_and_one_device_goes_on_from_two(
     [other] = until(lambda: others(stage))  # not even told of yet: nothing but the kernel can end it
     stage.kill()
     stage.wait()
-    until(lambda: not alive(other), 10)
+    until(lambda: not alive(other))
     assert not (project / "data/rings/teacher").exists()
 
     (project / "params.yaml").write_text(TWO.replace("devices: 2", "devices: 1"))

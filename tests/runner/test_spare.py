@@ -26,7 +26,7 @@ def main(words):
     print(*words, Path.cwd().name, os.environ["MARK"], "torch" in sys.modules, flush=True)
     Path("started").write_text(str(os.getpid()))
     if words[0] == "wait":
-        time.sleep(60)
+        time.sleep(600)
     if words[0] == "raise":
         raise ValueError("told")
     return int(words[1])
@@ -119,6 +119,6 @@ def test_a_copy_ends_with_whoever_ends(tmp_path: Path, there, first: str):
     asker, copy = begun(tmp_path, ask)
     (asker if first == "asker" else one).kill()
     if first == "spare":
-        assert asker.wait(20) == 1, "and the work is not taken for done"
-    psutil.wait_procs([copy], timeout=20)
+        assert asker.wait(60) == 1, "and the work is not taken for done"
+    psutil.wait_procs([copy], timeout=60)
     assert not copy.is_running() or copy.status() == psutil.STATUS_ZOMBIE

@@ -76,7 +76,7 @@ def test_dvc_does_not_wait_for_the_forwarder(unattended: Path, start: Start):
     outbox.leave(unattended, record(execution=MANAGED))
     code = "import sys; from pathlib import Path; from stillhouse.record import outbox; outbox.make_sure(Path(), sys.argv[1])"
     owner = process.identity(sleeper.pid)
-    done = subprocess.run([sys.executable, "-c", code, owner], capture_output=True, timeout=20, check=True, start_new_session=True)
+    done = subprocess.run([sys.executable, "-c", code, owner], capture_output=True, timeout=60, check=True, start_new_session=True)
     assert (done.stdout, done.stderr) == (b"", b"")
     until(lambda: not outbox.waiting(unattended))
     assert len(forwarders(unattended)) == 1
