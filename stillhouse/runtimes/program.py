@@ -102,8 +102,9 @@ def capture(workload: Task[Any], network: nn.Module, batches: Sequence[Any]) -> 
     batches = [ready(network, batch) for batch in batches]
     example = max(batches, key=_size)
     read = tensors_read(workload, network, example)
-    facts = not isinstance(network, MakesReady)
-    constants = {name: value for name, value in read.items() if facts and _is_fact(name, value, batches)}
+    constants = {name: value for name, value in read.items() if _is_fact(name, value, batches)}
+    if isinstance(network, MakesReady):  # no fact of the data: a next question may have another graph; and some say a length alone
+        read, constants = dict(leaves.of(example)), {}
     inputs = {name: value for name, value in read.items() if name not in constants} | _varying(example, batches)
     with torch.no_grad():
         outputs = answers(workload.apply(network, example))
@@ -174,14 +175,15 @@ def _varying(example: Any, batches: Sequence[Any]) -> dict[str, Leaf]:
 
 
 def _free(name: str, value: Leaf, batches: Sequence[Any], outputs: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """The axes in which batches differ, those that their class names in `any_length`, and the first one where it is that of the answer."""
+    """The axes in which batches differ, those that their class names in `any_length`, else the first one where it is that of the answer."""
     if not isinstance(value, Tensor):
         return ()
     found = [dict(leaves.of(batch))[name] for batch in batches]
     same = [other for other in found if isinstance(other, Tensor) and other.ndim == value.ndim]
     axes = {axis for other in same for axis, size in enumerate(other.shape) if size != value.shape[axis]}
-    axes |= set(getattr(batches[0], "any_length", {}).get(name, ()))
-    if value.ndim and any(output.ndim and len(output) == len(value) for output in outputs.values()):
+    named = getattr(batches[0], "any_length", {})
+    axes |= set(named.get(name, ()))
+    if value.ndim and name not in named and any(output.ndim and len(output) == len(value) for output in outputs.values()):
         axes.add(0)
     return tuple(sorted(axes))
 

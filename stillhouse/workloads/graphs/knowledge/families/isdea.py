@@ -207,8 +207,8 @@ class Isdea(nn.Module, MakesReady):
     def ready(self, batch: Batch) -> Listed:
         """Which rows are summed, what is asked of them, and how far apart the nodes of each candidate are."""
         (asked, place), rows = asked_pairs(batch), rows_of(batch.graph, self.settings.layers)
-        lists = place, self.apart(batch)
-        return Listed.of(rows, weights(batch), asked, *(each.unflatten(0, batch.triples.shape[:-1]).clone() for each in lists))
+        shape = batch.triples.shape[:-1]
+        return Listed.of(rows, weights(batch), asked, place.view(*shape, 2), self.apart(batch).view(shape))
 
     def forward(self, batch: Batch | Listed) -> Output:
         """Scores (queries, candidates); features of the (node, relation) pairs that the batch asks about, and of its triples."""
