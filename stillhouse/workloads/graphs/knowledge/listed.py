@@ -26,7 +26,7 @@ class Added:
     """As `Sums`: entry by entry a row, the column that is added to it, and perhaps the label of its weight."""
 
     entries: tuple[Tensor, ...]
-    rows: int
+    rows: int | torch.SymInt
 
     def __call__(self, table: Tensor, weights: Tensor | None = None) -> Tensor:
         """(columns, width) -> (rows, width)"""

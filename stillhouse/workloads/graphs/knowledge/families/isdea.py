@@ -77,6 +77,14 @@ def weights(batch: Batch) -> Tensor:
     return ~joins_target(batch.graph, batch.triples)
 
 
+class Adding(Aggregate):
+    """An `Aggregate` of lists, too."""
+
+    def forward(self, table: Tensor, sums: Sums | Added, weights: Tensor | None = None) -> Tensor:
+        """(columns, width) -> (rows, width)"""
+        return sums(table, weights)
+
+
 class Perceptron(nn.Module):
     """The two-layer perceptron of a GIN: act(x W1 + b1) W2 + b2, with the factor 1 + eps of the node's own value.
 
@@ -105,8 +113,8 @@ class Convolution(nn.Module):
         super().__init__()
         self.own = Perceptron(blueprint, f"{name}.own", inside, outside, width)
         self.other = Perceptron(blueprint, f"{name}.other", inside, outside, width)
-        self.sum_own = declare(Aggregate(), {}, (self.own.hidden,))
-        self.sum_other = declare(Aggregate(), {}, (self.other.hidden,))
+        self.sum_own = declare(Adding(), {}, (self.own.hidden,))
+        self.sum_other = declare(Adding(), {}, (self.other.hidden,))
         self.norm = shared_batch_norm(outside)
 
     def forward(self, state: Tensor, step: Step | Between, visible: Visible) -> Tensor:
@@ -186,7 +194,7 @@ class Isdea(nn.Module, MakesReady):
         mixed, final = self.blueprint.width("mix0", settings.width), self.blueprint.width("mix1", settings.width)
         self.mix_gates = nn.ModuleList((self.blueprint.gate(axis), self.blueprint.gate(mixed)))
         self.mixes = nn.ModuleList((Mix(self.blueprint, axis, mixed), Mix(self.blueprint, mixed, final)))
-        self.totals = nn.ModuleList(declare(Aggregate(), {}, (inside,)) for inside in (axis, mixed))
+        self.totals = nn.ModuleList(declare(Adding(), {}, (inside,)) for inside in (axis, mixed))
         self.norm = shared_batch_norm(mixed)
         self.score = PairScore(self.blueprint, final, settings.width, settings.hops)
 
