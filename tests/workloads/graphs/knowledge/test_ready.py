@@ -29,7 +29,7 @@ from stillhouse.workloads.graphs.knowledge.listed import Added
 from tests.workloads.graphs.knowledge.graphs import random_graph, randomised, some_triples
 
 RESIDUAL = {"family": "isdea", "width": 4, "layers": 3, "hops": 2, "residual": True}
-BLOCKS: list[dict[str, Any]] = [{"family": "isdea", "width": 4, "layers": 2}, RESIDUAL, {"family": "isdea_plus", "width": 4, "layers": 2}]
+BLOCKS: list[dict[str, Any]] = [RESIDUAL, *({"family": name, "width": 4, "layers": 2} for name in ("isdea", "isdea_plus", "isdea_marked"))]
 
 
 def network(block: dict[str, Any]) -> nn.Module:
