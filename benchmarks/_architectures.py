@@ -32,6 +32,8 @@ _FOUR = {
     "sequence_reduction_ratios": [8, 4, 2, 1],
 }
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 32}
+DOUBLE = {"experts_implementation": "eager"}
+"""Its product of all experts at once knows single precision alone."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     **_of(LANGUAGE, N_NAMES, WORDS, "GPTBigCode"),
     **_of(LANGUAGE, GROUPED | {"head_dim": 8}, WORDS, "Gemma", "Gemma2", "Qwen3", "Glm", "Helium"),
     **_of(LANGUAGE, GROUPED, WORDS, "Olmo", "Starcoder2", "Cohere", "Granite", "Phi3", "StableLm", "Olmo2", "Nemotron"),
-    **_of(LANGUAGE, GROUPED | {"num_local_experts": 4}, WORDS, "Mixtral"),
-    **_of(LANGUAGE, GROUPED | EXPERTS, WORDS, "Qwen2Moe", "Qwen3Moe", "Olmoe"),
+    **_of(LANGUAGE, GROUPED | {"num_local_experts": 4} | DOUBLE, WORDS, "Mixtral"),
+    **_of(LANGUAGE, GROUPED | EXPERTS | DOUBLE, WORDS, "Qwen2Moe", "Qwen3Moe", "Olmoe"),
     **_of(LANGUAGE, TEXT, WORDS, "Falcon"),
     **_of(LANGUAGE, {"vocab_size": 97, "hidden_size": 32, "n_layer": 2, "n_head": 4}, WORDS, "Bloom"),
     **_of(SEQUENCE, {"vocab_size": 97, "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48, "block_sizes": [1, 1]}, WORDS, "Funnel"),
