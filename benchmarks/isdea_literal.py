@@ -22,7 +22,7 @@ def literal_scores(model: Isdea, batch: Batch, *, subtract: bool = False) -> Ten
     """
     state = literal_states(model, batch, subtract)
     head, relation, tail = batch.triples.reshape(-1, 3).unbind(-1)
-    return model.score(state[relation, head], state[relation, tail], batch)[0].view(batch.triples.shape[:-1])
+    return model.score(state[relation, head], state[relation, tail], model.apart(batch))[0].view(batch.triples.shape[:-1])
 
 
 def literal_states(model: Isdea, batch: Batch, subtract: bool = False) -> Tensor:

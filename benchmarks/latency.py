@@ -17,6 +17,7 @@ from benchmarks._timed import SUBJECTS, Subject
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
+from stillhouse.contracts.ready import MakesReady
 from stillhouse.runtimes.clock import clock, opened, with_threads
 from stillhouse.searches._rounding import Rounding
 from stillhouse.space import cost
@@ -80,7 +81,15 @@ def _shares(cell: Cell) -> Metrics:
     except UserError:
         return {"runs": 0.0}
     shares = {f"share at {title}": times[title] / times["teacher"] for title in cut}
-    return {"runs": 1.0, "teacher ms": times["teacher"], "empty call ms": _empty(cell)} | shares
+    return {"runs": 1.0, "teacher ms": times["teacher"], "empty call ms": _empty(cell)} | _ready(subject, whole, cell) | shares
+
+
+def _ready(subject: Subject, whole: nn.Module, cell: Cell) -> Metrics:
+    """Milliseconds of what is made ready in Python and asked of no runtime; `torch` is given the question as it is, and does it itself."""
+    if not isinstance(whole, MakesReady) or cell.method == "torch":
+        return {}
+    how: dict[str, Any] = {"rounds": cell.settings["rounds"], "seconds": 1, "threads": cell.settings["threads"]}
+    return {"ready ms": min(least(lambda: whole.ready(subject.example), **how) for _ in range(cell.settings["turns"]))}
 
 
 def _empty(cell: Cell) -> float:

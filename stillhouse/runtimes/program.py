@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Task
+from stillhouse.contracts.ready import MakesReady, ready
 from stillhouse.runtimes import leaves
 from stillhouse.runtimes.leaves import Leaf
 from stillhouse.runtimes.portable import portable
@@ -59,7 +60,7 @@ class Program:
 
     def values(self, batch: Any) -> tuple[Leaf, ...]:
         """The inputs for a batch. Raises UserError if the batch has another value where the program has a constant."""
-        found = dict(leaves.of(batch))
+        found = dict(leaves.of(ready(self.body.network, batch)))
         for name, value in self.constants.items():
             if not _same(found.get(name), value):
                 raise UserError(f"the batch's {name!r} is a constant of the exported program - wanted the same - it has another value")
@@ -98,9 +99,12 @@ def capture(workload: Task[Any], network: nn.Module, batches: Sequence[Any]) -> 
     Raises UserError if the network reads no tensor of a batch.
     """
     network.eval()
+    batches = [ready(network, batch) for batch in batches]
     example = max(batches, key=_size)
     read = tensors_read(workload, network, example)
     constants = {name: value for name, value in read.items() if _is_fact(name, value, batches)}
+    if isinstance(network, MakesReady):  # no fact of the data: a next question may have another graph; and some say a length alone
+        read, constants = dict(leaves.of(example)), {}
     inputs = {name: value for name, value in read.items() if name not in constants} | _varying(example, batches)
     with torch.no_grad():
         outputs = answers(workload.apply(network, example))
@@ -165,20 +169,21 @@ def _is_fact(name: str, value: Leaf, batches: Sequence[Any]) -> bool:
 
 def _varying(example: Any, batches: Sequence[Any]) -> dict[str, Leaf]:
     """The whole numbers in which batches differ, and those that their class names in `any_length`."""
-    others, free = [dict(leaves.of(batch)) for batch in batches], getattr(type(example), "any_length", {})
+    others, free = [dict(leaves.of(batch)) for batch in batches], getattr(example, "any_length", {})
     numbers = {name: value for name, value in leaves.of(example) if isinstance(value, int)}
     return {name: value for name, value in numbers.items() if name in free or any(other.get(name, value) != value for other in others)}
 
 
 def _free(name: str, value: Leaf, batches: Sequence[Any], outputs: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """The axes in which batches differ, those that their class names in `any_length`, and the first one where it is that of the answer."""
+    """The axes in which batches differ, those that their class names in `any_length`, else the first one where it is that of the answer."""
     if not isinstance(value, Tensor):
         return ()
     found = [dict(leaves.of(batch))[name] for batch in batches]
     same = [other for other in found if isinstance(other, Tensor) and other.ndim == value.ndim]
     axes = {axis for other in same for axis, size in enumerate(other.shape) if size != value.shape[axis]}
-    axes |= set(getattr(type(batches[0]), "any_length", {}).get(name, ()))
-    if value.ndim and any(output.ndim and len(output) == len(value) for output in outputs.values()):
+    named = getattr(batches[0], "any_length", {})
+    axes |= set(named.get(name, ()))
+    if value.ndim and name not in named and any(output.ndim and len(output) == len(value) for output in outputs.values()):
         axes.add(0)
     return tuple(sorted(axes))
 

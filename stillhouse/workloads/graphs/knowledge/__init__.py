@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from stillhouse.contracts import families
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Workload
-from stillhouse.workloads.graphs.knowledge.graph import Batch
 from stillhouse.workloads.graphs.knowledge.prepare import PrepareSettings, prepare
 from stillhouse.workloads.graphs.knowledge.ranking import loss, score
 from stillhouse.workloads.graphs.knowledge.sample import DataSettings, load
 from stillhouse.workloads.graphs.knowledge.table import TABLE
 
 
-def apply(network: nn.Module, batch: Batch) -> Output:
-    """The network hides the answers itself."""
+def apply(network: nn.Module, batch: Any) -> Output:
+    """The network hides the answers itself; it is given a batch, or what it has made ready of one."""
     return network(batch)
 
 

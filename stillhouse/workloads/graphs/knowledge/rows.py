@@ -53,6 +53,19 @@ class Level:
         """Number of touched pairs."""
         return len(self.codes)
 
+    @property
+    def others(self) -> int:
+        """Number of relations beside each; at least 1, to divide by."""
+        return max(self.relations - 1, 1)
+
+    def rest(self, value: Tensor) -> Tensor:
+        """(rows, width) -> (nodes, width): the rest rows."""
+        return value[self.touched :]
+
+    def excess(self, value: Tensor, rest: Tensor) -> Tensor:
+        """(rows, width) and (nodes, width) -> (touched, width): how far a node's rest row is above its touched ones."""
+        return self.spread(rest)[: self.touched] - value[: self.touched]
+
     def row_of(self, node: Tensor, relation: Tensor) -> Tensor:
         """The row of each (node, relation)."""
         return self.row_of_code(node * self.relations + relation)

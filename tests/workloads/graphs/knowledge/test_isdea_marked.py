@@ -15,6 +15,7 @@ from stillhouse.space.extraction import extract
 from stillhouse.workloads.graphs.knowledge.families.isdea_marked import IsdeaMarked, IsdeaMarkedSettings
 from stillhouse.workloads.graphs.knowledge.graph import Batch, Graph
 from stillhouse.workloads.graphs.knowledge.marked_index import hops, index_of
+from stillhouse.workloads.graphs.knowledge.marked_question import Marked
 from stillhouse.workloads.graphs.knowledge.marked_region import Conditions, Region
 
 SETTINGS = IsdeaMarkedSettings(width=6, layers=3, beyond=2)
@@ -169,7 +170,8 @@ def test_an_observed_true_triple_is_scored_as_if_it_were_absent() -> None:
         whole, without = index_of(graph, 3), index_of(graph.keep(torch.arange(25) > 0), 3)
         # The statistics of relations are the whole graph's by design, so they are made equal here.
         without = replace(without, interactions=whole.interactions, statistics=whole.statistics)
-        torch.testing.assert_close(model.scores(whole, candidates)[0], model.scores(without, candidates)[0], rtol=0, atol=1e-10)
+        one, other = (model.scores(Marked.of_triples(index, candidates, 3, model.farthest))[0] for index in (whole, without))
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
 
 
 def test_a_score_depends_on_no_other_candidate() -> None:

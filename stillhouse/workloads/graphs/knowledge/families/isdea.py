@@ -21,16 +21,18 @@ from torch.nn import functional
 
 from stillhouse.contracts.families import Family
 from stillhouse.contracts.output import NODES, Feature, Output
+from stillhouse.contracts.ready import MakesReady
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, declare, fixed
-from stillhouse.workloads.graphs._shared.sums import Aggregate
+from stillhouse.workloads.graphs._shared.sums import Aggregate, Sums
 from stillhouse.workloads.graphs.knowledge.distances import distances
 from stillhouse.workloads.graphs.knowledge.graph import Batch, asked_pairs, joins_target
+from stillhouse.workloads.graphs.knowledge.listed import Added, Between, Listed
 from stillhouse.workloads.graphs.knowledge.norm import shared_batch_norm
-from stillhouse.workloads.graphs.knowledge.rows import Level, Rows, Step, rows_of
+from stillhouse.workloads.graphs.knowledge.rows import Rows, Step, rows_of
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 
 class IsdeaSettings(Settings):
@@ -49,18 +51,38 @@ class IsdeaSettings(Settings):
 class Visible:
     """What a batch may see of its graph: the weight of each triple and the number of edges that join each pair."""
 
-    rows: Rows
+    steps: tuple[Step | Between, ...]
+    neighbours: Sums | Added
+    others: int | Tensor
     triples: Tensor
     pairs: Tensor
     one_and_pairs: Tensor
 
     @staticmethod
-    def of(batch: Batch, layers: int, like: Tensor) -> Visible:
-        """All triples but those that join a target pair."""
-        rows = rows_of(batch.graph, layers)
-        triples = (~joins_target(batch.graph, batch.triples)).to(like)
+    def of(rows: Rows, triples: Tensor) -> Visible:
+        """By the weights of triples."""
         pairs = rows.pair_weights(triples)
-        return Visible(rows, triples, pairs, torch.cat((pairs.new_ones(1), pairs)))
+        one_and_pairs = torch.cat((pairs.new_ones(1), pairs))
+        return Visible(rows.steps, rows.neighbours, rows.steps[0].before.others, triples, pairs, one_and_pairs)
+
+    @staticmethod
+    def listed(lists: Listed) -> Visible:
+        """The same of a question in lists."""
+        one_and_pairs = torch.cat((lists.pairs.new_ones(1), lists.pairs))
+        return Visible(tuple(lists.steps), lists.neighbours, lists.others, lists.triples, lists.pairs, one_and_pairs)
+
+
+def weights(batch: Batch) -> Tensor:
+    """(triples,), bool: all that may be seen of a graph, which are those that join no target pair."""
+    return ~joins_target(batch.graph, batch.triples)
+
+
+class Adding(Aggregate):
+    """An `Aggregate` of lists, too."""
+
+    def forward(self, table: Tensor, sums: Sums | Added, weights: Tensor | None = None) -> Tensor:
+        """(columns, width) -> (rows, width)"""
+        return sums(table, weights)
 
 
 class Perceptron(nn.Module):
@@ -91,31 +113,31 @@ class Convolution(nn.Module):
         super().__init__()
         self.own = Perceptron(blueprint, f"{name}.own", inside, outside, width)
         self.other = Perceptron(blueprint, f"{name}.other", inside, outside, width)
-        self.sum_own = declare(Aggregate(), {}, (self.own.hidden,))
-        self.sum_other = declare(Aggregate(), {}, (self.other.hidden,))
+        self.sum_own = declare(Adding(), {}, (self.own.hidden,))
+        self.sum_other = declare(Adding(), {}, (self.other.hidden,))
         self.norm = shared_batch_norm(outside)
 
-    def forward(self, state: Tensor, step: Step, visible: Visible) -> Tensor:
+    def forward(self, state: Tensor, step: Step | Between, visible: Visible) -> Tensor:
         """(rows before, inside) -> (rows after, outside)"""
         return self.norm(self._own(state, step, visible) + self._other(state, step, visible), step.after.share)
 
-    def _own(self, state: Tensor, step: Step, visible: Visible) -> Tensor:
+    def _own(self, state: Tensor, step: Step | Between, visible: Visible) -> Tensor:
         value = self.own.first(state)
         lifted = (1 + self.own.eps) * value + self.own.bias
         direct = step.lift_direct(lifted) + self.sum_own(value, step.own, visible.triples)
         return step.place(self.own.finish(torch.cat((lifted, direct))))
 
-    def _other(self, state: Tensor, step: Step, visible: Visible) -> Tensor:
+    def _other(self, state: Tensor, step: Step | Between, visible: Visible) -> Tensor:
         """(1 + eps) (S - H_k) + A_all S - A_all H_k - A_k S + A_k H_k, over 2R - 1.
 
         H_k is split into the rest row of its node and the excess over it, which only touched pairs have.
         """
         before, eps, add = step.before, self.other.eps, self.sum_other
-        value = self.other.first(state) / max(before.relations - 1, 1)
-        rest = value[before.touched :]
+        value = self.other.first(state) / visible.others
+        rest = before.rest(value)
         total = add(value, before.gather, before.share)
-        of_node = (1 + eps) * (total - rest) + add(total - rest, visible.rows.neighbours, visible.pairs) + self.other.bias
-        excess = before.spread(rest)[: before.touched] - value[: before.touched]
+        of_node = (1 + eps) * (total - rest) + add(total - rest, visible.neighbours, visible.pairs) + self.other.bias
+        excess = before.excess(value, rest)
         of_edge = add(value, step.own, visible.triples) - add(total, step.own_nodes, visible.triples)
         return self.other.finish(add(torch.cat((of_node, (1 + eps) * excess, excess, of_edge)), step.other, visible.one_and_pairs))
 
@@ -129,12 +151,12 @@ class Mix(nn.Module):
         self.other = blueprint.linear(inside, outside, bias=False)
         declare(self, {}, (outside, inside))
 
-    def forward(self, state: Tensor, total: Tensor, relations: int) -> tuple[Tensor, Tensor]:
+    def forward(self, state: Tensor, total: Tensor, others: int | Tensor) -> tuple[Tensor, Tensor]:
         """The part of each row (rows, outside) and the part of each total (totals, outside), to be added to its rows."""
-        other = self.other.weight / max(relations - 1, 1)
+        other = self.other.weight / others
         return functional.linear(state, self.own.weight - other, self.own.bias), functional.linear(total, other)
 
-    def rows(self, state: Tensor, total: Tensor, relations: int) -> int:
+    def rows(self, state: Tensor, total: Tensor, others: int | Tensor) -> int:
         """How often the two axes are multiplied."""
         return len(state) + len(total)
 
@@ -144,7 +166,6 @@ class PairScore(nn.Module):
 
     def __init__(self, blueprint: Blueprint, state: Axis, width: int, hops: int) -> None:
         super().__init__()
-        self.hops = hops
         distance, hidden = blueprint.width("distance", width), blueprint.width("score", width)
         self.embedding = blueprint.embedding(hops + 2, distance)
         nn.init.xavier_normal_(self.embedding.weight)
@@ -153,17 +174,16 @@ class PairScore(nn.Module):
         self.second = blueprint.linear(hidden, fixed(1))
 
     def forward(
-        self, head: Float[Tensor, "triples state"], tail: Float[Tensor, "triples state"], batch: Batch
+        self, head: Float[Tensor, "triples state"], tail: Float[Tensor, "triples state"], apart: Int[Tensor, " triples"]
     ) -> tuple[Float[Tensor, " triples"], Float[Tensor, "triples hidden"]]:
-        """Two (triples, state) to (triples,) logits and (triples, hidden) activations."""
-        pairs = batch.triples[..., ::2].reshape(-1, 2)
+        """Two (triples, state) and their distances to (triples,) logits and (triples, hidden) activations."""
         # With inverse edges a distance is the same in both directions.
-        distance = self.embedding(distances(batch.graph, pairs, self.hops, directed=False))
+        distance = self.embedding(apart)
         hidden = torch.relu(self.first(self.gate_in(torch.cat((head, tail, distance, distance), -1))))
         return self.second(self.gate_out(hidden)).squeeze(-1), hidden
 
 
-class Isdea(nn.Module):
+class Isdea(nn.Module, MakesReady):
     """Scores triples of a batch; no parameter depends on the number of nodes or relations."""
 
     def __init__(self, settings: IsdeaSettings, architecture: Architecture | None = None) -> None:
@@ -174,7 +194,7 @@ class Isdea(nn.Module):
         mixed, final = self.blueprint.width("mix0", settings.width), self.blueprint.width("mix1", settings.width)
         self.mix_gates = nn.ModuleList((self.blueprint.gate(axis), self.blueprint.gate(mixed)))
         self.mixes = nn.ModuleList((Mix(self.blueprint, axis, mixed), Mix(self.blueprint, mixed, final)))
-        self.totals = nn.ModuleList(declare(Aggregate(), {}, (inside,)) for inside in (axis, mixed))
+        self.totals = nn.ModuleList(declare(Adding(), {}, (inside,)) for inside in (axis, mixed))
         self.norm = shared_batch_norm(mixed)
         self.score = PairScore(self.blueprint, final, settings.width, settings.hops)
 
@@ -192,35 +212,56 @@ class Isdea(nn.Module):
             self.layers[str(index)], axis = layer, outside
         return axis
 
-    def forward(self, batch: Batch) -> Output:
+    def ready(self, batch: Batch) -> Listed:
+        """Which rows are summed, what is asked of them, and how far apart the nodes of each candidate are."""
+        (asked, place), rows = asked_pairs(batch), rows_of(batch.graph, self.settings.layers)
+        shape = batch.triples.shape[:-1]
+        return Listed.of(rows, weights(batch), asked, place.view(*shape, 2), self.apart(batch).view(shape))
+
+    def forward(self, batch: Batch | Listed) -> Output:
         """Scores (queries, candidates); features of the (node, relation) pairs that the batch asks about, and of its triples."""
+        if isinstance(batch, Listed):
+            return self._of_lists(batch)
         asked, place = asked_pairs(batch)
-        like = self.score.second.weight
-        visible = Visible.of(batch, self.settings.layers, like)
+        like, features, rows = self.score.second.weight, {}, asked
+        every = rows_of(batch.graph, self.settings.layers)
+        visible = Visible.of(every, weights(batch).to(like))
         state = like.new_ones(batch.graph.nodes, self.settings.width)
-        features, rows = {}, asked
-        for index, step in enumerate(visible.rows.steps):
+        for index, step in enumerate(every.steps):
             state, rows = self._layer(str(index), state, step, visible), step.after.row_of_code(asked)
             features[f"layer{index}"] = Feature(state[rows], NODES)
-        final = self._mix(state, visible.rows.steps[-1].after, rows)
+        final = self._mix(state, visible, rows)
         head, tail = final[place].unbind(1)
-        logits, hidden = self.score(head, tail, batch)
+        logits, hidden = self.score(head, tail, self.apart(batch))
         features |= {"state": Feature(final, NODES), "pair": Feature(hidden, NODES)}
         return Output(logits.view(batch.triples.shape[:-1]), "candidates", features)
 
-    def _layer(self, name: str, state: Tensor, step: Step, visible: Visible) -> Tensor:
+    def _of_lists(self, lists: Listed) -> Output:
+        visible = Visible.listed(lists)
+        state = self.score.second.weight.new_ones(lists.level["0"].node.shape[0], self.settings.width)
+        for index, step in enumerate(visible.steps):
+            state = self._layer(str(index), state, step, visible)
+        head, tail = self._mix(state, visible, lists.asked)[lists.place.flatten(0, 1)].unbind(1)
+        return Output(self.score(head, tail, lists.distance.flatten())[0].view_as(lists.distance), "candidates")
+
+    def apart(self, batch: Batch) -> Int[Tensor, " candidates"]:
+        """The distance between the nodes of each candidate, of all queries."""
+        return distances(batch.graph, batch.triples[..., ::2].reshape(-1, 2), self.settings.hops, directed=False)
+
+    def _layer(self, name: str, state: Tensor, step: Step | Between, visible: Visible) -> Tensor:
         if name not in self.layers:
             return step.lift(state)
         changed = self.layers[name](self.gates[name](torch.relu(state)), step, visible)
         return step.lift(state) + self.depth_gates[name](changed) if name in self.depth_gates else changed
 
-    def _mix(self, state: Tensor, level: Level, asked: Tensor) -> Tensor:
+    def _mix(self, state: Tensor, visible: Visible, asked: Tensor) -> Tensor:
         """(rows, channels) -> (asked, channels): two layers without edges, the second one only in the rows that are asked about."""
+        level = visible.steps[-1].after
         state, share = self.mix_gates[0](state), level.share
-        own, other = self.mixes[0](state, self.totals[0](state, level.gather, share), level.relations)
+        own, other = self.mixes[0](state, self.totals[0](state, level.gather, share), visible.others)
         state = self.mix_gates[1](torch.relu(self.norm(own + level.spread(other), share)))
         total = self.totals[1](state, level.gather, share)
-        own, other = self.mixes[1](state[asked], total[level.node[asked]], level.relations)
+        own, other = self.mixes[1](state[asked], total[level.node[asked]], visible.others)
         return own + other
 
 

@@ -29,14 +29,15 @@ from torch import Tensor, nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.contracts.output import NODES, Feature, Output
+from stillhouse.contracts.ready import MakesReady
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, declare, fixed
 from stillhouse.workloads.graphs.knowledge.graph import Batch
-from stillhouse.workloads.graphs.knowledge.marked_index import INTERACTIONS, STATISTICS, Index, index_of, spread
-from stillhouse.workloads.graphs.knowledge.marked_region import Conditions, Region
+from stillhouse.workloads.graphs.knowledge.marked_index import INTERACTIONS, STATISTICS, index_of
+from stillhouse.workloads.graphs.knowledge.marked_question import Around, Marked, Reached
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
 
 class IsdeaMarkedSettings(Settings):
@@ -106,12 +107,12 @@ class RelationEncoder(nn.Module):
         kept = blueprint.depth("rounds", rounds) if rounds else ()
         self.rounds = nn.ModuleDict({str(at): blueprint.block("rounds", at, Round(blueprint, at, relation)) for at in kept})
 
-    def forward(self, index: Index, queries: Tensor) -> Tensor:
-        """(queries,) -> (queries, types, relation)"""
+    def forward(self, statistics: Tensor, interactions: Tensor) -> Tensor:
+        """(queries, types, 22) and (4, types, types) -> (queries, types, relation)"""
         like = self.first.weight
-        vectors = self.second(self.inner(self.first(index.statistics[queries].to(like)).relu()))
+        vectors = self.second(self.inner(self.first(statistics.to(like)).relu()))
         for layer in self.rounds.values():
-            vectors = layer(vectors, index.interactions.to(like))
+            vectors = layer(vectors, interactions.to(like))
         return self.outer(vectors)
 
 
@@ -126,19 +127,13 @@ class NodeEncoder(nn.Module):
         self.norm, self.gate = blueprint.layer_norm(hidden), blueprint.gate(hidden)
         self.second = blueprint.linear(hidden + fixed(shells), node)
 
-    def forward(self, index: Index, conditions: Conditions, vectors: Tensor, of: Tensor, condition: Tensor, node: Tensor) -> Tensor:
-        """The nodes (rows,) as seen by their conditions (rows,) -> (rows, node); `of` (conditions,) points into `vectors`."""
-        owner, entry = spread(index.incident_first, node)
-        relation, asking = index.incident_relation[entry], condition[owner]
-        head, hidden, tail = conditions.hidden[asking].unbind(-1)
-        leaves = (node[owner] == head) & (relation == hidden)
-        arrives = (node[owner] == tail) & (relation == index.inverse(hidden))
-        count = index.incident_count[entry] - leaves.long() - arrives.long()
+    def forward(self, around: Around, vectors: Tensor) -> Tensor:
+        """The nodes (rows,) as seen by their conditions -> (rows, node)"""
         table = self.first(vectors).flatten(0, 1)
-        weights = count.to(table).log1p()[:, None]
-        total = self.sum(table.index_select(0, of[asking] * index.types + relation), weights, owner, len(node))
+        weights = around.count.to(table).log1p()[:, None]
+        total = self.sum(table.index_select(0, around.label), weights, around.owner, around.shells.shape[0])
         # Small numbers matter most: an empty shell says that the node's component ends here.
-        shells = (1 + conditions.shells(index, condition, node)).to(table).reciprocal()
+        shells = (1 + around.shells).to(table).reciprocal()
         return self.second(torch.cat((self.gate(self.norm(total).relu()), shells), -1))
 
 
@@ -158,10 +153,10 @@ class Layer(nn.Module):
         self.norm = blueprint.layer_norm(state)
         self.whole = blueprint.depth_gate("layers", index)
 
-    def forward(self, state: Tensor, region: Region, vectors: Tensor, label: Tensor) -> Tensor:
-        """(places, state) -> the same; `label` (edges,) points into `vectors`, flattened."""
+    def forward(self, state: Tensor, region: Reached, vectors: Tensor) -> Tensor:
+        """(places, state) -> the same"""
         value, table = self.value(self.outer(state)), self.weight(vectors).flatten(0, 1)
-        messages = self.sum(value.index_select(0, region.start), table.index_select(0, label), region.end, len(state))
+        messages = self.sum(value.index_select(0, region.start), table.index_select(0, region.label), region.end, state.shape[0])
         branch = self.norm(self.update(self.inner(torch.cat((state, messages), -1)))).relu()
         return state + self.whole(branch * (region.hops <= self.reach)[:, None])
 
@@ -183,7 +178,7 @@ class Readout(nn.Module):
         return self.layers[-1](self.gates[-1](value))[:, 0], value
 
 
-class IsdeaMarked(nn.Module):
+class IsdeaMarked(nn.Module, MakesReady):
     """Scores triples of a batch; no parameter depends on the number of nodes or relations."""
 
     def __init__(self, settings: IsdeaMarkedSettings, architecture: Architecture | None = None) -> None:
@@ -200,36 +195,33 @@ class IsdeaMarked(nn.Module):
         self.hops = blueprint.embedding(self.farthest + 2, distance)
         self.readout = Readout(blueprint, state + distance + relation + node + node + node + state, width)
 
-    def forward(self, batch: Batch) -> Output:
-        """Scores (queries, candidates); features of the candidates: their last states, and the pairs with their heads."""
-        scores, features = self.scores(index_of(batch.graph, self.settings.layers), batch.triples)
-        named = {name: Feature(value, NODES) for name, value in features.items()}
-        return Output(scores.view(batch.triples.shape[:2]), "candidates", named)
+    def ready(self, batch: Batch) -> Marked:
+        """What is counted and found on the graph, before any weight is used."""
+        return Marked.of_triples(index_of(batch.graph, self.settings.layers), batch.triples, self.settings.layers, self.farthest)
 
-    def scores(
-        self, index: Index, triples: Int[Tensor, "queries candidates 3"]
-    ) -> tuple[Float[Tensor, " queries*candidates"], dict[str, Float[Tensor, "queries*candidates _"]]]:
-        """(queries, candidates, 3) -> scores (queries * candidates,) and features (queries * candidates, channel)."""
-        conditions, member = Conditions.of(index, triples, self.farthest)
-        queries, of = torch.unique(conditions.relation, return_inverse=True)
-        vectors, tail = self.relations(index, queries), triples[..., 2].flatten()
-        own = vectors[of, conditions.relation]
+    def forward(self, batch: Batch | Marked) -> Output:
+        """Scores (queries, candidates); features of the candidates: their last states, and the pairs with their heads."""
+        given = batch if isinstance(batch, Marked) else self.ready(batch)
+        scores, features = self.scores(given)
+        named = {name: Feature(value, NODES) for name, value in features.items()}
+        return Output(scores.view(given.member.shape), "candidates", named)
+
+    def scores(self, given: Marked) -> tuple[Float[Tensor, " candidates"], dict[str, Float[Tensor, "candidates _"]]]:
+        """Scores of the candidates of all queries, and features (candidates, channel)."""
+        vectors, member = self.relations(given.statistics, given.interactions), given.member.flatten()
+        own = vectors[given.of, given.relation]
         mark = self.mark(own)
-        states = self._propagate(index, Region.of(index, conditions, member, tail, self.settings.layers), vectors, of, mark)
-        rows = torch.arange(len(of), device=tail.device)
-        heads = self.nodes(index, conditions, vectors, of, rows, conditions.head)[member]
-        tails = self.nodes(index, conditions, vectors, of, member, tail)
-        hops = self.hops(conditions.distance[conditions.origin[member], tail].long())
-        parts = (states, hops, own[member], heads, tails, heads * tails, mark[member] * states)
+        states = self._propagate(given.region, vectors, mark)
+        heads, tails = self.nodes(given.heads, vectors)[member], self.nodes(given.tails, vectors)
+        parts = (states, self.hops(given.hops), own[member], heads, tails, heads * tails, mark[member] * states)
         scores, pairs = self.readout(torch.cat(parts, -1))
         return scores, {"state": states, "pair": pairs}
 
-    def _propagate(self, index: Index, region: Region, vectors: Tensor, of: Tensor, mark: Tensor) -> Tensor:
+    def _propagate(self, region: Reached, vectors: Tensor, mark: Tensor) -> Tensor:
         """The last states of the candidates (candidates, state)."""
-        state = mark.new_zeros(len(region.hops), mark.shape[1]).index_copy(0, region.head, mark)
-        label = of[region.edge_condition] * index.types + region.edge_relation
+        state = mark.new_zeros(region.hops.shape[0], mark.shape[1]).index_copy(0, region.head, mark)
         for layer in self.layers.values():
-            state = layer(state, region, vectors, label)
+            state = layer(state, region, vectors)
         return state.index_select(0, region.candidate)
 
 

@@ -11,8 +11,10 @@ states of those nodes that are asked about, instead of all.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 
 from stillhouse.contracts.families import Family
 from stillhouse.contracts.output import NODES, Feature, Output
+from stillhouse.contracts.ready import MakesReady
 from stillhouse.contracts.settings import Settings
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, declare, fixed
 from stillhouse.workloads.graphs._shared.sums import Aggregate, Sums
@@ -40,6 +43,21 @@ class IsdeaPlusSettings(Settings):
     predictor: int = Field(128, gt=0)
     hops: int | None = Field(None, gt=0)
     """Distances above it count as not reachable; None looks for paths of any length, as published."""
+
+
+@dataclass(frozen=True, eq=False)
+class Walked:
+    """A question as numbers of walks, which are all that the network computes with."""
+
+    anywhere: Float[Tensor, "asked _"]
+    """A^m 1 for m = 0..T, of all that are asked about."""
+    along: Float[Tensor, "asked walks"]
+    """A^m a_k for m < T."""
+    place: Int[Tensor, "queries candidates 2"]
+    """Of each candidate's head and tail, among them."""
+    apart: Float[Tensor, "2 queries candidates"]
+    """d(i, j) / N and d(j, i) / N along directed edges; 1 means not reachable."""
+    any_length: ClassVar[Mapping[str, tuple[int, ...]]] = {"anywhere": (0,), "along": (0,), "place": (0, 1), "apart": (1, 2)}
 
 
 class Walk(Aggregate):
@@ -94,7 +112,7 @@ class Branch(nn.Module):
         return self.perceptron(torch.cat(states, -1))
 
 
-class IsdeaPlus(nn.Module):
+class IsdeaPlus(nn.Module, MakesReady):
     """Scores triples of a batch; no parameter depends on the number of nodes or relations."""
 
     def __init__(self, settings: IsdeaPlusSettings, architecture: Architecture | None = None) -> None:
@@ -113,26 +131,29 @@ class IsdeaPlus(nn.Module):
         self.predictor = Chain(blueprint, "predictor", (pair, *hidden, fixed(1)), nn.ReLU())
         self.add = declare(Walk(), {}, (fixed(1),))
 
-    def forward(self, batch: Batch) -> Output:
-        """Scores (queries, candidates); features of the (node, relation) pairs that the batch asks about."""
+    def ready(self, batch: Batch) -> Walked:
+        """What is counted, before any weight is used."""
         asked, place = asked_pairs(batch)
-        anywhere, along = self._walks(batch, asked)
-        own = self.own(anywhere[:, :-1], along)
-        other = self.other(anywhere[:, :-1], anywhere[:, 1:] - along)
-        state = self.combine(torch.cat((own, other), -1))
-        head, tail = state[place].unbind(1)
-        logits = self.predictor(torch.cat((head, tail, head * tail, *self._distances(batch)), -1))
-        features = {"own": Feature(own, NODES), "other": Feature(other, NODES), "state": Feature(state, NODES)}
-        return Output(logits.view(batch.triples.shape[:-1]), "candidates", features)
+        return Walked(*self._walks(batch, asked), place.view(*batch.triples.shape[:-1], 2), self._apart(batch))
 
-    def _distances(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(triples, distance) for d(i, j) / N and d(j, i) / N along directed edges; 1 means not reachable."""
+    def forward(self, batch: Batch | Walked) -> Output:
+        """Scores (queries, candidates); features of the (node, relation) pairs that the batch asks about."""
+        given = batch if isinstance(batch, Walked) else self.ready(batch)
+        before, along = given.anywhere[:, :-1], given.along
+        own, other = self.own(before, along), self.other(before, given.anywhere[:, 1:] - along)
+        state = self.combine(torch.cat((own, other), -1))
+        head, tail = state[given.place.flatten(0, 1)].unbind(1)
+        distance = self.distance(given.apart.flatten(1)[..., None])
+        logits = self.predictor(torch.cat((head, tail, head * tail, *distance), -1))
+        features = {"own": Feature(own, NODES), "other": Feature(other, NODES), "state": Feature(state, NODES)}
+        return Output(logits.view(given.place.shape[:-1]), "candidates", features)
+
+    def _apart(self, batch: Batch) -> Float[Tensor, "2 queries candidates"]:
         nodes, pairs = batch.graph.nodes, batch.triples[..., ::2].reshape(-1, 2)
         hops = min(self.settings.hops or nodes, nodes - 1)
-        like = next(self.parameters())
         both = [distances(batch.graph, way, max(hops, 1), directed=True) for way in (pairs, pairs.flip(1))]
-        shares = torch.stack([torch.where(found > hops, nodes, found) for found in both]).to(like) / nodes
-        return self.distance(shares[..., None]).unbind(0)
+        shares = torch.stack([torch.where(found > hops, nodes, found) for found in both]).to(next(self.parameters())) / nodes
+        return shares.view(2, *batch.triples.shape[:-1])
 
     def _walks(self, batch: Batch, asked: Int[Tensor, " asked"]) -> tuple[Float[Tensor, "asked _"], Float[Tensor, "asked _"]]:
         """A^m 1 for m = 0..T, (asked, T + 1), and A^m a_k for m < T, (asked, T)."""
