@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,16 @@ def test_a_first_column_that_counts_the_lines_is_an_index(tmp_path: Path, first:
     series = "t,a,b,30\n" + "".join(f"{count},1,2,3\n" for count in first.split())
     with pytest.warns(UserWarning, match="'t' is taken for an index") if counts else nullcontext():
         assert len(made(tmp_path, series, LIST).features) == 4 - counts
+
+
+@pytest.mark.parametrize(
+    ("heading", "first", "told"), [("step", "0 1 3", 1), ("date", "2020-01-01 2020-01-02 2020-01-09", 1), ("date", "5 6 7", 0)]
+)
+def test_lines_that_are_missing_by_an_index_are_told(tmp_path: Path, heading: str, first: str, told: int) -> None:
+    series = f"{heading},a,b,30\n" + "".join(f"{count},1,2,3\n" for count in first.split())
+    with warnings.catch_warnings(record=True, action="always") as warned:
+        assert len(made(tmp_path, series, LIST).features) == 3
+    assert sum("series.csv: lines seem to be missing before" in str(each.message) for each in warned) == told
 
 
 @pytest.mark.parametrize("word", ["#N/A", "<NA>", "-nan", "-1.#IND"])
