@@ -127,7 +127,10 @@ def _answers(address: str) -> bool:
 
 def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     home = Path(os.environ["PREFECT_HOME"])
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"PREFECT_HOME is {home} - wanted a folder to write to - {error.strerror}: unset it, or name another") from None
     command = quietly.command("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
     environment = {**os.environ, "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api"}
     with (home / "server.log").open("wb") as log:
