@@ -174,7 +174,7 @@ def _progress(process: subprocess.Popen[bytes], log: Path) -> tuple[int, int]:
 
 def last_words(log: Path) -> str:
     """The last line that the server printed, if that is not Prefect's banner."""
-    text = log.read_text(errors="replace")
+    text = log.read_text(errors="replace", encoding="utf-8")
     said = text.partition(BANNER)[2].splitlines()[1:] if BANNER in text else text.splitlines()
     return next((line for line in reversed(said) if line.strip()), "it said nothing").strip()
 

@@ -54,7 +54,9 @@ def first_mistake(error: ValidationError, skipped: int = 0) -> tuple[str, str]:
 def in_words(mistake: ErrorDetails) -> str:
     """What pydantic says of a mistake, in words of YAML and JSON: a mapping and a list, where it says dictionary, tuple and class."""
     words = mistake["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    return re.sub(r"Tuple|a valid tuple", "a list", re.sub(r"a valid dictionary( or instance of \w+)?", "a mapping of names to values", words))
+    return re.sub(
+        r"Tuple|a valid tuple", "a list", re.sub(r"a valid dictionary( or instance of \w+)?", "a mapping of names to values", words)
+    )
 
 
 def _wrong(mistake: ErrorDetails) -> str:

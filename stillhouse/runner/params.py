@@ -54,7 +54,7 @@ class _Params(Settings):
 
 class _Teacher(Settings):
     workload: str
-    raw: str
+    raw: str = Field(min_length=1)
     prepare: dict[str, Any] | None = None
     teach: dict[str, Any] | None = None
 

@@ -100,7 +100,9 @@ def test_prefect_counts_nobody_where_the_reader_has_not_said_otherwise(tmp_path:
 def test_a_folder_of_prefect_that_cannot_be_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "file" / "home"))
-    with pytest.raises(UserError, match=r"^PREFECT_HOME is .*home - wanted a folder to write to - Not a directory: unset it, or name another$"):
+    with pytest.raises(
+        UserError, match=r"^PREFECT_HOME is .*home - wanted a folder to write to - Not a directory: unset it, or name another$"
+    ):
         server._start(tmp_path, 1)
 
 
