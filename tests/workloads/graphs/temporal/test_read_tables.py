@@ -116,6 +116,12 @@ def test_lines_that_are_missing_by_an_index_are_told(tmp_path: Path, heading: st
     assert sum("series.csv: lines seem to be missing before" in str(each.message) for each in warned) == told
 
 
+def test_values_whose_errors_cannot_be_counted_are_refused(tmp_path: Path) -> None:
+    told = r"wanted values between -1e\+30 and 1e\+30 - got -1e\+38 of node 1 at step 0 in channel 0: take another unit$"
+    with pytest.raises(UserError, match=told):
+        made(tmp_path, "a,b,30\n1,-1e38,3\n1,1e30,3\n", LIST)
+
+
 @pytest.mark.parametrize("word", ["#N/A", "<NA>", "-nan", "-1.#IND"])
 def test_words_of_other_programs_say_that_a_value_is_missing(tmp_path: Path, word: str) -> None:
     panel = made(tmp_path, f"a,b,30\n1,2,3\n1,{word},3\n1,4,3\n", LIST, missing="interpolate")
