@@ -141,7 +141,7 @@ def alone(folder: Path) -> Iterator[None]:
     """Raises UserError if another execution is going on. The kernel frees the lock at any end of this process."""
     path = folder / ".work" / "execution.lock"
     path.parent.mkdir(exist_ok=True)
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

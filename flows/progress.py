@@ -134,7 +134,7 @@ class Board:
             if line.state == "failed":
                 log = log_path(self._folder, name)
                 self._print(f"\n{name} failed. The end of {log.relative_to(self._folder)}:")
-                for text in log.read_text(errors="replace").splitlines()[-TAIL:] if log.exists() else ["(empty)"]:
+                for text in log.read_text(errors="replace", encoding="utf-8").splitlines()[-TAIL:] if log.exists() else ["(empty)"]:
                     self._print(f"  {text}")
                 self._print(f"By hand: dvc repro --single-item {name}")
 

@@ -127,7 +127,10 @@ def _answers(address: str) -> bool:
 
 def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     home = Path(os.environ["PREFECT_HOME"])
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"PREFECT_HOME is {home} - wanted a folder to write to - {error.strerror}: unset it, or name another") from None
     command = quietly.command("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
     environment = {**os.environ, "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api"}
     with (home / "server.log").open("wb") as log:
@@ -171,7 +174,7 @@ def _progress(process: subprocess.Popen[bytes], log: Path) -> tuple[int, int]:
 
 def last_words(log: Path) -> str:
     """The last line that the server printed, if that is not Prefect's banner."""
-    text = log.read_text(errors="replace")
+    text = log.read_text(errors="replace", encoding="utf-8")
     said = text.partition(BANNER)[2].splitlines()[1:] if BANNER in text else text.splitlines()
     return next((line for line in reversed(said) if line.strip()), "it said nothing").strip()
 

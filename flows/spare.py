@@ -44,7 +44,7 @@ class Spare:
         assert self._process
         assert self._process.stdout
         if not self._process.stdout.readline() and self._process.wait():
-            raise UserError(self._log.read_text(errors="replace").strip())
+            raise UserError(self._log.read_text(errors="replace", encoding="utf-8").strip())
 
     def end(self) -> None:
         """Ends it, and whatever copy of it is left."""

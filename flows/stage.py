@@ -52,7 +52,7 @@ def run_due_stage(node: Node, folder: Path, extra: Mapping[str, str], stop: Even
     if code:
         full = room.short(folder)  # its log may have found no room either
         raise StageFailed(f"{node.name} failed with exit code {code}" + f"; a disk is full: {full}" * bool(full))
-    text = log.read_text(errors="replace")
+    text = log.read_text(errors="replace", encoding="utf-8")
     return next((outcome for words, outcome in SAID.items() if words in text), "done")
 
 

@@ -127,11 +127,11 @@ class Sweep:
 
         Raises UserError, naming the combinations, at settings that cannot be; nothing has run then.
         """
-        text = (self._folder / "params.yaml").read_text()
+        text = (self._folder / "params.yaml").read_text(encoding="utf-8")
         texts = [changed(text, each.values) for each in wanted]
         with copies.made(self._folder, self._folder / PLACE, [each.name for each in wanted]) as places:
             for place, content in zip(places, texts, strict=True):
-                (place / "params.yaml").write_text(content)
+                (place / "params.yaml").write_text(content, encoding="utf-8")
             self._check(wanted, places)
             self._command(self._folder, "stillhouse.tracking", "sync")  # MLflow's database is the project's, not a copy's
             with ThreadPoolExecutor(at_once) as pool:
@@ -176,7 +176,7 @@ class Sweep:
                     pass
             finally:
                 end_group(process)
-        return process.wait(), said.read_text(errors="replace")
+        return process.wait(), said.read_text(errors="replace", encoding="utf-8")
 
     def _environment(self, name: str) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -186,7 +186,7 @@ class Sweep:
 
 def _whole(project: Path) -> list[str]:
     """The stages whose outputs are there: those that were not among the names may never have run, and DVC would miss their outputs."""
-    stages = YAML(typ="safe").load((project / "dvc.lock").read_text())["stages"]
+    stages = YAML(typ="safe").load((project / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     return [name for name, stage in stages.items() if all((project / out["path"]).exists() for out in stage.get("outs", ()))]
 
 

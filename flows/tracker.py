@@ -34,7 +34,7 @@ class Tracker:
         self.key = uuid.uuid4().hex
         self._folder, self._status, self._flow_run = folder, "", ""
         plan = folder / ".work" / "plan.json"
-        plan.write_text(json.dumps([dataclasses.asdict(node) for node in nodes]))
+        plan.write_text(json.dumps([dataclasses.asdict(node) for node in nodes]), encoding="utf-8")
         self._words = (self.key, "--plan", str(plan))
         (folder / LOG).unlink(missing_ok=True)
         self._process = self._start("serve", *self._words, "--owner", str(os.getpid()))
@@ -53,7 +53,7 @@ class Tracker:
         limit = _LONGEST * deadline.seconds() + _GRACE
         if _ended(self._process, limit):
             _ended(self._start("finish", *self._words, "--status", self._status, "--flow-run", self._flow_run), limit)
-        for line in (self._folder / LOG).read_text(errors="replace").splitlines():
+        for line in (self._folder / LOG).read_text(errors="replace", encoding="utf-8").splitlines():
             print(hide(line), file=sys.stderr if line.startswith("warning") else sys.stdout)
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:

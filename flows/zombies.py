@@ -30,12 +30,14 @@ def release(repo: Repo) -> None:
         kept = {
             place: [holder for holder in holders if holder.get("pid") not in dead] for place, holders in entries.get("read", {}).items()
         }
-        path.write_text(json.dumps({"write": write, "read": {place: holders for place, holders in kept.items() if holders}}))
+        path.write_text(
+            json.dumps({"write": write, "read": {place: holders for place, holders in kept.items() if holders}}), encoding="utf-8"
+        )
 
 
 def _entries(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, OSError):
         return {}
 

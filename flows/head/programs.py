@@ -88,5 +88,5 @@ def _authentication(folder: Path) -> Path:
     """MLflow's file of settings for who may come in; its users are kept beside the token, so that both are made together."""
     path = folder / servers.FOLDER / "mlflow.ini"
     text = _AUTHENTICATION.format(database=folder / servers.FOLDER / "users.db", user=servers.USER)
-    replace(path, lambda temporary: temporary.write_text(text))
+    replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return path

@@ -79,9 +79,9 @@ class Away:
     def _put(self, node: Node, extra: Mapping[str, str], stop: Event, *, allow_missing: bool) -> Outcome:
         """Lets DVC run the stage here, which finds its result; the log of the node stays before what that says."""
         log = log_path(self.folder, node.name)
-        said = log.read_text() if log.exists() else ""
+        said = log.read_text(encoding="utf-8") if log.exists() else ""
         outcome = run_due_stage(node, self.folder, {**extra, process.AFRESH: ""}, stop, allow_missing=allow_missing)
-        log.write_text(said + log.read_text())
+        log.write_text(said + log.read_text(encoding="utf-8"), encoding="utf-8")
         return "done" if outcome == "kept" else outcome
 
     def _made(self, node: Node, key: str, extra: Mapping[str, str], stop: Event) -> None:
@@ -171,7 +171,7 @@ class _Followed:
         self._metrics = self._log.parent / key / "metrics.jsonl"
         self._heard, self._patience = 0, Patience()
         self._metrics.parent.mkdir(parents=True, exist_ok=True)
-        self._log.write_text(f"on node {name}\n")
+        self._log.write_text(f"on node {name}\n", encoding="utf-8")
         self._metrics.unlink(missing_ok=True)
 
     def end(self, stop: Event) -> str | None:
@@ -215,5 +215,5 @@ class _Followed:
                 self._write(self._log if name == pools.LOG else self._metrics, text)
 
     def _write(self, path: Path, text: str) -> None:
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(text + "\n")

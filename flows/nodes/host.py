@@ -125,7 +125,7 @@ def _turns(tree: Tree, stop: Event) -> Iterator[None]:
 @contextmanager
 def _held(path: Path, kind: int, stop: Event) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         while not stop.is_set():
             with suppress(BlockingIOError):
                 fcntl.flock(file, kind | fcntl.LOCK_NB)

@@ -48,7 +48,7 @@ class Packer:
             dvc(self.folder, "push", "--quiet", *before)
             self._given.update(before)
         lock = self.folder / "dvc.lock"
-        texts = {"patch": self._patch(), "lock": lock.read_text() if lock.exists() else "", "packages": self._packages}
+        texts = {"patch": self._patch(), "lock": lock.read_text(encoding="utf-8") if lock.exists() else "", "packages": self._packages}
         return Packed(self.commit, self.prefix, **{name: self._text(text) for name, text in texts.items()})
 
     def _bundle(self) -> None:

@@ -61,7 +61,7 @@ class Tree:
         if patch := result.text(remote, self.job.packed.patch):
             git(self.place, "apply", "--whitespace=nowarn", "-", given=patch.encode())
         if lock := result.text(remote, self.job.packed.lock):
-            (self.folder / "dvc.lock").write_text(lock)
+            (self.folder / "dvc.lock").write_text(lock, encoding="utf-8")
 
     def _commit(self, remote: Remote, carried: Path) -> None:
         if not self.clone.exists():

@@ -13,7 +13,7 @@ def show(folder: Path) -> None:
     """The comparison, if there is one, and where the rest is."""
     comparison, reports = folder / "data" / "comparison" / "table.md", folder / "data" / "reports"
     if comparison.exists():
-        _print_markdown(comparison.read_text())
+        _print_markdown(comparison.read_text(encoding="utf-8"))
     if reports.exists():
         print(f"reports: {reports}")
     print(f"MLflow: {hide(os.environ.get('MLFLOW_TRACKING_URI', f'sqlite:///{folder}/mlflow.db'))}")

@@ -27,15 +27,24 @@ def read_json(path: Path, within: Path | None = None) -> Any:
 def parse_json(path: Path, content: bytes) -> Any:
     """The value of a file's bytes. Raises UserError as `read_json` does."""
     try:
-        return json.loads(content.decode("utf-8-sig"))
+        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno} - wanted JSON - {error.msg}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} - wanted UTF-8 text - byte {error.start} is not") from None
     except RecursionError:
         raise UserError(f"{path} - wanted JSON - it is nested too deeply") from None
-    except ValueError as error:  # a number of thousands of digits
+    except ValueError as error:  # a number of thousands of digits, or a name that is given twice
         raise UserError(f"{path} - wanted JSON - {error}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises ValueError at a name that is given twice: whoever wrote it meant one of the two values, and nobody knows which."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"an object has several values of {next(name for name in names if names.count(name) > 1)!r:.100}")
+    return found
 
 
 def sweep(path: Path) -> None:

@@ -18,6 +18,8 @@ _BATCH = 8192
 def read_parquet(path: Path) -> pa.Table:
     """The table that a file holds, of at most ROWS rows and BYTES bytes in memory, however few they are in the file.
 
+    Text is text and a number a number, also where the column was written as categories (a dictionary) or as views.
+
     Raises UserError naming the file when it holds none, a larger one, or one in which two columns have the same name.
     """
     if not path.is_file():
@@ -37,11 +39,23 @@ def _bounded(path: Path, file: parquet.ParquetFile) -> pa.Table:
     batches, size = [], 0
     for batch in file.iter_batches(_BATCH):
         batch.validate(full=True)  # text that is no UTF-8 would break whoever looks at it
-        batches.append(batch)
-        size += batch.nbytes
+        batches.append(_plain(batch))
+        size += batches[-1].nbytes
         _refuse(path, file.metadata.num_rows, size)
-    schema = batches[0].schema if batches else file.schema_arrow
-    return pa.Table.from_batches(batches, schema)
+    return pa.Table.from_batches(batches or [_plain(pa.RecordBatch.from_pylist([], file.schema_arrow))])
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Memory: 2 GiB for each column that is written out, as its offsets have 32 bits; at more it raises pa.ArrowException."""
+    columns = [column.cast(_plain_type(column.type)) for column in batch.columns]
+    fields = [field.with_type(column.type) for field, column in zip(batch.schema, columns, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, batch.schema.metadata))
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    return {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}.get(kind, kind)
 
 
 def _refuse(path: Path, rows: int, size: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
@@ -50,10 +51,18 @@ def first_mistake(error: ValidationError, skipped: int = 0) -> tuple[str, str]:
     return where, shortened(_OTHER.get(found["type"], _wrong)(found), 200)
 
 
+def in_words(mistake: ErrorDetails) -> str:
+    """What pydantic says of a mistake, in words of YAML and JSON: a mapping and a list, where it says dictionary, tuple and class."""
+    words = mistake["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    return re.sub(
+        r"Tuple|a valid tuple", "a list", re.sub(r"a valid dictionary( or instance of \w+)?", "a mapping of names to values", words)
+    )
+
+
 def _wrong(mistake: ErrorDetails) -> str:
     got = mistake["input"]
     told = repr(got) if isinstance(got, str | int | float | None) else f"a {type(got).__name__}"
-    return f"it {mistake['msg'].removeprefix('Input ')}, got {told}"
+    return f"it {in_words(mistake)}, got {told}"
 
 
 _OTHER: dict[str, Callable[[ErrorDetails], str]] = {

@@ -79,7 +79,7 @@ def worktree(folder: Path, tree: Tree, *, patched: bool, keep: bool = False) -> 
         project = add(folder, place, tree["commit"], patch)
         for path, md5 in raw(tree).items():
             _reach(folder, project, path, md5)
-        (project / ".dvc/config.local").write_text(f"[cache]\n    dir = {project / '.dvc/cache'}\n")
+        (project / ".dvc/config.local").write_text(f"[cache]\n    dir = {project / '.dvc/cache'}\n", encoding="utf-8")
         yield project
     finally:
         if not keep:

@@ -36,7 +36,7 @@ def create(folder: Path, name: str) -> list[str]:
         _call(draft, sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm")
         for path, text in texts.items():
             (draft / path).parent.mkdir(parents=True, exist_ok=True)
-            (draft / path).write_text(text)
+            (draft / path).write_text(text, encoding="utf-8")
         # What DVC keeps under .dvc/tmp is of this machine and of the draft's place.
         found = [path.relative_to(draft) for path in draft.rglob("*") if path.is_file()]
         written = sorted(str(path) for path in found if path.parts[:2] != (".dvc", "tmp"))
@@ -47,7 +47,7 @@ def create(folder: Path, name: str) -> list[str]:
 
 def _texts(name: str) -> dict[str, str]:
     stages = pipeline.text()
-    copied = {path: (TEMPLATE / source).read_text() for path, source in _COPIED.items()}
+    copied = {path: (TEMPLATE / source).read_text(encoding="utf-8") for path, source in _COPIED.items()}
     return copied | example.files(name) | {"dvc.yaml": stages, pipeline.VERSION_FILE: version.text(pipeline.digest(stages))}
 
 

@@ -50,7 +50,7 @@ def files(name: str) -> dict[str, str]:
     _keep(params["students"], [key for key, block in params["students"].items() if block["teacher"] == example.teacher])
     yaml.dump(params, sink)
     raw = params["teachers"][example.teacher]["raw"]
-    return {"params.yaml": _headed(sink.getvalue(), name), raw: (TEMPLATE / "raw" / Path(raw).name).read_text()}
+    return {"params.yaml": _headed(sink.getvalue(), name), raw: (TEMPLATE / "raw" / Path(raw).name).read_text(encoding="utf-8")}
 
 
 def _keep(blocks: Any, names: list[str]) -> None:

@@ -23,7 +23,7 @@ def upgrade(folder: Path, choice: Choice = "ask") -> str:
         raise UserError(
             f"{folder} has no {pipeline.VERSION_FILE}: it holds the library's code itself, or `stillhouse init` did not make it"
         )
-    now, new = (folder / "dvc.yaml").read_text(), pipeline.text()
+    now, new = (folder / "dvc.yaml").read_text(encoding="utf-8"), pipeline.text()
     edited = now != new and pipeline.digest(now) != said.pipeline
     if edited and choice == "ask":
         difference = "".join(difflib.unified_diff(new.splitlines(True), now.splitlines(True), "dvc.yaml of this version", "dvc.yaml here"))
@@ -32,6 +32,6 @@ def upgrade(folder: Path, choice: Choice = "ask") -> str:
             "`--pipeline replace` takes the one of this version"
         )
     if not edited or choice == "replace":
-        (folder / "dvc.yaml").write_text(new)
-    (folder / pipeline.VERSION_FILE).write_text(version.text(pipeline.digest(new)))
+        (folder / "dvc.yaml").write_text(new, encoding="utf-8")
+    (folder / pipeline.VERSION_FILE).write_text(version.text(pipeline.digest(new)), encoding="utf-8")
     return said.version

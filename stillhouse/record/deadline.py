@@ -38,7 +38,7 @@ def within(limit: float) -> Iterator[None]:
         raise TooLate(f"no end within {limit:g} s")
 
     before = signal.signal(signal.SIGALRM, ring)
-    with open(os.devnull, "w") as nowhere:
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
         faulthandler.dump_traceback_later(limit + _GRACE, exit=True, file=nowhere)
         signal.setitimer(signal.ITIMER_REAL, limit, _AGAIN)
         try:

@@ -54,9 +54,9 @@ def refuse(root: Path, path: Path, reason: str) -> bool:
     """Notes that a record was refused, over all processes that tried; returns whether that was too often and it was set aside."""
     notes = _notes(root, path)
     notes.parent.mkdir(parents=True, exist_ok=True)
-    with notes.open("a") as file:
+    with notes.open("a", encoding="utf-8") as file:
         file.write(" ".join(reason.split()) + "\n")
-    if len(notes.read_text().splitlines()) < TRIES:
+    if len(notes.read_text(encoding="utf-8").splitlines()) < TRIES:
         return False
     path.replace(notes.with_name(path.name))
     return True
@@ -65,7 +65,8 @@ def refuse(root: Path, path: Path, reason: str) -> bool:
 def aside(root: Path) -> dict[Path, str]:
     """The files of all records that were set aside, each with the last reason."""
     paths = sorted((root / REFUSED).glob("*.json"))
-    return {path: (_notes(root, path).read_text().splitlines() or [""])[-1] for path in paths if _notes(root, path).exists()}
+    notes = {path: _notes(root, path) for path in paths}
+    return {path: (each.read_text(encoding="utf-8").splitlines() or [""])[-1] for path, each in notes.items() if each.exists()}
 
 
 def _notes(root: Path, path: Path) -> Path:
@@ -106,7 +107,7 @@ def await_upload(root: Path, limit: float) -> bool:
 @contextmanager
 def _held(path: Path) -> Iterator[bool]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -85,7 +85,7 @@ def die_with(pid: int) -> None:
 def lease(path: Path, busy: str = "this stage is already running here as process {}: wait for its end, or stop it") -> Iterator[None]:
     """Holds the file for this process alone; the kernel gives it back on any death. Raises UserError, `busy` with the holder's number."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -102,7 +102,7 @@ def lease(path: Path, busy: str = "this stage is already running here as process
 def waiting_lock(path: Path) -> Iterator[None]:
     """Waits until no other process holds the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -128,7 +128,7 @@ def is_dead(name: str) -> bool:
 
 def _boot() -> str:
     source = Path("/proc/sys/kernel/random/boot_id")
-    return source.read_text().strip()[:8] if source.exists() else f"{psutil.boot_time():.0f}"
+    return source.read_text(encoding="utf-8").strip()[:8] if source.exists() else f"{psutil.boot_time():.0f}"
 
 
 def ask_this_machine_directly() -> None:

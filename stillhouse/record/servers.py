@@ -87,7 +87,7 @@ def token(folder: Path) -> str:
         UserError: its file is gone.
     """
     try:
-        return (folder / TOKEN).read_text().strip()
+        return (folder / TOKEN).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise UserError(
             f"{folder / TOKEN} - wanted the token of this project's servers - {error.strerror} - `stillhouse down`, then `stillhouse up`"

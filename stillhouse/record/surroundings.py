@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pwd
+import sys
 
 _NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")
 """Where Python looks for a user's name before it asks the system."""
 
 
 def complete() -> None:
-    """Gives this process, and those that it starts, a user's name and a home folder where the system knows none."""
+    """Gives this process, and those that it starts, a user's name and a home folder where the system knows none.
+
+    What it prints is printed in any language of the machine: a character that has no code there is named by its number.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         pwd.getpwuid(os.getuid())
     except KeyError:

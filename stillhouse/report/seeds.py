@@ -24,7 +24,7 @@ Stages = Mapping[str, Any]
 def read(folder: Path, students: Mapping[str, str]) -> dict[str, dict[int, float]]:
     """Quality by seed of each student (student -> teacher) that two seeds or more are known of; what cannot be read is left out."""
     with suppress(OSError):
-        own = _result((folder / _LOCK).read_text(), (folder / _METRICS).read_text())
+        own = _result((folder / _LOCK).read_text(encoding="utf-8"), (folder / _METRICS).read_text(encoding="utf-8"))
         results = [result for result in (own, *_experiments(folder)) if result] if own else []
         found = {student: _by_seed(results, student, teacher) for student, teacher in students.items()}
         return {student: seeds for student, seeds in found.items() if len(seeds) > 1}

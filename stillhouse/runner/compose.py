@@ -72,8 +72,8 @@ def _identifier(ready: Run, status: Status) -> str:
     if status != "FINISHED":
         return uuid.uuid4().hex
     if os.environ.get(process.AFRESH) or not kept.exists():
-        replace_file(kept, lambda temporary: temporary.write_text(uuid.uuid4().hex))
-    return kept.read_text()
+        replace_file(kept, lambda temporary: temporary.write_text(uuid.uuid4().hex, encoding="utf-8"))
+    return kept.read_text(encoding="utf-8")
 
 
 def _inputs(ready: Run) -> Iterator[Item]:

@@ -44,7 +44,13 @@ def load(path: Path) -> Any:
     except UserError:
         raise
     except (YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:  # numbers, dates, bytes and keys that are none
-        raise UserError(f"{path.name}: is not valid YAML - {' '.join(str(error).split())[:500]}") from None
+        raise UserError(f"{path.name}: is not valid YAML - {_said(error)[:500]}") from None
+
+
+def _said(error: Exception) -> str:
+    """Without the name that the reader gives to what it reads, and its advice to programmers on keys that are given twice."""
+    words = " ".join(str(error).partition("To suppress this check")[0].split())
+    return words.replace('in "<unicode string>", ', "at ")
 
 
 def _size(value: Any, file: str, depth: int, known: dict[int, int]) -> int:

@@ -51,7 +51,7 @@ class Others:
         for number, process in enumerate(self.processes, start=1):
             if process.poll():
                 log = self.folder / f"{number}.txt"
-                lines = log.read_text(errors="replace").strip().splitlines()
+                lines = log.read_text(errors="replace", encoding="utf-8").strip().splitlines()
                 code = process.returncode
                 said = f"stopped by {signal.Signals(-code).name}" if code < 0 else lines[-1] if lines else f"exit code {code}"
                 return f"device {number + 1} of {len(self.processes) + 1} ended before the others: {said} (its output is in {log})"

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from stillhouse import registry
 from stillhouse.comparison.gate import Gate
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.settings import LARGEST, Settings
+from stillhouse.contracts.settings import LARGEST, Settings, in_words
 from stillhouse.runner import devices
 from stillhouse.runner.entries import has_latency, load
 
@@ -54,7 +54,7 @@ class _Params(Settings):
 
 class _Teacher(Settings):
     workload: str
-    raw: str
+    raw: str = Field(min_length=1)
     prepare: dict[str, Any] | None = None
     teach: dict[str, Any] | None = None
 
@@ -233,7 +233,7 @@ class _Reader:
         elif mistake["type"] == "extra_forbidden":
             self._note(place, f"is no setting; there are {_listed(names)}")
         else:
-            self._note(place, re.sub(r"^(Input|Value error,) ", "", mistake["msg"]), mistake["input"])
+            self._note(place, in_words(mistake), mistake["input"])
 
     def _note(self, path: tuple[_Step, ...], wanted: str, *got: Any) -> None:
         tail = f" - got {got[0]!r}" if got else ""

@@ -177,7 +177,7 @@ def execute(run: Run) -> Metrics:
 @contextmanager
 def _log(path: Path) -> Iterator[Log]:
     """Every record is one line at once, so that progress can be followed and no death loses what was told."""
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
 
         def log(record: Mapping[str, Any]) -> None:
             file.write(json.dumps({"time": time.time(), **record}, default=float) + "\n")

@@ -42,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         outbox.follow(root, given.owner)
         return 0
     if given.command == "finish":
-        outbox.finish(root, given.key, given.status, json.loads(given.plan.read_text()) if given.plan else [], given.flow_run)
+        outbox.finish(
+            root, given.key, given.status, json.loads(given.plan.read_text(encoding="utf-8")) if given.plan else [], given.flow_run
+        )
     emptied = outbox.sync(root)
     if given.command == "sync" and given.wait and not emptied and await_upload(root, UPLOADS * seconds()):
         emptied = outbox.sync(root)

@@ -134,7 +134,7 @@ def serve(root: Path, key: str, owner: int, plan: Path) -> None:
         _forward(root, lambda: bool(select.select([sys.stdin], [], [], 0)[0]), set())
         status, _, flow_run = sys.stdin.readline().strip().partition(" ")
         if status:
-            finish(root, key, cast(Status, status), json.loads(plan.read_text()), flow_run)
+            finish(root, key, cast(Status, status), json.loads(plan.read_text(encoding="utf-8")), flow_run)
         if outbox.waiting(root):
             sync(root)
 

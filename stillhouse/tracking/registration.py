@@ -146,7 +146,7 @@ def _judged(root: Path, client: MlflowClient, record: RunRecord, version: ModelV
         return Verdict(False, f"its report is no longer in place ({record.stage} has run again)"), {}
     data = next((item.md5 for item in record.inputs if item.path.endswith("/prepared")), "")
     try:
-        result = Result.of(json.loads((report / "report.json").read_text()), data)
+        result = Result.of(json.loads((report / "report.json").read_text(encoding="utf-8")), data)
     except KeyError as error:
         return Verdict(False, f"its report does not say {error}"), {}
     before = _champion(client, version.name)

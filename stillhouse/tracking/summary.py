@@ -34,7 +34,7 @@ def results(root: Path, names: Iterable[str]) -> dict[str, dict[str, float]]:
     found = {}
     for name in names:
         with suppress(OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
-            found[name] = quality_and_share(json.loads((root / "data" / "reports" / name / "report.json").read_text()))
+            found[name] = quality_and_share(json.loads((root / "data" / "reports" / name / "report.json").read_text(encoding="utf-8")))
     return found
 
 

@@ -31,14 +31,14 @@ def write_model(folder: Path, state: Mapping[str, Tensor], record: ModelDescript
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     tensors.write(fresh / "model.safetensors", state)
-    (fresh / "model.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+    (fresh / "model.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(fresh, folder)
 
 
 def read_record(folder: Path) -> ModelDescription:
     """What `write_model` was given as `record`."""
-    record: ModelDescription = json.loads((folder / "model.json").read_text())
+    record: ModelDescription = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     return record
 
 

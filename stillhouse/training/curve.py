@@ -30,7 +30,7 @@ class Curve:
         """One row per epoch, one column per metric."""
         rows = [self._rows[epoch] for epoch in sorted(self._rows)]
         columns = list(dict.fromkeys(name for row in rows for name in row if name not in ("epochs", "seconds")))
-        with path.open("w", newline="") as file:
+        with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
             writer.writeheader()
             writer.writerows(rows)

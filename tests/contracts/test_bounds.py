@@ -49,6 +49,17 @@ def test_a_table_that_expands_is_refused_while_it_is_read(tmp_path: Path, monkey
         read_parquet(tmp_path / "t.parquet")
 
 
+def test_categories_and_views_are_plain_text_and_numbers(tmp_path: Path) -> None:
+    words = pa.array(["b", None, "a"])
+    columns = {"a": words.dictionary_encode(), "b": pa.array([7, 7, None]).dictionary_encode(), "c": words.cast(pa.string_view())}
+    whole = pa.table(columns).replace_schema_metadata({"k": "v"})
+    for table in (whole, whole.slice(0, 0)):
+        parquet.write_table(table, tmp_path / "t.parquet")
+        found = read_parquet(tmp_path / "t.parquet")
+        assert (found.schema.types, found.to_pydict()) == ([pa.string(), pa.int64(), pa.string()], table.to_pydict())
+        assert (found.schema.metadata or {})[b"k"] == b"v"
+
+
 def test_columns_of_one_name_and_text_that_is_none_are_refused(tmp_path: Path) -> None:
     parquet.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), tmp_path / "t.parquet")
     with pytest.raises(UserError, match=r"t\.parquet - wanted columns with a name of their own - there are several \['a'\]$"):

@@ -97,6 +97,15 @@ def test_prefect_counts_nobody_where_the_reader_has_not_said_otherwise(tmp_path:
     assert said == ["True", "False"], "the first shows that this machine alone would not silence it"
 
 
+def test_a_folder_of_prefect_that_cannot_be_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "file" / "home"))
+    with pytest.raises(
+        UserError, match=r"^PREFECT_HOME is .*home - wanted a folder to write to - Not a directory: unset it, or name another$"
+    ):
+        server._start(tmp_path, 1)
+
+
 def test_one_that_does_nothing_is_given_up_with_its_last_words(tmp_path):
     with pytest.raises(UserError, match=r"Prefect's server does not start: the database is locked \(see "):
         wait(STUCK, tmp_path)

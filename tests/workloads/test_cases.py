@@ -95,7 +95,7 @@ def test_text_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     raw = folder(tmp_path, {"x.json": b'["\xe9"]', "q.csv": b"callrate,Q=0,Q=1\n\xe9,2,3\n", "deep.json": "[" * 100_000})
     with pytest.raises(UserError, match=r"x\.json - wanted UTF-8 text - byte 2 is not"):
         read_json(raw / "x.json")
-    with pytest.raises(UserError, match=r"q\.csv - wanted comma-separated values in UTF-8"):
+    with pytest.raises(UserError, match=r"q\.csv - wanted UTF-8 text - byte 17 is not"):
         queue(raw / "q.csv", None)
     with pytest.raises(UserError, match=r"deep\.json - wanted JSON - it is nested too deeply"):
         read_json(raw / "deep.json")

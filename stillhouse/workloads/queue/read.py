@@ -27,6 +27,7 @@ from stillhouse.contracts.faults import every, refuse_all
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.parquets import read_parquet
 from stillhouse.contracts.raw import content
+from stillhouse.contracts.texts import decoded
 from stillhouse.workloads.queue.simulate import Simulation, full_share, simulate
 
 _LOAD, _STATE = "callrate", "Q="
@@ -82,12 +83,12 @@ def _generated(raw: Path, states: int | None) -> Source:
 
 def _written(raw: Path, states: int | None) -> Source:
     try:
-        reader = csv.reader(io.StringIO(content(raw).decode("utf-8-sig"), newline=""))
+        reader = csv.reader(io.StringIO(decoded(f"{raw}", content(raw)), newline=""))
         headings = next(reader, [])
         places = _places(raw, headings)
-        found = every(lambda row: _numbers(raw, reader.line_num, row, places), (row for row in reader if row))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{raw} - wanted comma-separated values in UTF-8 - {error}") from None
+        found = every(lambda row: _numbers(raw, reader.line_num, row, places, len(headings)), (row for row in reader if row))
+    except csv.Error as error:
+        raise UserError(f"{raw} - wanted comma-separated values - {error}") from None
     _check_size(raw, len(found), states or len(places) - 1)
     values = torch.tensor(found, dtype=torch.float64).reshape(-1, len(places))
     values = values[values[:, 0] > 0]
@@ -108,7 +109,10 @@ def _places(raw: Path, headings: list[str]) -> dict[str, int]:
     return {name: place[name] for name in wanted}
 
 
-def _numbers(raw: Path, line: int, row: list[str], places: dict[str, int]) -> list[float]:
+def _numbers(raw: Path, line: int, row: list[str], places: dict[str, int], width: int) -> list[float]:
+    """Raises UserError at a longer row too: a comma for a decimal point moves all cells behind it under the next heading."""
+    if len(row) > width:
+        raise UserError(f"{raw}:{line} - wanted {width} fields, as in the header - got {len(row)}")
     found = []
     for name, place in places.items():
         cell = row[place] if place < len(row) else None

@@ -79,6 +79,9 @@ def test_rows_of_tables_and_of_lines_are_alike(tmp_path: Path, name: str) -> Non
     [
         ({"a.md": "x"}, "wanted files that end in .jsonl, .parquet, .txt - there are none"),
         ({"a.txt": b"ab\xff"}, "a.txt - wanted UTF-8 text - byte 2 is not"),
+        ({"a.txt": b"a\nb\0"}, "a.txt:2 - wanted UTF-8 text - got the character 0"),
+        ({"a.jsonl": '{"text": "a"}'.encode("utf-16-le")}, "a.jsonl:1 - wanted UTF-8 text - got the character 0"),
+        ({"a.jsonl": '{"text": "a", "label": "\\ud800"}'}, "a.jsonl:1 - wanted a text that UTF-8 can hold as 'label'"),
         ({"a.jsonl": '{"text": "x"}\n{"text": \n'}, "a.jsonl:2 - wanted JSON"),
         ({"a.jsonl": "[1]\n"}, "a.jsonl:1 - wanted a JSON object in each line - got [1]"),
         ({"a.jsonl": '{"txt": "x"}\n'}, "a.jsonl:1 - wanted a value of 'text' - there are ['txt']"),

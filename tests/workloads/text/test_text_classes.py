@@ -12,8 +12,9 @@ from stillhouse.contracts.files import read_json
 from stillhouse.contracts.output import Output
 from stillhouse.training.files import read_parquet
 from stillhouse.training.labels import HIDDEN
-from stillhouse.workloads.text import text_classes
+from stillhouse.workloads.text import language, text_classes
 from stillhouse.workloads.text._shared import tokenizer
+from stillhouse.workloads.text._shared.document import Document, known_tests
 from stillhouse.workloads.text.text_classes.scoring import macro_f1
 from tests.workloads.text.raws import QUESTIONS, folder, jsonl, prepared, questions
 
@@ -76,12 +77,26 @@ def test_long_texts_lose_their_end_and_are_counted(tmp_path: Path) -> None:
             [{"text": "a", "kind": kind, "split": name} for kind, name in (("x", "train"), ("y", "train"), ("x", "valid"), ("z", "test"))],
             "wanted training texts of each class - there is none of {'z'}",
         ),
+        (
+            [{"text": "a", "kind": kind, "split": name} for name in ("train", "valid", "test") for kind in ("x", "x ")],
+            "wanted classes whose names can be told apart - got 'x' and 'x '",
+        ),
     ],
 )
 def test_classes_that_cannot_be_learned_are_told(tmp_path: Path, rows: list[dict[str, object]], told: str) -> None:
     with pytest.raises(UserError) as error:
         prepared(folder(tmp_path / "raw", {"q.jsonl": jsonl(rows)}), tmp_path / "p", text_classes, read={"label": "kind"})
     assert told in str(error.value)
+
+
+def test_test_texts_that_are_trained_on_are_counted(tmp_path: Path) -> None:
+    rows = [{"text": f"{split == 'valid'} {kind}", "label": kind, "split": split} for split in ("train", "valid", "test") for kind in "xyz"]
+    raw = folder(tmp_path / "raw", {"q.jsonl": jsonl(rows)})
+    for part in (text_classes, language):
+        settings = part.WORKLOAD.prepare_settings.model_validate({"tokenizer": {"vocabulary": 300}})
+        counts = part.WORKLOAD.prepare(settings, raw, tmp_path / part.__name__, torch.Generator().manual_seed(0))
+        assert counts["known_test_texts"] == 3
+    assert not known_tests({"train": [Document("", "a")], "valid": [], "test": [Document("", "b")]})
 
 
 def test_scores_of_known_predictions() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import refuse_all
+from stillhouse.contracts.names import require_distinct
 from stillhouse.contracts.parquets import read_parquet
 from stillhouse.contracts.splits import split_of
 from stillhouse.workloads.graphs._shared.nodes import CELLS, NONE, SPLITS, Array, ends
@@ -68,7 +70,10 @@ def classes(column: pa.ChunkedArray, place: str) -> tuple[Array, tuple[str | int
         raise UserError(f"{place} - wanted classes as whole numbers or as names - got {column.type}")
     values = column.to_pylist()
     names = tuple(sorted({value for value in values if value is not None}))
-    places = {name: place for place, name in enumerate(names)} | {None: NONE}
+    require_distinct(names, place)
+    if NONE in names and {0, 1} <= set(names):
+        warnings.warn(f"{place}: {NONE} is taken for a class; where it means that there is none, leave the cell empty", stacklevel=2)
+    places = {name: number for number, name in enumerate(names)} | {None: NONE}
     return np.array([places[value] for value in values], dtype=np.int64), names
 
 

@@ -31,6 +31,7 @@ from pydantic import TypeAdapter, ValidationError
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every, shortened
 from stillhouse.contracts.files import read_json
+from stillhouse.contracts.names import name
 from stillhouse.contracts.parquets import read_parquet
 from stillhouse.contracts.raw import LARGEST, below, content
 from stillhouse.contracts.settings import Settings, first_mistake
@@ -150,18 +151,18 @@ def _unzipped(raw: Path) -> Iterator[Members]:
 
 def _tabled(raw: Path) -> dict[Role, Triples]:
     table = read_parquet(raw)
-    if missing := [name for name in ("head", "relation", "tail", "split") if name not in table.column_names]:
+    if missing := [each for each in ("head", "relation", "tail", "split") if each not in table.column_names]:
         raise UserError(f"{raw} - wanted columns head, relation, tail, split - there is no {missing}, but {table.column_names}")
     parts: dict[Role, Triples] = {role: [] for role in ROLES}
-    columns = (table.column(name).to_pylist() for name in ("head", "relation", "tail", "split"))
+    columns = (table.column(each).to_pylist() for each in ("head", "relation", "tail", "split"))
 
     def add(numbered: tuple[int, tuple[Any, Any, Any, Any]]) -> None:
-        row, (head, relation, tail, split) = numbered
-        named = all(isinstance(name, str | int | float) for name in (head, relation, tail))
-        if not named or (role := _role(split)) is None:
-            wanted = f"wanted head, relation, tail and a split of {list(ROLES)}, in text or numbers"
-            raise UserError(f"{raw}, row {row} - {wanted} - got {shortened(repr((head, relation, tail, split)), 200)}")
-        parts[role].append((str(head), str(relation), str(tail)))
+        row, (*ends, split) = numbered
+        head, relation, tail = map(name, ends)
+        if head is None or relation is None or tail is None or (role := _role(split)) is None:
+            wanted = f"wanted head, relation, tail and a split of {list(ROLES)}, in text or whole numbers"
+            raise UserError(f"{raw}, row {row} - {wanted} - got {shortened(repr((*ends, split)), 200)}")
+        parts[role].append((head, relation, tail))
 
     every(add, enumerate(zip(*columns, strict=True)))
     return parts

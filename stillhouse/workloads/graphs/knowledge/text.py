@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Literal
 
+from stillhouse.contracts import texts
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every, shortened
 
@@ -57,10 +58,7 @@ def _one(part: Role, files: list[str], place: str) -> str:
 
 def parse(content: bytes, place: str) -> list[Triple]:
     """The triples of a text, one per line that is not empty. Raises UserError with `place` and line at all lines that are none."""
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{place} - wanted UTF-8 text - byte {error.start} is not") from None
+    lines = texts.lines(texts.decoded(place, content))
     ending = PurePosixPath(place).suffix.lower()
     commas = ending == ".csv" and bool(lines) and "\t" not in lines[0]
     wanted = f"separated by {'commas' if commas else 'tabs' if ending == '.tsv' else 'white space'}"

@@ -15,6 +15,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
+from stillhouse.workloads.graphs._shared.dealt import check_shares
 from stillhouse.workloads.graphs._shared.nodes import SPLITS, Array, arcs
 from stillhouse.workloads.graphs.static_graphs.described import described
 from stillhouse.workloads.graphs.static_graphs.raw import Graphs
@@ -42,10 +43,7 @@ class PrepareSettings(Settings):
 
     @model_validator(mode="after")
     def _shares(self) -> PrepareSettings:
-        if self.train < 1 and self.valid < 1 and self.train + self.valid >= 1:
-            raise ValueError(f"wanted shares of train and valid that leave some for the test - got {self.train:g} and {self.valid:g}")
-        if broken := [value for value in (self.train, self.valid) if value > 1 and value % 1]:
-            raise ValueError(f"wanted train and valid as shares below 1, or as whole numbers of graphs - got {broken[0]:g}")
+        check_shares(self.train, self.valid, "graphs")
         if self.draw and self.split:
             raise ValueError(f"wanted one of draw and split, which names one that the raw data have - got draw and {self.split}")
         return self

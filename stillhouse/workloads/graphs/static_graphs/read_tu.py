@@ -15,6 +15,7 @@ import numpy as np
 from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.contracts.faults import refuse_all
 from stillhouse.contracts.raw import content
+from stillhouse.contracts.texts import decoded, lines
 from stillhouse.workloads.graphs._shared.nodes import Array, checked, ends
 from stillhouse.workloads.graphs.static_graphs.folds import fold
 from stillhouse.workloads.graphs.static_graphs.raw import Graphs, Targets, check
@@ -104,11 +105,7 @@ def _numbers(path: Path) -> Array:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        lines = content(path).decode("ascii").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} - wanted lines of numbers - {error}") from None
-    found = [line.strip() for line in lines if line.strip()]
+    found = [line.strip() for line in lines(decoded(f"{path}", content(path))) if line.strip()]
     if not found:
         raise UserError(f"{path} - wanted lines of numbers - there are none")
     return found

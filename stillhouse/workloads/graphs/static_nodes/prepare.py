@@ -9,10 +9,11 @@ import torch
 from pydantic import Field, model_validator
 
 from stillhouse.contracts.data import Metrics
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
-from stillhouse.workloads.graphs._shared.dealt import dealt
+from stillhouse.workloads.graphs._shared.dealt import check_shares, dealt
 from stillhouse.workloads.graphs._shared.nodes import SPLITS, Array, arcs
 from stillhouse.workloads.graphs._shared.one_graph.read import read
 from stillhouse.workloads.graphs.static_nodes.positions import Positions, positions
@@ -43,8 +44,9 @@ class PrepareSettings(Settings):
 
     @model_validator(mode="after")
     def _shares(self) -> PrepareSettings:
-        if self.train < 1 and self.valid < 1 and self.train + self.valid >= 1:
-            raise ValueError(f"wanted shares of train and valid that leave some for the test - got {self.train:g} and {self.valid:g}")
+        check_shares(self.train, self.valid, "nodes")
+        if self.draw and self.split:
+            raise ValueError(f"wanted one of draw and split, which names one that the raw data have - got draw and {self.split}")
         return self
 
 
@@ -54,6 +56,8 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     An edge is a row for each direction in which it holds.
     """
     graph = read(raw, settings.split)
+    if graph.split is None and settings.split:
+        raise UserError(f"{raw} - wanted the split {settings.split} (`prepare.split`) - the raw data have none: leave `split` out")
     drawn = settings.draw or graph.split is None
     split = dealt(graph.label, settings.train, settings.valid, rng) if drawn or graph.split is None else graph.split
     check(graph, split, raw)

@@ -13,6 +13,7 @@ from torch import Tensor
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 from stillhouse.contracts.raw import unpacked
+from stillhouse.contracts.texts import decoded
 from stillhouse.workloads.graphs.temporal.missing import REMEDY, Missing, is_missing
 from stillhouse.workloads.graphs.temporal.panel import Events, Graphs
 
@@ -31,10 +32,7 @@ class Found:
 def text(place: str, content: bytes) -> str:
     """The text of a file, unpacked if its name ends in .gz. Raises UserError when it is packed or encoded otherwise."""
     plain = unpacked(place, content) if place.endswith(".gz") else content
-    try:
-        return plain.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{place} - wanted UTF-8 text - byte {error.start} is not") from None
+    return decoded(place, plain)
 
 
 def matrix(

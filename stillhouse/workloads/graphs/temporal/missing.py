@@ -22,6 +22,7 @@ from stillhouse.contracts.faults import refuse_all
 
 Array = np.ndarray[Any, Any]
 Missing = Literal["refuse", "interpolate", "mask"]
+MOST = 1e30
 REMEDY = "`prepare: {read: {missing: interpolate}}` fills it, `missing: mask` leaves it out"
 WORDS = frozenset({"", "nan", "-nan", "na", "n/a", "#n/a", "#na", "<na>", "null", "none", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"})
 """Texts that say that a value is missing, in any case."""
@@ -48,6 +49,18 @@ def refuse(features: Tensor, place: str, value: float | None) -> None:
         node, step, channel = cells[row].tolist()
         wanted = f"wanted a value of node {node} at step {step} in channel {channel}"
         return f"{place} - {wanted} - it is {'none' if value is None else f'{value:g}, which read.missing_value says is none'}; {REMEDY}"
+
+    refuse_all(len(cells), told)
+
+
+def require_moderate(features: Tensor, place: str) -> None:
+    """Raises UserError with all cells whose values are so large that errors cannot be counted in single precision."""
+    cells = (features.abs() > MOST).nonzero()
+
+    def told(row: int) -> str:
+        node, step, channel = cells[row].tolist()
+        got = f"got {features[node, step, channel].item():g} of node {node} at step {step} in channel {channel}: take another unit"
+        return f"{place} - wanted values between -{MOST:g} and {MOST:g} - {got}"
 
     refuse_all(len(cells), told)
 

@@ -21,7 +21,7 @@ from stillhouse.contracts.settings import Settings, first_mistake
 from stillhouse.training.packaged import PackagedFile, read_packaged
 from stillhouse.workloads.graphs.temporal import planted, read_json, read_parquet, read_tables, skip_links
 from stillhouse.workloads.graphs.temporal.found import Found
-from stillhouse.workloads.graphs.temporal.missing import Missing, marked, refuse
+from stillhouse.workloads.graphs.temporal.missing import Missing, marked, refuse, require_moderate
 from stillhouse.workloads.graphs.temporal.panel import Panel, assemble, both_ways, once
 
 
@@ -96,6 +96,7 @@ def _panel(found: Found, settings: ReadSettings, raw: Path) -> Panel:
     features = marked(panel.features, panel.begin, settings.missing_value)
     if settings.missing == "refuse":
         refuse(features, f"{raw}", settings.missing_value)
+    require_moderate(features, f"{raw}")
     return replace(panel, features=features)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as compute
 import torch
 
 from stillhouse.contracts.errors import UserError
@@ -70,22 +71,33 @@ def _table(path: Path, wanted: tuple[str, ...], others: tuple[str, ...] | None =
     holes = [(row, name) for name in full for row in np.flatnonzero(table.column(name).is_null().to_numpy()).tolist()]
     remedy = f"; {REMEDY}" if others is None else ""
     refuse_all(len(holes), lambda hole: f"{path}, row {holes[hole][0]} - wanted a value of {holes[hole][1]!r} - there is none{remedy}")
-    return {name: _array(table.column(name)) for name in names}
+    return {name: _array(table.column(name), name, path) for name in names}
 
 
-def _array(column: pa.ChunkedArray) -> Array:
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+def _array(column: pa.ChunkedArray, name: str, path: Path) -> Array:
+    kind = column.type
+    if pa.types.is_uint64(kind) and (compute.max(column).as_py() or 0) < 2**63:
+        return column.to_numpy().astype(np.int64)  # NumPy compares the two kinds as numbers with a fraction
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return column.to_numpy()
-    return np.asarray([str(value) for value in column.to_pylist()])
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or not len(column):
+        return np.array(column.to_pylist(), dtype=str)
+    remedy = ": number the steps" if pa.types.is_temporal(kind) else ""
+    raise UserError(f"{path} - wanted numbers or text in {name!r} - got {kind!s:.100}{remedy}")
 
 
 def _nodes(table: dict[str, Array], path: Path) -> tuple[_Nodes, Array, Array]:
     """The nodes, and of every row its node's position and its step, counted so that graphs end together."""
     steps = _whole(table["step"], "step", path)
+    for column in {"node", "graph"} & set(table):
+        if table[column].dtype.kind == "f":
+            _refuse(path, ~np.isfinite(table[column]), f"a name of the {column}", table[column])
     names, start, inverse = np.unique(table["node"], return_index=True, return_inverse=True)
     graphs, graph = np.unique(table.get("graph", np.zeros(len(steps), dtype=np.int64)), return_inverse=True)
     if not len(steps):
         raise UserError(f"{path} - wanted rows - there are none")
+    if (unit := int(np.gcd.reduce(np.diff(np.unique(steps))))) > 1:
+        raise UserError(f"{path} - wanted steps that count by 1 - got some that count by {unit}: divide 'step' by it, in the edges too")
     own = graph[start]
     if len(row := np.flatnonzero(own[inverse] != graph)):
         got = f"{graphs[own[inverse[row[0]]]]} and {graphs[graph[row[0]]]}"
@@ -147,6 +159,8 @@ def _events(rows: dict[str, Array], known: _Nodes, path: Path) -> Events:
 
 def _found(ends: Array, column: str, known: _Nodes, path: Path) -> Array:
     """The positions of named nodes."""
+    if not len(ends):
+        return np.zeros(0, dtype=np.int64)
     if (ends.dtype.kind == "U") != (known.names.dtype.kind == "U"):
         raise UserError(f"{path} - wanted {column!r} as {_kind(known.names)}, like the nodes of the series - got {_kind(ends)}")
     at = np.searchsorted(known.names, ends).clip(max=len(known.names) - 1)

@@ -23,6 +23,7 @@ import pyarrow as pa
 from stillhouse.contracts.class_names import class_names
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
+from stillhouse.contracts.names import require_distinct
 from stillhouse.contracts.raw import content
 from stillhouse.contracts.splits import Split
 from stillhouse.training.packaged import read_pointer
@@ -130,6 +131,7 @@ def _numbered(raw: Path, table: pa.Table) -> tuple[np.ndarray, tuple[str, ...]]:
             raise UserError(f"{raw} - wanted labels below {len(names)}, the number of names in its metadata - got {numbers.max()}")
         return numbers, names
     found, places = np.unique(np.array(label.to_pylist(), dtype=str), return_inverse=True)
+    require_distinct(map(str, found), f"{raw}")
     return places, tuple(map(str, found))
 
 

@@ -15,6 +15,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every, shortened
 from stillhouse.contracts.raw import content
 from stillhouse.contracts.splits import Split
+from stillhouse.contracts.texts import decoded
 from stillhouse.workloads.pictures._shared.picture_files import picture_files
 from stillhouse.workloads.pictures.detect.item import Item, Source
 
@@ -76,10 +77,7 @@ def _all(raw: Path) -> list[str]:
 
 def _stems(path: Path, raw: Path) -> list[str]:
     """Raises UserError at a picture that is listed twice: it would count twice."""
-    try:
-        stems = content(path, raw).decode("utf-8-sig").split()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} - wanted UTF-8 text - byte {error.start} is not") from None
+    stems = decoded(f"{path}", content(path, raw)).split()
     if twice := [stem for stem, count in Counter(stems).items() if count > 1]:
         raise UserError(f"{path} - wanted each picture once - {twice[0]!r:.100} is there {stems.count(twice[0])} times")
     return stems

@@ -51,7 +51,13 @@ def decode(image: Coded, mask: Coded, form: Form) -> Arrays:
     if form.size:
         picture = ImageOps.fit(picture, form.size[::-1], Image.Resampling.BILINEAR)
         numbers = ImageOps.fit(numbers, form.size[::-1], Image.Resampling.NEAREST)
-    return pixels(picture), np.asarray(numbers, dtype=np.uint8)
+    return pixels(picture), np.asarray(numbers, dtype=np.uint8) // _unit(coded, numbers)
+
+
+def _unit(coded: bytes, numbers: Image.Image) -> int:
+    """What a step of one is in a grey mask: Pillow stretches two and four bits of a pixel over the range of eight."""
+    header = coded.find(b"IHDR", 0, 64)
+    return {2: 85, 4: 17}.get(coded[header + 12], 1) if numbers.mode == "L" and header > 0 else 1
 
 
 def stack(pairs: Iterable[tuple[Coded, Coded]], form: Form) -> tuple[Rows, Rows, np.ndarray]:

@@ -109,7 +109,8 @@ def _classes(raw: Path, masks: dict[Split, Rows]) -> int:
     """Their number. Raises UserError unless there are two at least, without a gap."""
     seen = sorted({int(number) for mask in masks.values() for part in mask.parts() for number in np.unique(part)} - {VOID})
     if len(seen) < 2:
-        raise UserError(f"{raw} - wanted masks of two classes at least, beside {VOID} for pixels that have none - got the numbers {seen}")
+        wanted = f"wanted masks of two classes at least, beside {VOID} for pixels that have none"
+        raise UserError(f"{raw} - {wanted} - got the numbers {seen}: number the classes 0, 1, ...")
     if seen[-1] != len(seen) - 1:
         missing = next(number for number in range(seen[-1]) if number not in seen)
         raise UserError(f"{raw} - wanted masks whose numbers are classes from 0 to {seen[-1]} - {missing} is in none of them")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,11 +51,19 @@ def split(raw: Path, documents: list[Document], test_share: float, valid_share: 
     return found
 
 
+def known_tests(parts: Mapping[Split, Iterable[Document]]) -> dict[str, float]:
+    """How many test texts are trained on as well, word for word, under the name of that metric; nothing if there are none."""
+    trained = {document.text for document in parts["train"]}
+    count = sum(document.text in trained for document in parts["test"])
+    return {"known_test_texts": float(count)} if count else {}
+
+
 def _drawn(raw: Path, documents: list[Document], share: float, rng: torch.Generator) -> tuple[list[Document], list[Document]]:
     """Those that stay and those that are held out, one at least of each, both in their order."""
     count = len(documents)
     if count < 2:
-        raise UserError(f"{raw} - wanted two training texts at least, to hold one out - got {count}")
+        remedy = "cut the text into several, or add files of the other splits"
+        raise UserError(f"{raw} - wanted two training texts at least, to hold one out - got {count}: {remedy}")
     number = min(max(1, round(share * count)), count - 1)
     chosen = set(torch.randperm(count, generator=rng)[:number].tolist())
     stay = [document for place, document in enumerate(documents) if place not in chosen]

@@ -10,6 +10,7 @@ from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.contracts.faults import every
 from stillhouse.contracts.files import parse_json
 from stillhouse.contracts.raw import content
+from stillhouse.contracts.texts import decoded
 
 Row = tuple[str, dict[str, Any]]
 """A place, and the values by name."""
@@ -17,8 +18,11 @@ Row = tuple[str, dict[str, Any]]
 
 def lines(path: Path, raw: Path) -> Iterator[Row]:
     """The objects of a file, without empty lines. Raises UserError, naming file and line, at what is none, and as `raw.content` does."""
-    written = content(path, raw if raw.is_dir() else None).removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    numbered = ((number, line) for number, line in enumerate(written, start=1) if line.strip())
+    written = content(path, raw if raw.is_dir() else None)
+    if b"\0" in written:  # as in UTF-16, of which no line is JSON
+        decoded(f"{path}", written)
+    split = written.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    numbered = ((number, line) for number, line in enumerate(split, start=1) if line.strip())
     yield from every(lambda item: _object(path, *item), numbered)
 
 

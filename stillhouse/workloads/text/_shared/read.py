@@ -21,6 +21,7 @@ from stillhouse.contracts.faults import Last, every, shortened
 from stillhouse.contracts.raw import below, content
 from stillhouse.contracts.settings import Settings
 from stillhouse.contracts.splits import split_of_file
+from stillhouse.contracts.texts import decoded
 from stillhouse.workloads.text._shared import generated
 from stillhouse.workloads.text._shared.document import Document, joined
 from stillhouse.workloads.text._shared.lines import lines
@@ -110,10 +111,7 @@ def _folder(path: Path, raw: Path, split: str | None) -> str | None:
 
 
 def _text(path: Path, raw: Path) -> str:
-    try:
-        return content(path, raw if raw.is_dir() else None).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} - wanted UTF-8 text - byte {error.start} is not") from None
+    return decoded(f"{path}", content(path, raw if raw.is_dir() else None))
 
 
 def _bounded(documents: Iterator[Document], most: int) -> Iterator[Document]:

@@ -52,13 +52,17 @@ def row_document(place: str, row: Mapping[str, Any], columns: Columns, split: st
 def _plain(place: str, name: str, value: Any) -> str | int:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise UserError(f"{place} - wanted a name or a whole number as {name!r} - got {shortened(repr(value), 100)}")
-    return value
+    return _sound(place, name, value) if isinstance(value, str) else value
 
 
 def _text(place: str, name: str, row: Mapping[str, Any]) -> str:
     value = row[name]
     if not isinstance(value, str):
         raise UserError(f"{place} - wanted a text as {name!r} - got {shortened(repr(value), 100)}")
+    return _sound(place, name, value)
+
+
+def _sound(place: str, name: str, value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -47,10 +47,10 @@ def _named(path: Path, name: str, column: pa.ChunkedArray, names: tuple[str, ...
 
 
 def _simple(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text or whole numbers, whatever way they are kept in."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    """Text or whole numbers; all null says nothing of any kind."""
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
         return column.cast(pa.large_string())
     if not pa.types.is_integer(kind):
-        raise UserError(f"{path} - wanted a column {name!r} of text or whole numbers - got {shortened(str(column.type), 200)}")
-    return column.cast(kind)
+        raise UserError(f"{path} - wanted a column {name!r} of text or whole numbers - got {shortened(str(kind), 200)}")
+    return column

@@ -16,7 +16,7 @@ from stillhouse.contracts.files import write_json
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
 from stillhouse.workloads.text._shared import tokenizer
-from stillhouse.workloads.text._shared.document import Document, split
+from stillhouse.workloads.text._shared.document import Document, known_tests, split
 from stillhouse.workloads.text._shared.read import ReadSettings, read
 from stillhouse.workloads.text._shared.tokenizer import END, TokenizerSettings
 from stillhouse.workloads.text.language.cover import KINDS, cover
@@ -36,6 +36,8 @@ class PrepareSettings(Settings):
 def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Generator) -> Metrics:
     """Fills `prepared` with train, valid and test, tokenizer.json and facts.json; returns how much text there is.
 
+    Test texts that are trained on as well are counted, if there are any.
+
     Each text begins with the token `end`, which stands for no byte. Raises UserError if the tokenizer loses something of a text.
     """
     parts = split(raw, read(raw, settings.read), settings.test_share, settings.valid_share, rng)
@@ -50,7 +52,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
         counts = {kind: int(row.sum()) for kind, row in zip(KINDS, covered, strict=True)}
         facts["splits"][name] = {"texts": len(documents), "tokens": len(tokens) - len(documents)} | counts
     write_json(prepared / "facts.json", facts)
-    return {"vocabulary": float(facts["vocabulary"])} | {
+    return {"vocabulary": float(facts["vocabulary"]), **known_tests(parts)} | {
         f"{name}_{kind}": float(count) for name, counts in facts["splits"].items() for kind, count in counts.items()
     }
 

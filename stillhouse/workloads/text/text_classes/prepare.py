@@ -13,10 +13,11 @@ from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.contracts.faults import every
 from stillhouse.contracts.files import write_json
+from stillhouse.contracts.names import require_distinct
 from stillhouse.contracts.settings import Settings
 from stillhouse.training.files import write_parquet
 from stillhouse.workloads.text._shared import tokenizer
-from stillhouse.workloads.text._shared.document import Document, Split, split
+from stillhouse.workloads.text._shared.document import Document, Split, known_tests, split
 from stillhouse.workloads.text._shared.read import ReadSettings, read
 from stillhouse.workloads.text._shared.tokenizer import END, PAD, TokenizerSettings
 
@@ -39,6 +40,8 @@ class PrepareSettings(Settings):
 def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Generator) -> Metrics:
     """Fills `prepared` with train, valid and test, tokenizer.json and facts.json; returns the numbers of texts and classes.
 
+    Test texts that are trained on as well are counted, if there are any.
+
     Of each split there is a table of texts (how many tokens, and the class) and one of their tokens, one text after the other.
     """
     documents = every(_labelled, read(raw, settings.read))
@@ -56,7 +59,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     for name, part in parts.items():
         longer += _write(prepared, name, known, part, settings.length, {label: place for place, label in enumerate(names)})
     write_json(prepared / "facts.json", facts)
-    counts = {f"{name}_texts": float(len(part)) for name, part in parts.items()}
+    counts = {f"{name}_texts": float(len(part)) for name, part in parts.items()} | known_tests(parts)
     return counts | {"classes": float(len(names)), "vocabulary": float(facts["vocabulary"]), "shortened_texts": float(longer)}
 
 
@@ -73,6 +76,7 @@ def _names(raw: Path, parts: dict[Split, list[Document]]) -> list[str | int]:
         raise UserError(f"{raw} - wanted two classes at least, all names or all whole numbers - got {shortened(str(seen), 200)}")
     if missing := seen - {document.label for document in parts["train"]}:
         raise UserError(f"{raw} - wanted training texts of each class - there is none of {shortened(str(missing), 200)}")
+    require_distinct(seen, f"{raw}")
     return sorted(seen)
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.workloads.graphs.knowledge.read import Source, Triples, parse, read
+from stillhouse.workloads.graphs.knowledge.read import Source, Triples, _tabled, parse, read
 
 A, B, C, D, E = ([(f"{letter}{number}", "r", "t") for number in range(2)] for letter in "abcde")
 
@@ -66,6 +66,16 @@ def test_a_parquet_table(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"head": ["a"]}), tmp_path / "t.parquet")
     with pytest.raises(UserError, match=r"there is no \['relation', 'tail', 'split'\], but \['head'\]"):
         read(tmp_path / "t.parquet", "", "")
+
+
+def test_a_name_in_a_table_is_the_same_in_each_column(tmp_path: Path) -> None:
+    columns = {"head": [1, 2], "relation": ["r", " r "], "tail": [2.0, 1.0], "split": ["train", "valid"]}
+    parquet.write_table(pa.table({**columns, "split": ["train"] * 2}), tmp_path / "t.parquet")
+    assert _tabled(tmp_path / "t.parquet")["train"] == [("1", "r", "2"), ("2", "r", "1")]
+    for wrong in (float("nan"), 0.5):
+        parquet.write_table(pa.table({**columns, "tail": [2.0, wrong]}), tmp_path / "t.parquet")
+        with pytest.raises(UserError, match=r"t\.parquet, row 1 - wanted head, relation, tail and a split of .*, in text or whole numbers"):
+            _tabled(tmp_path / "t.parquet")
 
 
 def pointer(place: Path, **changes: str) -> Path:

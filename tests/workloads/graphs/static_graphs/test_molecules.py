@@ -44,6 +44,16 @@ def test_atoms_and_bonds_are_those_that_the_library_reads() -> None:
     assert (atom, bond) == (len(found.kind), found.bonds.shape[1])
 
 
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [("10 2 10", (2, 10)), ("01 1 1", ("01", "1")), ("true false true", ("false", "true")), ("NA 1 2", ("1", "2", "NA"))],
+)
+def test_classes_of_molecules_are_numbers_or_what_is_written(tmp_path: Path, labels: str, names: tuple[str | int, ...]) -> None:
+    (tmp_path / "m.csv").write_text("label,smiles\n" + "".join(f"{label},CO\n" for label in labels.split()) + ",CO\n")
+    targets = read(tmp_path / "m.csv", 0, values=False).targets
+    assert (targets.names, targets.label[-1]) == (names, -1)
+
+
 def context(folder: Path) -> Path:
     (folder / "m.csv").write_text(MOLECULES)
     prepared(folder / "m.csv", folder / "q", values=True, degree=True)
@@ -87,7 +97,7 @@ def test_csv_and_parquet_are_read_alike_and_splits_are_kept(tmp_path: Path) -> N
             r"row 0 - wanted .* of at most 10000 characters - got 20000 characters$",
         ),
         ("smiles,solubility\nCO,1.0\n", r"m\.csv - wanted the column 'label' - got \['smiles', 'solubility'\]$"),
-        ("smiles,label\n", r"m\.csv, column 'label' - wanted a number in each row - got null$"),
+        ("smiles,label\n", r"m\.csv - wanted a molecule in each row - there are no rows$"),
         ("smiles,label,smiles\nCO,1.0,O\n", r"m\.csv - wanted columns with a name of their own"),
     ],
 )

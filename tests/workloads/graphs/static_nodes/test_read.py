@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.workloads.graphs._shared.dealt import dealt
 from stillhouse.workloads.graphs._shared.nodes import arcs
 from stillhouse.workloads.graphs._shared.one_graph.read import read
+from stillhouse.workloads.graphs.static_nodes import WORKLOAD
 from tests.workloads.graphs.static_nodes.raws import EDGES, NODES, blocks, npz, parquet, prepared
 
 
@@ -46,6 +48,21 @@ def test_a_node_may_be_in_no_split_and_of_no_class(tmp_path: Path) -> None:
     graph = read(parquet(tmp_path / "t", rows), 0)
     assert graph.split is not None
     assert (graph.split.tolist(), graph.label.tolist()) == ([0, -1, 0, 0, 1, 1, 2, 2], [0, -1, 0, 1, 0, 1, 0, 1])
+
+
+def test_minus_one_among_classes_is_told(tmp_path: Path) -> None:
+    rows = [{**row, "label": node % 3 - 1} for node, row in enumerate(NODES)]
+    with pytest.warns(UserWarning, match="'label': -1 is taken for a class; .* leave the cell empty"):
+        assert read(parquet(tmp_path / "t", rows), 0).names == (-1, 0, 1)
+
+
+def test_shares_and_splits_that_mean_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"shares below 1, or as whole numbers of nodes - got 1.5"):
+        WORKLOAD.prepare_settings(valid=1.5)
+    with pytest.raises(ValidationError, match=r"wanted one of draw and split"):
+        WORKLOAD.prepare_settings(draw=True, split=1)
+    with pytest.raises(UserError, match=r"wanted the split 1 \(`prepare.split`\) - the raw data have none: leave `split` out$"):
+        prepared(blocks(tmp_path), tmp_path / "q", split=1)
 
 
 def test_edges_hold_both_ways_once_and_none_is_a_loop(tmp_path: Path) -> None:
@@ -91,6 +108,11 @@ def changed(row: int, **values: Any) -> list[dict[str, Any]]:
         ([{"features": [1.0], "label": 0.5}], EDGES, "column 'label' - wanted classes as whole numbers or as names - got double"),
         (NODES, [{"source": 0, "target": 8}], r"edges\.parquet, row 0 - wanted two nodes from 0 to 7 - got 0 and 8"),
         (NODES, [{"source": "a", "target": "b"}], r"edges\.parquet, column 'source' - wanted a number in each row - got string"),
+        (
+            changed(3, label="a "),
+            EDGES,
+            "column 'label' - wanted classes .* told apart - got 'a' and 'a ': write them alike",
+        ),
         (NODES, [{"from": 0}], r"edges\.parquet - wanted the column 'source' - got \['from'\]"),
     ],
 )

@@ -13,7 +13,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.workloads.graphs.temporal.panel import Panel
 from stillhouse.workloads.graphs.temporal.read import ReadSettings, read
 
-Columns = dict[str, list[Any]]
+Columns = dict[str, Any]
 SERIES: Columns = {"step": [7, 8, 7, 8], "node": [30, 30, 4, 4], "x": [1, 2, 3, 4], "z": [0.5, 0.5, 0.5, 1.5]}
 EDGES: Columns = {"source": [30, 4], "target": [4, 30], "step": [8, 7], "weight": [2.0, 3.0]}
 GRAPHS: Columns = {
@@ -33,6 +33,27 @@ def made(folder: Path, series: Columns, edges: Columns, labels: Columns | None =
 
 def edges(panel: Panel) -> list[tuple[float, ...]]:
     return list(zip(*(column.tolist() for column in (panel.step, panel.source, panel.target, panel.weight)), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ({"node": [1.0, 1.0, float("nan"), float("nan")]}, r"series\.parquet, row 2 - wanted a name of the node - got nan"),
+        ({"step": [0, 3600, 0, 3600]}, r"wanted steps that count by 1 - got some that count by 3600: divide 'step' by it"),
+        ({"step": pa.array([0, 1, 0, 1], pa.timestamp("s"))}, r"wanted numbers or text in 'step' - got timestamp\[\w+\]: number the steps"),
+        ({"x": [True] * 4}, r"wanted numbers or text in 'x' - got bool$"),
+    ],
+)
+def test_columns_that_say_nothing_of_the_kind_are_refused(tmp_path: Path, column: Columns, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        made(tmp_path, {**SERIES, **column}, {"source": [], "target": []})
+
+
+def test_no_edges_have_no_type_and_large_numbers_are_compared_as_such(tmp_path: Path) -> None:
+    assert not edges(made(tmp_path, SERIES, {"source": [], "target": []}))
+    nodes = [2**62, 2**62, 2**62 + 1, 2**62 + 1]
+    panel = made(tmp_path, {**SERIES, "node": pa.array(nodes, pa.uint64())}, {"source": nodes[:1], "target": nodes[2:3]})
+    assert edges(panel) == [(0, 0, 1, 1)]
 
 
 def test_one_graph_with_steps_and_weights(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,22 @@ def test_a_first_column_that_counts_the_lines_is_an_index(tmp_path: Path, first:
     series = "t,a,b,30\n" + "".join(f"{count},1,2,3\n" for count in first.split())
     with pytest.warns(UserWarning, match="'t' is taken for an index") if counts else nullcontext():
         assert len(made(tmp_path, series, LIST).features) == 4 - counts
+
+
+@pytest.mark.parametrize(
+    ("heading", "first", "told"), [("step", "0 1 3", 1), ("date", "2020-01-01 2020-01-02 2020-01-09", 1), ("date", "5 6 7", 0)]
+)
+def test_lines_that_are_missing_by_an_index_are_told(tmp_path: Path, heading: str, first: str, told: int) -> None:
+    series = f"{heading},a,b,30\n" + "".join(f"{count},1,2,3\n" for count in first.split())
+    with warnings.catch_warnings(record=True, action="always") as warned:
+        assert len(made(tmp_path, series, LIST).features) == 3
+    assert sum("series.csv: lines seem to be missing before" in str(each.message) for each in warned) == told
+
+
+def test_values_whose_errors_cannot_be_counted_are_refused(tmp_path: Path) -> None:
+    told = r"wanted values between -1e\+30 and 1e\+30 - got -1e\+38 of node 1 at step 0 in channel 0: take another unit$"
+    with pytest.raises(UserError, match=told):
+        made(tmp_path, "a,b,30\n1,-1e38,3\n1,1e30,3\n", LIST)
 
 
 @pytest.mark.parametrize("word", ["#N/A", "<NA>", "-nan", "-1.#IND"])

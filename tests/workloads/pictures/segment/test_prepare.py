@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from stillhouse.contracts.files import read_json
 from stillhouse.training.files import read_parquet
 from stillhouse.workloads.pictures._shared import shelf
 from stillhouse.workloads.pictures._shared.scenes import read_scenes
+from stillhouse.workloads.pictures.segment.decode import Form, decode
 from stillhouse.workloads.pictures.segment.prepare import PrepareSettings, classes_of, prepare
 from tests.workloads.pictures.segment.raws import SCENES, coded, folder, masks, pixels, table
 
@@ -146,6 +150,25 @@ def test_what_is_no_pair_is_refused_by_its_place(tmp_path: Path) -> None:
     refused(tmp_path, table(path, [image, small], [mask, low]), r"row 1 - wanted 3 channels of 6 by 5 .* got 3 channels of 4 by 5 pixels")
     parts = table(path, [image, image, small], [mask, mask, low], split=["train", "train", "test"])
     refused(tmp_path, parts, r"wanted pictures of one form .*'test': \(3, 4, 5\)")
+
+
+def narrow(numbers: np.ndarray, bits: int) -> bytes:
+    """A grey PNG of so many bits a pixel, which Pillow does not write."""
+    rows = [b"\0" + np.packbits(np.unpackbits(row[:, None], axis=1)[:, -bits:].ravel()).tobytes() for row in numbers]
+    head = struct.pack(">IIBBBBB", *numbers.shape[::-1], bits, 0, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b""))
+    chunks = (struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_mask_of_few_bits_a_pixel_has_the_numbers_that_are_written(bits: int) -> None:
+    numbers = (np.arange(64).reshape(8, 8) % min(2**bits, 5)).astype(np.uint8)
+    picture = coded(pixels(1)[0])
+    small = np.asarray(Image.open(io.BytesIO(picture))).shape[:2]
+    numbers = np.resize(numbers, small)
+    found = decode(("a", lambda: picture), ("b", lambda: narrow(numbers, bits)), Form())[1]
+    assert found.tolist() == numbers.tolist()
 
 
 def test_masks_that_make_no_sense_are_refused(tmp_path: Path) -> None:
