@@ -144,8 +144,8 @@ def _coded(picture: np.ndarray) -> bytes:
 
 def _one(source: Source) -> list[Row]:
     rates, weights = _chosen(source)
-    methods = dict(_methods(source, rates, weights))
-    cells, rows = measured(lambda seed: methods, settings["seeds"])
+    every = dict(methods(source, rates, weights))
+    cells, rows = measured(lambda seed: every, settings["seeds"])
     chosen = {f"alone@{share}": rate for share, rate in rates.items()} | weights
     rows += [row(source.title, method, "chosen", [value]) for method, value in chosen.items()]
     return rows + [found for share in rates for found in ahead(cells, rows, share, CONTROLS, "accuracy")]
@@ -170,7 +170,8 @@ def _chosen(source: Source) -> tuple[dict[str, float], dict[str, float]]:
     return rates, {loss: best(rows, loss, settings["weights"]) for loss in settings["losses"]}
 
 
-def _methods(source: Source, rates: Mapping[str, float], weights: Mapping[str, float]) -> Iterator[tuple[str, Method]]:
+def methods(source: Source, rates: Mapping[str, float], weights: Mapping[str, float]) -> Iterator[tuple[str, Method]]:
+    """The teacher, and for each share with a rate the controls, a student of each loss with a weight, and teachers of few labels."""
     taught, untrained = (source.entry(fit) for fit in (source.block["teach"], settings["untrained"]))
     yield "teacher", Method(taught, {}, WORKLOAD)
     for share, rate in rates.items():

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import _cells, labels
+from benchmarks import _cells, _choices, labels, labels_gains
+from benchmarks._few import Method
+from stillhouse.contracts.files import write_json
 from stillhouse.training.files import read_parquet
 
 RATES, WEIGHTS = dict.fromkeys(("0.01", "0.1", "1.0"), 1e-2), dict.fromkeys(labels.settings["losses"], 1.0)
@@ -29,7 +31,7 @@ def test_students_with_and_without_a_teacher_take_about_as_many_steps(title: str
 
 
 def test_only_who_has_a_teacher_or_stands_for_it_sees_pictures_without_labels() -> None:
-    methods = dict(labels._methods(source("digits"), RATES, WEIGHTS))
+    methods = dict(labels.methods(source("digits"), RATES, WEIGHTS))
     for title, method in methods.items():
         if method.block:
             sees = method.block["distill"]["data"].get("unlabelled", 0) > 0
@@ -73,3 +75,24 @@ def test_gains_are_over_the_best_control_of_the_share(tmp_path: Path, monkeypatc
     assert ("logits@0.1", "accuracy_gain_95") not in rows
     assert (f"{best}@0.1", "accuracy_gain") not in rows
     assert rows["logits", "chosen"]["mean"] in (1.0, 4.0)
+
+
+def test_further_seeds_take_the_rate_and_the_weight_that_were_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = {"alone@0.1": 0.5, "alone@1.0": 0.25, "logits": 4.0, "dist": 2.0}
+    rows = [_cells.row("digits", title, "chosen", [value]) for title, value in chosen.items()]
+    write_json(tmp_path / "labels.json", {"rows": rows})
+    monkeypatch.setattr(_choices, "RESULTS", tmp_path)
+    seen: dict[int, dict[str, Method]] = {}
+
+    def measured(methods, seeds):
+        seen.update({seed: methods(seed) for seed in seeds})
+        return [], []
+
+    monkeypatch.setattr(labels_gains, "measured", measured)
+    monkeypatch.setattr(labels_gains, "ahead", lambda *given: [])
+    labels_gains.run(tmp_path)
+    assert not {*seen} & {*labels.settings["seeds"], *labels.settings["choosing"]}
+    distilled = {title: method.block["distill"] for title, method in seen[7].items() if method.block}
+    assert {*distilled} == {f"{title}@0.1" for title in ("alone", "longer", "smoothing", "beside", "logits", "same-logits")}
+    assert {block["fit"]["learning_rate"] for block in distilled.values()} == {0.5}
+    assert [block["weight"] for block in distilled["same-logits@0.1"]["losses"]] == [4.0]

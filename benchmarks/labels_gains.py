@@ -1,0 +1,32 @@
+"""A tenth of the digits' labels, on ten seeds that had no part in any choice: gains under teachers that know all labels, or no more."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks import labels
+from benchmarks._cells import Row
+from benchmarks._choices import recorded
+from benchmarks._few import ahead, measured
+
+name = "labels_gains"
+expected_seconds = 400
+settings: dict[str, Any] = {
+    "seeds": list(range(7, 17)),
+    "share": "0.1",
+    "methods": ["teacher", "alone", "longer", "smoothing", "beside", "logits", "same", "same-logits"],
+}
+
+
+def run(data: Path) -> list[Row]:
+    """The rate and the weight are those in the results of `labels`, from seeds of its own; gains are as there."""
+    share = settings["share"]
+    draw = labels.settings["sets"]["digits"]["draw"]
+    chosen = {row["method"]: row["mean"] for row in recorded(labels.name) if row["set"] == "digits"}
+    source = labels.Source("digits", partial(labels.dealt, draw))
+    every = labels.methods(source, {share: chosen[f"alone@{share}"]}, {"logits": chosen["logits"]})
+    methods = {title: method for title, method in every if title.partition("@")[0] in settings["methods"]}
+    cells, rows = measured(lambda seed: methods, settings["seeds"])
+    return rows + ahead(cells, rows, share, labels.CONTROLS, "accuracy")
