@@ -28,28 +28,30 @@ _LOGITS = {"loss": "logits", "weight": 1.0}
 _SEEN = {"features": {"hidden": "act"}}
 _GCN = {"family": "gcn", "hidden": 64, "layers": 2, "dropout": 0.5, **_SEEN}
 _SAGE = {"family": "sage", "hidden": 64, "layers": 2, "dropout": 0.2, "norm": "batch", **_SEEN}
+_DEEP = {"family": "gcn", "hidden": 64, "layers": 8, "dropout": 0.2, "norm": "batch", "residual": True, "jumping": "last", **_SEEN}
 _PREPARE = {"inductive": True, "positions": {"kind": "laplacian", "size": 16}}
 
 
-def _fit(epochs: int) -> _students.Block:
-    return {"epochs": epochs, "learning_rate": 1e-2, "weight_decay": 5e-4}
+def _fit(epochs: int, decay: float = 5e-4) -> _students.Block:
+    return {"epochs": epochs, "learning_rate": 1e-2, "weight_decay": decay}
 
 
-def _set(seeds: int, epochs: int, model: _students.Block, metric: str = "accuracy") -> _students.Block:
-    return {"seeds": list(range(seeds)), "epochs": epochs, "model": model, "metric": metric}
+def _set(seeds: int, fit: _students.Block, model: _students.Block, metric: str = "accuracy", **edgeless: Any) -> _students.Block:
+    """`edgeless` is what networks without edges have of their own here."""
+    return {"seeds": list(range(seeds)), "metric": metric, "model": model, "fit": fit, "edgeless": edgeless}
 
 
 settings: dict[str, Any] = {
     "queries": 40,
     "edgeless": {"hidden": 128, "layers": 2, "dropout": 0.5},
     "sets": {
-        "cora": _set(5, 100, _GCN),
-        "chameleon_filtered": _set(5, 100, _GCN),
-        "minesweeper": _set(3, 60, _SAGE | {"layers": 5}, "roc_auc"),
-        "actor": _set(2, 60, _GCN),
-        "amazon_computers": _set(1, 40, _GCN),
-        "tolokers": _set(1, 30, _SAGE | {"layers": 3}, "roc_auc"),
-        "coauthor_physics": _set(1, 20, _GCN),
+        "cora": _set(5, _fit(100), _GCN),
+        "chameleon_filtered": _set(5, _fit(100), _GCN),
+        "minesweeper": _set(3, _fit(200, decay=0.0), _DEEP, "roc_auc"),
+        "actor": _set(2, _fit(60), _GCN),
+        "amazon_computers": _set(3, _fit(200), _GCN, norm="batch"),
+        "tolokers": _set(1, _fit(30), _SAGE | {"layers": 3}, "roc_auc"),
+        "coauthor_physics": _set(1, _fit(20), _GCN),
     },
 }
 SETS = {
@@ -77,7 +79,7 @@ def run(data: Path) -> list[Row]:
 def cells(title: str) -> list[Cell]:
     """All of a set, split after split."""
     entry, how = _entry(Path(), title), settings["sets"][title]
-    return [_students.cell(entry, name, seed, block) for seed in how["seeds"] for name, block in _blocks(how["epochs"]).items()]
+    return [_students.cell(entry, name, seed, block) for seed in how["seeds"] for name, block in _blocks(how).items()]
 
 
 def paired(cells: Iterable[Cell]) -> Iterator[Row]:
@@ -97,37 +99,38 @@ def paired(cells: Iterable[Cell]) -> Iterator[Row]:
                 yield from [row(title, method, "keeps", [ours / theirs for ours, theirs in pairs])] if other == "teacher" else []
 
 
-def _blocks(epochs: int) -> dict[str, _students.Block]:
+def _blocks(how: _students.Block) -> dict[str, _students.Block]:
+    structure = {"loss": "structure", "weight": 1.0, "settings": {"pairs": ["hidden"]}}
     return {
         "teacher": {},
-        "mlp": _edgeless("mlp", epochs, [], task_weight=1.0),
-        "glnn": _edgeless("mlp", epochs, [_LOGITS]),
-        "ff_g2m": _edgeless("mlp", epochs, [{"loss": "ff_g2m", "weight": 1.0}]),
-        "nosmog": _edgeless("nosmog", epochs, [_LOGITS, {"loss": "structure", "weight": 1.0, "settings": {"pairs": ["hidden"]}}]),
-        "dms 1/2": _smaller(0.5, epochs),
-        "dms 1/4": _smaller(0.25, epochs),
+        "mlp": _edgeless("mlp", how, [], task_weight=1.0),
+        "glnn": _edgeless("mlp", how, [_LOGITS]),
+        "ff_g2m": _edgeless("mlp", how, [{"loss": "ff_g2m", "weight": 1.0}]),
+        "nosmog": _edgeless("nosmog", how, [_LOGITS, structure]),
+        "dms 1/2": _smaller(0.5, how["fit"]),
+        "dms 1/4": _smaller(0.25, how["fit"]),
     }
 
 
-def _edgeless(family: str, epochs: int, losses: list[_students.Block], task_weight: float = 0.0) -> _students.Block:
+def _edgeless(family: str, how: _students.Block, losses: list[_students.Block], task_weight: float = 0.0) -> _students.Block:
     search = {"method": "uniform", "budget": {"unit": "parameters", "share": 1.0}, "weights": "scratch"}
     return {
-        "search": search | {"model": {"family": family, **settings["edgeless"], **_SEEN}},
-        "distill": {"losses": losses, "task_weight": task_weight, "start": "fresh", "fit": _fit(epochs)},
+        "search": search | {"model": {"family": family, **settings["edgeless"], **how["edgeless"], **_SEEN}},
+        "distill": {"losses": losses, "task_weight": task_weight, "start": "fresh", "fit": how["fit"]},
     }
 
 
-def _smaller(share: float, epochs: int) -> _students.Block:
-    own = {"fit": _fit(epochs // 2), "structure_learning_rate": 1e-2}
+def _smaller(share: float, fit: _students.Block) -> _students.Block:
+    own = {"fit": fit | {"epochs": fit["epochs"] // 2}, "structure_learning_rate": 1e-2}
     return {
         "search": {"method": "dms", "budget": {"unit": "macs", "share": share}, "settings": own},
-        "distill": {"losses": [_LOGITS], "task_weight": 1.0, "fit": _fit(epochs)},
+        "distill": {"losses": [_LOGITS], "task_weight": 1.0, "fit": fit},
     }
 
 
 def _entry(data: Path, title: str) -> _students.Set:
     how = settings["sets"][title]
-    teach = {"model": how["model"], "data": {}, "fit": _fit(how["epochs"])}
+    teach = {"model": how["model"], "data": {}, "fit": how["fit"]}
     return _students.Set(title, lambda split: SETS[title].raw(data, split), _PREPARE, teach)
 
 
