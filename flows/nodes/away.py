@@ -82,7 +82,10 @@ class Away:
         said = log.read_text() if log.exists() else ""
         outcome = run_due_stage(node, self.folder, {**extra, process.AFRESH: ""}, stop, allow_missing=allow_missing)
         log.write_text(said + log.read_text())
-        return "done" if outcome == "kept" else outcome
+        if outcome != "kept":  # DVC had another result of the same inputs
+            return outcome
+        self.packer.came(node)
+        return "done"
 
     def _made(self, node: Node, key: str, extra: Mapping[str, str], stop: Event) -> None:
         """Returns when the remote has the result."""

@@ -51,6 +51,10 @@ class Packer:
         texts = {"patch": self._patch(), "lock": lock.read_text() if lock.exists() else "", "packages": self._packages}
         return Packed(self.commit, self.prefix, **{name: self._text(text) for name, text in texts.items()})
 
+    def came(self, node: Node) -> None:
+        """What a stage has made need not be given to the remote: it came from there."""
+        self._given.add(node.name)
+
     def _bundle(self) -> None:
         """The history up to the commit, once for each commit."""
         name = f"commits/{self.commit}"

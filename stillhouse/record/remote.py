@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dvc.config import RemoteConfigError
 from dvc.exceptions import DvcException
@@ -111,6 +111,21 @@ def configure(folder: Path, settings: Mapping[str, str], cache: Path | None = No
         config["core"]["remote"] = settings["name"]
         if cache:
             config["cache"]["dir"] = str(cache)
+
+
+def moved(folder: Path, way: Literal["push", "pull"], stages: Sequence[str]) -> bool:
+    """Whether DVC has brought the outputs of stages to the default remote of the repository in a folder, or from there to their places.
+
+    Stages of its dvc.yaml by their names, .dvc files by their paths in it.
+    """
+    place = folder.resolve()  # DVC would look for them from the working folder of this process
+    targets = [str(place / name) if name.endswith(".dvc") else f"{place / 'dvc.yaml'}:{name}" for name in stages]
+    try:
+        with Repo(str(place)) as repo:
+            getattr(repo, way)(targets=targets)
+    except Exception:  # of DVC, or of the library for that kind of remote: its own command has words for each
+        return False
+    return True
 
 
 def _settings(repo: Repo, name: str, local: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.record.remote import Remote, configure
+from stillhouse.record.remote import Remote, configure, moved
 from tests.sshd import served
 
 
@@ -72,6 +72,14 @@ def test_another_machine_has_the_same_remote_and_gets_folders_whole(pushed: Path
         "a",
         "b",
     ]
+    shutil.copy(pushed / "here/data.dvc", there)
+    assert moved(there, "pull", ["data.dvc"])
+    assert (there / "data/a.txt").read_text() == "a"
+    store = pushed / ("ssh/store" if "port" in settings else "store")
+    shutil.rmtree(store / "files")
+    assert moved(there, "push", ["data.dvc"])
+    assert len([path for path in (store / "files").rglob("*") if path.is_file()]) == 3
+    assert not moved(there, "push", ["other.dvc"])
 
 
 def test_bytes_that_are_not_there_are_told(pushed: Path):
