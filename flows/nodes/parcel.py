@@ -21,11 +21,15 @@ class Packer:
     """Packs for all stages of one execution, and gives the remote each thing once."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises UserError if the project has no commit or no remote."""
+        """Raises UserError if the project has no commit, not its history, or no remote."""
         self.folder = folder
         self.commit = revision.head(folder)
         if not self.commit:
             raise UserError(f"{folder} - wanted a project with a commit that nodes can have - there is none: git commit")
+        if git(folder, "rev-parse", "--is-shallow-repository").strip() == b"true":
+            raise UserError(
+                f"{folder} - wanted the history of its commit, which nodes get with it - got a shallow clone: git fetch --unshallow"
+            )
         self.prefix = git(folder, "rev-parse", "--show-prefix").decode().strip()
         self.project = _project(folder, self.prefix)
         self.remote = Remote(folder, self.project)

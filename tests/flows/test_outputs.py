@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.flows.graph import Node
 from stillhouse.flows.nodes import away, outputs, parcel, result
 from stillhouse.flows.stage import log_path
@@ -39,9 +40,22 @@ def test_the_command_of_dvc_is_started_where_this_process_cannot_move_them(
     assert len(commands) == 1
 
 
+def committed(folder: Path, times: int = 1) -> None:
+    commit = ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "--allow-empty", "-m", "empty"]
+    for words in (["init", "-q"], *[commit] * times):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+
+
+def test_a_clone_without_history_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    committed(tmp_path / "whole", 2)
+    subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{tmp_path}/whole", "clone"], cwd=tmp_path, check=True)
+    with pytest.raises(UserError, match="got a shallow clone: git fetch --unshallow"):
+        parcel.Packer(tmp_path / "clone")
+
+
 def test_what_came_from_the_remote_is_not_pushed_back(commands: Commands, tmp_path: Path) -> None:
-    for words in (["init", "-q"], ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "--allow-empty", "-m", "one"]):
-        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    committed(tmp_path)
     remote.configure(tmp_path, {"name": "store", "url": str(tmp_path / "store")})
     packer = parcel.Packer(tmp_path)
     packer.came(Node("distill@a", "", (), "due", ()))
