@@ -22,6 +22,7 @@ from stillhouse.contracts.hidden import hide
 from stillhouse.flows import cores, estimate, graph, lost
 from stillhouse.flows.graph import Node
 from stillhouse.flows.server import Serving, server
+from stillhouse.flows.stage import Stopped
 from stillhouse.flows.tracker import Status, tracked
 from stillhouse.flows.work import Work
 from stillhouse.record import leftovers
@@ -71,7 +72,7 @@ def execute(
         lost.noted(folder) as note,
         tracked(folder, nodes) as tracker,
         server(folder) as serving,
-        on.open(folder, own=serving.own) if on else nullcontext() as away,
+        on.open(folder, own=serving.own, stop=stop) if on else nullcontext() as away,
     ):
         _sweep(folder)
         work = Work(folder, wishes, jobs or (AT_ONCE if away else cores.at_once(nodes)), stop, away)
@@ -99,8 +100,11 @@ class Elsewhere:
     key: Callable[[Node], str | None]
 
     @contextmanager
-    def open(self, folder: Path, *, own: bool) -> Iterator[Away]:
-        """Raises UserError if no node can reach the server, there is no such pool, the project cannot be sent, or has another head."""
+    def open(self, folder: Path, *, own: bool, stop: Event) -> Iterator[Away]:
+        """Raises UserError if no node can reach the server, there is no such pool, the project cannot be sent, or has another head.
+
+        A server that is too busy to answer is asked again until `stop` is set.
+        """
         if own:
             raise UserError(
                 f"--on {self.pool} - wanted a Prefect server that nodes can reach - say `stillhouse up`, or set PREFECT_API_URL"
@@ -108,13 +112,17 @@ class Elsewhere:
         from stillhouse.flows.nodes import heads
         from stillhouse.flows.nodes.away import Away
         from stillhouse.flows.nodes.parcel import Packer
+        from stillhouse.flows.nodes.patience import asked
         from stillhouse.flows.nodes.pool import Pool
 
         pool = Pool(self.pool)
-        pool.require()
-        packer = Packer(folder)
-        with heads.alone(pool, packer.project, folder):
-            yield Away(folder, pool, packer, self.key)
+        try:
+            asked(pool.require, stop)
+            packer = Packer(folder)
+            with heads.alone(pool, packer.project, folder, stop):
+                yield Away(folder, pool, packer, self.key)
+        except Stopped:
+            raise UserError(f"--on {self.pool} - interrupted while Prefect's server did not answer") from None
 
 
 def _sweep(folder: Path) -> None:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
@@ -119,7 +119,7 @@ class Sweep:
 
     def __init__(self, folder: Path, words: Sequence[str], log: Log) -> None:
         """`words` are what `stillhouse run` is called with in each copy: names and options."""
-        self.stop = Event()
+        self.stop, self._saving = Event(), Lock()
         self._folder, self._words, self._log = folder, words, log
 
     def run(self, wanted: Sequence[Combination], at_once: int) -> Iterator[Result]:
@@ -157,7 +157,8 @@ class Sweep:
         code, said = self._command(place, "stillhouse", "run", *self._words, name=combination.name)
         if code == 0:
             words = ("exp", "save", "--force", "--name", combination.name, *_whole(place))
-            code, said = self._command(place, "dvc", *words, log=f"{combination.name}.saved")
+            with self._saving:  # what DVC puts aside meanwhile lies in the repository that all copies have in common
+                code, said = self._command(place, "dvc", *words, log=f"{combination.name}.saved")
         lines = said.strip().splitlines() or ["it said nothing"]
         wrong = lines[-1] if code else ""
         self._log(f"{combination.name}: {f'failed: {wrong}' if code else 'done'} after {time.monotonic() - began:.0f} s")

@@ -26,6 +26,7 @@ from stillhouse.flows.nodes.pool import Pool
 from stillhouse.flows.nodes.watch import Watch
 from stillhouse.flows.stage import Outcome, StageFailed, Stopped, log_path, run_due_stage
 from stillhouse.record import process
+from stillhouse.record.remote import Unreachable
 
 LOSSES = 3
 """Nodes that may be lost under one stage before it counts as failed."""
@@ -82,7 +83,10 @@ class Away:
         said = log.read_text(encoding="utf-8") if log.exists() else ""
         outcome = run_due_stage(node, self.folder, {**extra, process.AFRESH: ""}, stop, allow_missing=allow_missing)
         log.write_text(said + log.read_text(encoding="utf-8"), encoding="utf-8")
-        return "done" if outcome == "kept" else outcome
+        if outcome != "kept":  # DVC had another result of the same inputs
+            return outcome
+        self.packer.came(node)
+        return "done"
 
     def _made(self, node: Node, key: str, extra: Mapping[str, str], stop: Event) -> None:
         """Returns when the remote has the result."""
@@ -185,9 +189,10 @@ class _Followed:
                 if (end := self._look()) is not ...:
                     return end
                 self._patience.answered()
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, Unreachable) as error:
                 if self._patience.bear(error):
-                    self._write(self._log, f"Prefect's server does not answer; node {self._name} goes on")
+                    said = error if isinstance(error, Unreachable) else "Prefect's server does not answer"
+                    self._write(self._log, f"{said}; node {self._name} goes on")
 
     def _look(self) -> Any:
         """The end, or ... while there is none. What the remote has counts, whatever Prefect knows of it."""

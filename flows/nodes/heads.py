@@ -17,17 +17,18 @@ import httpx
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows.nodes.life import BEAT, LOST
+from stillhouse.flows.nodes.patience import asked
 from stillhouse.flows.nodes.pool import Pool
 
 
 @contextmanager
-def alone(pool: Pool, project: str, folder: Path) -> Iterator[None]:
-    """Raises UserError while another head of the project lives; of two that begin in the same moment perhaps in both."""
+def alone(pool: Pool, project: str, folder: Path, stop: Event) -> Iterator[None]:
+    """Raises UserError while another head of the project lives, of two that begin in the same moment perhaps in both; as `asked` does."""
     start, over = f"head {project}{os.environ.get('DVC_EXP_NAME', '')} ", Event()
     mine = start + quote(f"{socket.gethostname()}:{folder.resolve()}", safe="")
     pool.own = mine
-    pool.beat(mine)
-    others = [name for name, silent in pool.silences().items() if name.startswith(start) and name != mine and silent < LOST]
+    asked(lambda: pool.beat(mine), stop)
+    others = [name for name, silent in asked(pool.silences, stop).items() if name.startswith(start) and name != mine and silent < LOST]
     if others:
         pool.leave(mine)
         where = unquote(others[0].split(" ", 2)[2])

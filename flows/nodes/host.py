@@ -19,9 +19,8 @@ from uuid import UUID
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.flows import server, slots
-from stillhouse.flows.dvc_command import dvc
 from stillhouse.flows.graph import Node
-from stillhouse.flows.nodes import environment, result
+from stillhouse.flows.nodes import environment, outputs, result
 from stillhouse.flows.nodes.job import Job
 from stillhouse.flows.nodes.life import HOME
 from stillhouse.flows.nodes.line import Line
@@ -78,7 +77,7 @@ def _run(tree: Tree, line: Line, stop: Event) -> None:
         raise Stopped
     if not result.known(tree.folder, job.key):
         raise UserError(f"{job.stage} read something else on this node than the head has: {_OTHER}")
-    dvc(tree.folder, "push", "--quiet", job.stage)
+    outputs.push(tree.folder, [job.stage])
     result.give(remote, tree.folder, job.key)
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from threading import Event
 
 from stillhouse.flows import server
 
@@ -13,12 +14,13 @@ from stillhouse.flows import server
 def rows(name: str, folder: Path) -> Iterator[tuple[str, str, str, str, str]]:
     """(node, whether it lives, cores, GPUs, what runs since when). Raises UserError where there is no such server or pool."""
     os.environ.update(server.settings(folder))
+    from stillhouse.flows.nodes.patience import asked
     from stillhouse.flows.nodes.pool import Pool, hosts, node_of
 
-    pool = Pool(name)
-    pool.require()
-    runs = pool.open_runs()
-    for host in hosts(pool, runs):
+    pool, never = Pool(name), Event()
+    asked(pool.require, never)
+    runs = asked(pool.open_runs, never)
+    for host in asked(lambda: hosts(pool, runs), never):
         going = [f"{run.name} ({_since(run.start_time)})" for run in runs if node_of(run) == host.name]
         gpus = ", ".join(f"{memory:.0f} GiB" for memory in host.gpus)
         yield host.name, "yes" if host.alive else "no sign of life", str(host.cores), gpus or "none", "\n".join(going) or "nothing"

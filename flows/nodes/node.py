@@ -20,7 +20,7 @@ import psutil
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import server, slots
-from stillhouse.flows.nodes.life import BEAT, HOME, LOST
+from stillhouse.flows.nodes.life import BEAT, HOME, LOST, SKEW
 from stillhouse.record import quietly
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 ROOM = 2 * 2**30
 """Bytes that must be free for clones, caches and checkpoints."""
-SKEW = 300.0
-"""Seconds by which the clock may differ from the head's: file systems and certificates go by it."""
 _REACH = "say `stillhouse up --host ...` on the head, and here --head with Prefect's address as that prints it, http://HEAD:4200/api"
 _BEATS = 3
 """Signs of life in which a node of the same name would give another one."""

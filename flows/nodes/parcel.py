@@ -21,11 +21,15 @@ class Packer:
     """Packs for all stages of one execution, and gives the remote each thing once."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises UserError if the project has no commit or no remote."""
+        """Raises UserError if the project has no commit, not its history, or no remote."""
         self.folder = folder
         self.commit = revision.head(folder)
         if not self.commit:
             raise UserError(f"{folder} - wanted a project with a commit that nodes can have - there is none: git commit")
+        if git(folder, "rev-parse", "--is-shallow-repository").strip() == b"true":
+            raise UserError(
+                f"{folder} - wanted the history of its commit, which nodes get with it - got a shallow clone: git fetch --unshallow"
+            )
         self.prefix = git(folder, "rev-parse", "--show-prefix").decode().strip()
         self.project = _project(folder, self.prefix)
         self.remote = Remote(folder, self.project)
@@ -50,6 +54,10 @@ class Packer:
         lock = self.folder / "dvc.lock"
         texts = {"patch": self._patch(), "lock": lock.read_text(encoding="utf-8") if lock.exists() else "", "packages": self._packages}
         return Packed(self.commit, self.prefix, **{name: self._text(text) for name, text in texts.items()})
+
+    def came(self, node: Node) -> None:
+        """What a stage has made need not be given to the remote: it came from there."""
+        self._given.add(node.name)
 
     def _bundle(self) -> None:
         """The history up to the commit, once for each commit."""

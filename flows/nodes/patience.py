@@ -32,10 +32,15 @@ class Patience:
         self._answered, self._noticed = time.monotonic(), False
 
     def bear(self, error: Exception) -> bool:
-        """Whether it is away for so long now that this should be said, which is so once. Raises UserError after a while."""
+        """Whether it is away for so long now that this should be said, which is so once. Raises UserError after a while.
+
+        An error of the remote, which nodes and head need as they need the server, is borne as long, and then raised itself.
+        """
         away, noticed = time.monotonic() - self._answered, self._noticed
         self._noticed = away > NOTICEABLE
         if away > LONGEST:
+            if isinstance(error, UserError):
+                raise error
             raise UserError(
                 f"Prefect's server has not answered for {LONGEST:g} s ({error}): start it again, and say `stillhouse run` again"
             ) from None

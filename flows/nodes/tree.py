@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.flows.dvc_command import dvc
-from stillhouse.flows.nodes import result
+from stillhouse.flows.nodes import outputs, result
 from stillhouse.flows.nodes.job import Job
 from stillhouse.record import process
 from stillhouse.record.remote import Remote, configure
@@ -53,7 +52,7 @@ class Tree:
         self._change(remote)
         configure(self.folder, self.job.remote, self.home / "projects" / self.job.project / "cache")
         if self.job.before:
-            dvc(self.folder, "pull", "--quiet", *self.job.before)
+            outputs.pull(self.folder, self.job.before)
         return remote
 
     def _change(self, remote: Remote) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from stillhouse.flows.nodes.life import BEAT
+from stillhouse.flows.nodes.life import BEAT, SKEW
 
 WORKLOADS = ("get_and_submit_flow_runs", "sync_with_backend")
 """What a worker asks again and again: what is there for it to do, and whether it still lives."""
@@ -42,7 +42,13 @@ def main(name: str, pool: str) -> None:
     from prefect.workers.process import ProcessWorker
 
     setup_signal_handlers_worker(os.getpid(), name, print)
-    worker = ProcessWorker(name=name, work_pool_name=pool, work_queues=[name], heartbeat_interval_seconds=max(1, round(BEAT)))
+    worker = ProcessWorker(
+        name=name,
+        work_pool_name=pool,
+        work_queues=[name],
+        prefetch_seconds=2 * SKEW,  # by a clock that is behind, what is asked for now is asked for later
+        heartbeat_interval_seconds=max(1, round(BEAT)),
+    )
     for workload in WORKLOADS:
         setattr(worker, workload, patient(getattr(worker, workload)))
     asyncio.run(worker.start())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dvc.config import RemoteConfigError
 from dvc.exceptions import DvcException
@@ -22,6 +22,10 @@ from stillhouse.contracts.hidden import has_password, hide
 FOLDER, FOLDER_OBJECT = "stillhouse", ".dir"
 
 
+class Unreachable(UserError):
+    """The remote cannot be used, perhaps not for long."""
+
+
 class Remote:
     """The default remote of a DVC repository, and the folder in it for one project of that name."""
 
@@ -30,15 +34,17 @@ class Remote:
         self._repo = Repo(str(folder))
         try:
             remote = self._repo.cloud.get_remote()
+            self._fs: Any = remote.fs
         except (DvcException, RemoteConfigError) as error:
             raise UserError(f"{folder} - wanted a remote that nodes share - {_short(error)} - dvc remote add -d NAME ADDRESS") from None
-        self._fs: Any = remote.fs
+        except ImportError as error:
+            raise UserError(f"{folder} - wanted a remote that this machine can use - {_short(error)}: pip install it") from None
         self._top = str(remote.fs.join(remote.path, FOLDER, project))
         self.settings = _settings(self._repo, str(remote.name), str(remote.path) if remote.fs.protocol == "local" else "")
         """What DVC must be told of it on another machine: "name", "url" and options, without secrets."""
 
     def has(self, name: str) -> bool:
-        """Whether a file is there. Raises UserError if the remote cannot be reached, as all of these do."""
+        """Whether a file is there. Raises Unreachable if the remote cannot be reached, as all of these do."""
         return bool(self._ask(lambda: self._fs.exists(self._path(name))))
 
     def put(self, source: Path, name: str) -> None:
@@ -98,8 +104,8 @@ class Remote:
     def _ask(self, question: Any) -> Any:
         try:
             return question()
-        except (OSError, DvcException, RemoteConfigError) as error:
-            raise UserError(f"the remote {self.settings['name']} cannot be used: {_short(error)}: `dvc push` says more") from None
+        except Exception as error:  # each kind of remote has a library with errors of its own
+            raise Unreachable(f"the remote {self.settings['name']} cannot be used: {_short(error)}: `dvc push` says more") from None
 
 
 def configure(folder: Path, settings: Mapping[str, str], cache: Path | None = None) -> None:
@@ -111,6 +117,21 @@ def configure(folder: Path, settings: Mapping[str, str], cache: Path | None = No
         config["core"]["remote"] = settings["name"]
         if cache:
             config["cache"]["dir"] = str(cache)
+
+
+def moved(folder: Path, way: Literal["push", "pull"], stages: Sequence[str]) -> bool:
+    """Whether DVC has brought the outputs of stages to the default remote of the repository in a folder, or from there to their places.
+
+    Stages of its dvc.yaml by their names, .dvc files by their paths in it.
+    """
+    place = folder.resolve()  # DVC would look for them from the working folder of this process
+    targets = [str(place / name) if name.endswith(".dvc") else f"{place / 'dvc.yaml'}:{name}" for name in stages]
+    try:
+        with Repo(str(place)) as repo:
+            getattr(repo, way)(targets=targets)
+    except Exception:  # of DVC, or of the library for that kind of remote: its own command has words for each
+        return False
+    return True
 
 
 def _settings(repo: Repo, name: str, local: str) -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from stillhouse.contracts.errors import UserError
@@ -66,3 +69,17 @@ def test_a_path_that_is_not_there_is_told_with_what_there_is(path, told):
     with pytest.raises(UserError) as error:
         sweep.changed(PARAMS, {path: 1})
     assert told in str(error.value)
+
+
+def test_experiments_are_saved_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """DVC fails now and then where two copies of a repository save at once."""
+    (tmp_path / "dvc.lock").write_text("stages: {}")
+    one, seen = sweep.Sweep(tmp_path, [], print), list[tuple[str, bool]]()
+
+    def command(_: Path, module: str, *words: str, **names: Any) -> tuple[int, str]:
+        seen.append((module, one._saving.locked()))
+        return 0, ""
+
+    monkeypatch.setattr(one, "_command", command)
+    assert one._one(sweep.Combination("seed-2", {"seed": 2}), tmp_path).wrong == ""
+    assert seen == [("stillhouse", False), ("dvc", True)]

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.record.remote import Remote, configure
+from stillhouse.record.remote import Remote, Unreachable, configure, moved
 from tests.sshd import served
 
 
@@ -72,6 +73,31 @@ def test_another_machine_has_the_same_remote_and_gets_folders_whole(pushed: Path
         "a",
         "b",
     ]
+    shutil.copy(pushed / "here/data.dvc", there)
+    assert moved(there, "pull", ["data.dvc"])
+    assert (there / "data/a.txt").read_text() == "a"
+    store = pushed / ("ssh/store" if "port" in settings else "store")
+    shutil.rmtree(store / "files")
+    assert moved(there, "push", ["data.dvc"])
+    assert len([path for path in (store / "files").rglob("*") if path.is_file()]) == 3
+    assert not moved(there, "push", ["other.dvc"])
+
+
+def test_a_kind_of_remote_that_is_not_installed_is_told(tmp_path: Path):
+    configure(tmp_path, {"name": "store", "url": "webdavs://box/store"})
+    with pytest.raises(UserError, match=r"wanted a remote that this machine can use - webdavs .*'dvc-webdav' .*: pip install it"):
+        Remote(tmp_path, "project")
+
+
+def test_what_a_library_of_a_remote_says_is_told(pushed: Path, monkeypatch: pytest.MonkeyPatch):
+    remote = Remote(pushed / "here", "project")
+
+    def exists(_: str) -> bool:
+        raise EOFError("connection lost")
+
+    monkeypatch.setattr(remote, "_fs", SimpleNamespace(exists=exists, join=lambda *parts: "/".join(parts)))
+    with pytest.raises(Unreachable, match="the remote store cannot be used: connection lost: `dvc push` says more"):
+        remote.has("results/0.json")
 
 
 def test_bytes_that_are_not_there_are_told(pushed: Path):
