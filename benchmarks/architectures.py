@@ -23,7 +23,7 @@ from stillhouse.space.trace import cut, traced
 from stillhouse.space.trace.found import call
 
 name = "architectures"
-expected_seconds = 500
+expected_seconds = 150
 settings: dict[str, Any] = {"share": 0.5}
 
 
