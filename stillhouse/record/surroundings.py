@@ -16,7 +16,7 @@ def complete() -> None:
 
     What it prints is printed in any language of the machine: a character that has no code there is named by its number.
     """
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # the latter two where DVC has wrapped the former
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:

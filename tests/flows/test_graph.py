@@ -47,6 +47,15 @@ def test_a_fresh_project_has_every_stage_due_after_what_it_reads(fresh):
     assert {name for name, node in found.items() if node.alone} == {"evaluate@half", "evaluate@third"}
 
 
+def test_an_empty_path_that_dvc_cannot_read_is_told(fresh, monkeypatch):
+    def needs(repo):
+        raise AssertionError
+
+    monkeypatch.setattr(graph.order, "needs", needs)
+    with pytest.raises(UserError, match=r"^params.yaml: a teacher's `raw` - wanted a path under data/raw - got an empty one$"):
+        nodes()
+
+
 def test_only_true_makes_a_stage_alone(fresh):
     text = (fresh.folder / "dvc.yaml").read_text()
     for value in ("1", "false", "'yes'"):

@@ -168,6 +168,7 @@ def test_the_sentence_names_the_place_what_was_wanted_and_what_was_got(tmp_path:
         ("teachers.rings.workload", "tyo", "teachers.rings.workload - unknown workload 'tyo'; there are .*toy.*"),
         ("teachers.rings.train", {}, "teachers.rings.train - is no setting; there are prepare, raw, teach, workload"),
         ("teachers.rings", 3, "teachers.rings - should be a mapping of names to values - got 3"),
+        ("teachers.rings.raw", "", "teachers.rings.raw - .*should have at least 1 character.* - got ''"),
         ("teachers.r_1", {}, r"teachers.r_1 - a name should be made of letters, digits and hyphens - got 'r_1'"),
         ("teachers.-r", {}, "teachers.-r - a name should have at most 100 characters, the first of them no hyphen - got '-r'"),
         ("teachers." + "r" * 101, {}, "teachers.r+ - a name should have at most 100 characters, the first of them no hyphen - got 'r+'"),
