@@ -1,4 +1,4 @@
-"""Text files from outside: which bytes are text, and where its lines end."""
+"""Text files from outside: which bytes are text, where its lines end, and which texts are numbers."""
 
 from __future__ import annotations
 
@@ -31,3 +31,10 @@ def lines(text: str) -> list[str]:
     """The lines without their ends, which are those of Unix, Windows and old Macs: other characters belong to what is written."""
     found = _END.split(text)
     return found if found[-1] else found[:-1]
+
+
+def number(text: str) -> float:
+    """What a cell says as a number. Raises ValueError where it is none: `1_0` is ten in Python alone."""
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)

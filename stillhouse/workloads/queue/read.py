@@ -27,7 +27,7 @@ from stillhouse.contracts.faults import every, refuse_all
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.parquets import read_parquet
 from stillhouse.contracts.raw import content
-from stillhouse.contracts.texts import decoded
+from stillhouse.contracts.texts import decoded, number
 from stillhouse.workloads.queue.simulate import Simulation, full_share, simulate
 
 _LOAD, _STATE = "callrate", "Q="
@@ -86,10 +86,11 @@ def _written(raw: Path, states: int | None) -> Source:
         reader = csv.reader(io.StringIO(decoded(f"{raw}", content(raw)), newline=""))
         headings = next(reader, [])
         places = _places(raw, headings)
-        found = every(lambda row: _numbers(raw, reader.line_num, row, places, len(headings)), (row for row in reader if row))
+        full = states or len(places) - 1
+        found = every(lambda row: _numbers(raw, reader.line_num, row, places, len(headings), full), (row for row in reader if row))
     except csv.Error as error:
         raise UserError(f"{raw} - wanted comma-separated values - {error}") from None
-    _check_size(raw, len(found), states or len(places) - 1)
+    _check_size(raw, len(found), full)
     values = torch.tensor(found, dtype=torch.float64).reshape(-1, len(places))
     values = values[values[:, 0] > 0]
     load, counts = values[:, 0], _folded(values[:, 1:], states)
@@ -109,15 +110,18 @@ def _places(raw: Path, headings: list[str]) -> dict[str, int]:
     return {name: place[name] for name in wanted}
 
 
-def _numbers(raw: Path, line: int, row: list[str], places: dict[str, int], width: int) -> list[float]:
-    """Raises UserError at a longer row too: a comma for a decimal point moves all cells behind it under the next heading."""
+def _numbers(raw: Path, line: int, row: list[str], places: dict[str, int], width: int, full: int) -> list[float]:
+    """The load and the counts, of which those from `full` on are of a full queue.
+
+    Raises UserError at a longer row too: a comma for a decimal point moves all cells behind it under the next heading.
+    """
     if len(row) > width:
         raise UserError(f"{raw}:{line} - wanted {width} fields, as in the header - got {len(row)}")
     found = []
     for name, place in places.items():
         cell = row[place] if place < len(row) else None
         try:
-            value = float(cell or "")
+            value = number(cell or "")
         except ValueError:
             value = float("nan")
         if not (0 <= value <= _MOST) or (name != _LOAD and value != int(value)):
@@ -125,7 +129,14 @@ def _numbers(raw: Path, line: int, row: list[str], places: dict[str, int], width
             wanted = f"wanted a number from 0 in column {name}, {limit}"
             raise UserError(f"{raw}:{line} - {wanted} - got {shortened(repr(cell), 100)}")
         found.append(value)
+    _check_full(raw, line, found[0], sum(found[full:]))
     return found
+
+
+def _check_full(raw: Path, line: int, load: float, count: float) -> None:
+    if count > load > 0:
+        wanted = f"wanted a full queue to be counted at most {load:g} times, the load in column {_LOAD}"
+        raise UserError(f"{raw}:{line} - {wanted} - got {count:g}: their quotient is the share of time with a full queue")
 
 
 def _check_size(raw: Path, samples: int, states: int) -> None:

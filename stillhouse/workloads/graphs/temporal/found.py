@@ -13,7 +13,7 @@ from torch import Tensor
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 from stillhouse.contracts.raw import unpacked
-from stillhouse.contracts.texts import decoded
+from stillhouse.contracts.texts import decoded, number
 from stillhouse.workloads.graphs.temporal.missing import REMEDY, Missing, is_missing
 from stillhouse.workloads.graphs.temporal.panel import Events, Graphs
 
@@ -55,7 +55,8 @@ def matrix(
         values = np.asarray(rows, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         values = np.asarray(np.nan)
-    if values.shape != (len(rows), width) or not (np.isfinite(values) | (kept & np.isnan(values))).all():
+    plain = not any(isinstance(cell, str) and "_" in cell for row in rows for cell in row)  # which NumPy reads over
+    if not plain or values.shape != (len(rows), width) or not (np.isfinite(values) | (kept & np.isnan(values))).all():
         remedy = f"; {REMEDY}" if missing == "refuse" else ""
         cells = (
             (index, column, cell) for index, row in enumerate(rows) for column, cell in enumerate(row) if not (kept and is_missing(cell))
@@ -113,7 +114,7 @@ def _check_cell(index: int, column: int, cell: Any, where: Callable[[int], str],
 
 def _is_finite(cell: Any) -> bool:
     try:
-        return bool(np.isfinite(float(cell)))
+        return bool(np.isfinite(number(cell) if isinstance(cell, str) else float(cell)))
     except (TypeError, ValueError, OverflowError):
         return False
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
+from stillhouse.contracts import texts
 from stillhouse.contracts.faults import refuse_all
 
 HEADINGS = frozenset({"", "date", "datetime", "time", "timestamp"})
@@ -64,7 +65,7 @@ def _known(times: list[float | None]) -> list[float]:
 def number(cell: str) -> float | None:
     """What a cell says as a number, if it is one."""
     try:
-        return float(cell)
+        return texts.number(cell)
     except ValueError:
         return None
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, FailFast, ValidationError
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 from stillhouse.contracts.files import read_json
+from stillhouse.contracts.names import require_distinct
 from stillhouse.contracts.raw import content as read_bytes
 from stillhouse.contracts.settings import first_mistake
 from stillhouse.workloads.pictures._shared.splits import Split
@@ -90,6 +91,7 @@ def _check_categories(path: Path, content: _File) -> None:
         words = [getattr(each, what) for each in content.categories]
         if twice := next((word for word in words if words.count(word) > 1), None):
             raise UserError(f"{path}: categories - wanted each {what} once - got {twice!r} {words.count(twice)} times")
+    require_distinct([each.name for each in content.categories], f"{path}: categories")
 
 
 def _split(path: Path) -> Split:

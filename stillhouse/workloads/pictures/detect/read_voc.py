@@ -13,6 +13,7 @@ import numpy as np
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every, shortened
+from stillhouse.contracts.names import require_distinct
 from stillhouse.contracts.raw import content
 from stillhouse.contracts.splits import Split
 from stillhouse.contracts.texts import decoded
@@ -47,6 +48,7 @@ def read_voc(raw: Path) -> Source:
     written = _annotations(raw)
     known = dict(zip(stems, every(lambda stem: _read(written.get(stem, raw / "Annotations" / f"{stem}.xml"), raw), stems), strict=True))
     names = tuple(sorted({item.name for found in known.values() for item in found.objects}))
+    require_distinct(names, f"{raw / 'Annotations'}")
     files = {path.stem: path for path in sorted((raw / "JPEGImages").glob("*.*"), reverse=True)}
     items = dict(zip(stems, every(lambda stem: _item(raw, stem, files.get(stem), known[stem], names), stems), strict=True))
     return Source({split: [items[stem] for stem in part] for split, part in splits.items()}, names)

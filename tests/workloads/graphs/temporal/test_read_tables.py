@@ -86,6 +86,7 @@ REFUSED_SERIES = [
     ("a,b\n", r"series\.csv:1 - wanted headings that match anything, and lines below - got \['a', 'b'\] and 0 lines"),
     ("a,b\n1,2\n\n1\n", r"series\.csv:4 - wanted 2 fields, as in the header - got 1"),
     ("a,b\n1,2\n1,x\n", r"series\.csv:3, column 'b' - wanted a finite number - got 'x'"),
+    ("a,b\n1,2\n1,1_0\n", r"series\.csv:3, column 'b' - wanted a finite number - got '1_0'"),
     ("a,b\n1,2\n1,\n", r"series\.csv:3, column 'b' - wanted a finite number - got ''"),
     ("a,b\n1,inf\n", r"series\.csv:2, column 'b' - wanted a finite number - got 'inf'"),
     ("a,a\n1,2\n", r"series\.csv - wanted a name for each node - nodes 0 and 1 are both 'a'"),

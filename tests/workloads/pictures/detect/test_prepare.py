@@ -172,6 +172,16 @@ def test_categories_that_are_alike_are_refused(tmp_path: Path, what: str, value:
     refused(tmp_path, raw, rf"boxes\.json: categories - wanted each {what} once - got {value!r} 2 times")
 
 
+def test_names_of_classes_that_differ_in_blanks_are_refused(tmp_path: Path) -> None:
+    content = coco([0], BOXES[:1])
+    content["categories"][2]["name"] = "bee "
+    raw = folder(tmp_path / "raw", {"0.png": coded(pictures(1)[0]), "boxes.json": json.dumps(content)})
+    refused(tmp_path, raw, r"boxes\.json: categories - wanted classes whose names can be told apart - got 'bee' and 'bee '")
+    boxes = {f"Annotations/p{number}.xml": voc([(name, 1, 1, 9, 8, 0)]) for number, name in enumerate(("caf\u00e9", "cafe\u0301"))}
+    files = {f"JPEGImages/p{number}.png": coded(picture) for number, picture in enumerate(pictures(2))}
+    refused(tmp_path, folder(tmp_path / "voc", {**files, **boxes}), r"Annotations - wanted classes whose names can be told apart")
+
+
 def test_pictures_fit_in_a_frame_and_boxes_go_with_them(tmp_path: Path) -> None:
     """Ten by eight pixels in a frame of ten by ten rows are left; twenty by eight are halved, and black lies below."""
     wide = np.full((8, 20, 3), 200, np.uint8)
