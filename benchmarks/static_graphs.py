@@ -49,7 +49,7 @@ settings: dict[str, Any] = {
         "chameleon_filtered": _set(5, _fit(100), _GCN),
         "minesweeper": _set(3, _fit(200, decay=0.0), _DEEP, "roc_auc"),
         "actor": _set(2, _fit(60), _GCN),
-        "amazon_computers": _set(3, _fit(200), _GCN, norm="batch"),
+        "amazon_computers": _set(3, _fit(150), _GCN | {"norm": "batch"}, norm="batch"),
         "tolokers": _set(1, _fit(30), _SAGE | {"layers": 3}, "roc_auc"),
         "coauthor_physics": _set(1, _fit(20), _GCN),
     },
