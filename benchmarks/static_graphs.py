@@ -36,9 +36,9 @@ def _fit(epochs: int) -> _students.Block:
     return {"epochs": epochs, "learning_rate": 1e-2, "weight_decay": 5e-4}
 
 
-def _set(seeds: int, fit: _students.Block, model: _students.Block, metric: str = "accuracy", **edgeless: Any) -> _students.Block:
-    """`edgeless` is what networks without edges have of their own here."""
-    return {"seeds": list(range(seeds)), "metric": metric, "model": model, "fit": fit, "edgeless": edgeless}
+def _set(seeds: int, fit: _students.Block, model: _students.Block, metric: str = "accuracy", **taught: Any) -> _students.Block:
+    """`taught` is what networks without edges that learn a teacher's answers have of their own here."""
+    return {"seeds": list(range(seeds)), "metric": metric, "model": model, "fit": fit, "taught": taught}
 
 
 settings: dict[str, Any] = {
@@ -115,7 +115,7 @@ def _blocks(how: _students.Block) -> dict[str, _students.Block]:
 def _edgeless(family: str, how: _students.Block, losses: list[_students.Block], task_weight: float = 0.0) -> _students.Block:
     search = {"method": "uniform", "budget": {"unit": "parameters", "share": 1.0}, "weights": "scratch"}
     return {
-        "search": search | {"model": {"family": family, **settings["edgeless"], **how["edgeless"], **_SEEN}},
+        "search": search | {"model": {"family": family, **settings["edgeless"], **(how["taught"] if losses else {}), **_SEEN}},
         "distill": {"losses": losses, "task_weight": task_weight, "start": "fresh", "fit": how["fit"]},
     }
 
