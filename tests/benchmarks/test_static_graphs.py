@@ -33,7 +33,7 @@ def tables(folder: Path, nodes: int = 40) -> None:
 def test_teacher_and_students_are_measured_split_by_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tables(tmp_path / "graphs")
     settings = deepcopy(static_graphs.settings) | {"queries": 2, "edgeless": {"hidden": 4, "layers": 2}}
-    settings["sets"] = {"ring": settings["sets"]["cora"] | {"seeds": [1], "metric": "roc_auc", "edgeless": {"norm": "batch"}}}
+    settings["sets"] = {"ring": settings["sets"]["cora"] | {"seeds": [1], "metric": "roc_auc", "taught": {"norm": "batch"}}}
     settings["sets"]["ring"]["fit"] |= {"epochs": 2}
     settings["sets"]["ring"]["model"] |= {"hidden": 4}
     monkeypatch.setattr(static_graphs, "settings", settings)
