@@ -29,7 +29,7 @@ def require_distinct(names: Iterable[object], place: str) -> None:
     They differ in blanks around them, or in how an accent is coded.
     """
     known: dict[str, str] = {}
-    for each in (one for one in names if isinstance(one, str)):
+    for each in sorted(one for one in names if isinstance(one, str)):  # of a set too the same ones are named
         plain = unicodedata.normalize("NFC", each).strip()
         if not plain:
             raise UserError(f"{place} - wanted a name of each class - got {each!r:.100}")

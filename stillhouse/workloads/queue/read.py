@@ -86,11 +86,10 @@ def _written(raw: Path, states: int | None) -> Source:
         reader = csv.reader(io.StringIO(decoded(f"{raw}", content(raw)), newline=""))
         headings = next(reader, [])
         places = _places(raw, headings)
-        full = states or len(places) - 1
-        found = every(lambda row: _numbers(raw, reader.line_num, row, places, len(headings), full), (row for row in reader if row))
+        found = every(lambda row: _numbers(raw, reader.line_num, row, places, len(headings)), (row for row in reader if row))
     except csv.Error as error:
         raise UserError(f"{raw} - wanted comma-separated values - {error}") from None
-    _check_size(raw, len(found), full)
+    _check_size(raw, len(found), states or len(places) - 1)
     values = torch.tensor(found, dtype=torch.float64).reshape(-1, len(places))
     values = values[values[:, 0] > 0]
     load, counts = values[:, 0], _folded(values[:, 1:], states)
@@ -110,11 +109,8 @@ def _places(raw: Path, headings: list[str]) -> dict[str, int]:
     return {name: place[name] for name in wanted}
 
 
-def _numbers(raw: Path, line: int, row: list[str], places: dict[str, int], width: int, full: int) -> list[float]:
-    """The load and the counts, of which those from `full` on are of a full queue.
-
-    Raises UserError at a longer row too: a comma for a decimal point moves all cells behind it under the next heading.
-    """
+def _numbers(raw: Path, line: int, row: list[str], places: dict[str, int], width: int) -> list[float]:
+    """Raises UserError at a longer row too: a comma for a decimal point moves all cells behind it under the next heading."""
     if len(row) > width:
         raise UserError(f"{raw}:{line} - wanted {width} fields, as in the header - got {len(row)}")
     found = []
@@ -129,14 +125,7 @@ def _numbers(raw: Path, line: int, row: list[str], places: dict[str, int], width
             wanted = f"wanted a number from 0 in column {name}, {limit}"
             raise UserError(f"{raw}:{line} - {wanted} - got {shortened(repr(cell), 100)}")
         found.append(value)
-    _check_full(raw, line, found[0], sum(found[full:]))
     return found
-
-
-def _check_full(raw: Path, line: int, load: float, count: float) -> None:
-    if count > load > 0:
-        wanted = f"wanted a full queue to be counted at most {load:g} times, the load in column {_LOAD}"
-        raise UserError(f"{raw}:{line} - {wanted} - got {count:g}: their quotient is the share of time with a full queue")
 
 
 def _check_size(raw: Path, samples: int, states: int) -> None:

@@ -53,7 +53,6 @@ def test_what_lies_beyond_the_last_state_counts_there_and_missing_states_are_emp
         (HEAD + "1,2,-10,5,0,1,1\n", r"calls\.csv:2 - .* column callrate"),
         (HEAD + "1,2,10,5,5,3,1,1\n", r"calls\.csv:2 - wanted 7 fields, as in the header - got 8"),
         (HEAD + "1,2,10,5,1_0,1,1\n", r"calls\.csv:2 - wanted a number from 0 in column Q=1, .* - got '1_0'"),
-        (HEAD + "1,2,10,5,0,1,11\n", r"calls\.csv:2 - wanted a full queue to be counted at most 10 times, .* - got 11"),
         (HEAD + "1,2,10,5\n", r"calls\.csv:2 - .* column Q=1, .* - got None"),
     ],
 )
