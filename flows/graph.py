@@ -87,8 +87,8 @@ def read(folder: Path, *, allow_missing: bool = False) -> tuple[Node, ...]:
         raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error
     except DvcException as error:
         raise UserError(hashes.sentence(error)) from error
-    except AssertionError as error:
-        raise UserError("params.yaml: a teacher's `raw` - wanted a path under data/raw - got an empty one") from error
+    except AssertionError as error:  # all that DVC says of a path that is empty
+        raise UserError("dvc.yaml, params.yaml - wanted paths that DVC can read - it cannot: is a teacher's `raw` empty?") from error
     except NotImplementedError as error:
         raise UserError(f"dvc.lock names a kind of hash that DVC does not know: {hashes.LOCK_REMEDY}") from error
 

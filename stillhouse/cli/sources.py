@@ -15,13 +15,15 @@ def require_shared(entries: Entries) -> None:
     """What all stages read of params.yaml is there: DVC would tell it only when the first stage starts, in its own words.
 
     Raises:
-        UserError: `seed` or `threads` is missing.
+        UserError: `seed` or `threads` is missing, or the path of a teacher's raw data is empty.
     """
     remedies = {"seed": "seed: 0", "threads": "threads: 1"}
     if missing := [name for name in remedies if name not in entries.values]:
         raise UserError(
             "\n".join(f"params.yaml: {name} - wanted by every stage - there is none - add `{remedies[name]}`" for name in missing)
         )
+    if empty := [name for verb, name in entries.stages() if verb == "prepare" and entries.raw(name) == ""]:
+        raise UserError("\n".join(f"params.yaml: teachers.{name}.raw - wanted a path under data/raw - got an empty one" for name in empty))
 
 
 def require(nodes: Sequence[Node]) -> None:

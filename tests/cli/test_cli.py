@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import subprocess
 import sys
 
@@ -91,6 +92,9 @@ def test_what_all_stages_read_of_the_parameters_is_told_if_it_is_missing(done, s
     params = done.folder / "params.yaml"
     params.write_text(params.read_text().replace("threads: 1\n", ""))
     assert stillhouse(command) == (1, "params.yaml: threads - wanted by every stage - there is none - add `threads: 1`\n")
+    params.write_text("threads: 1\n" + re.sub(r"raw: \S+", "raw: ''", params.read_text()))
+    code, said = stillhouse(command)
+    assert (code, said.splitlines()[0]) == (1, "params.yaml: teachers.rings.raw - wanted a path under data/raw - got an empty one")
     assert done.ran() == []
 
 

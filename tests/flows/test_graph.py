@@ -52,7 +52,7 @@ def test_an_empty_path_that_dvc_cannot_read_is_told(fresh, monkeypatch):
         raise AssertionError
 
     monkeypatch.setattr(graph.order, "needs", needs)
-    with pytest.raises(UserError, match=r"^params.yaml: a teacher's `raw` - wanted a path under data/raw - got an empty one$"):
+    with pytest.raises(UserError, match=r"^dvc\.yaml, params\.yaml - wanted paths that DVC can read - .* is a teacher's `raw` empty\?$"):
         nodes()
 
 
