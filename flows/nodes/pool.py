@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -87,13 +88,13 @@ class Pool:
 
     @contextmanager
     def borne(self) -> Iterator[None]:
-        """Ends its block where the server is away or too busy. Raises UserError if it does not let this machine in any more."""
+        """Ends its block with a warning where the server is away or too busy. Raises UserError if it lets this machine in no more."""
         try:
             yield
-        except httpx.HTTPStatusError as error:
-            self._require_admission(error)
-        except httpx.HTTPError:
-            pass
+        except httpx.HTTPError as error:
+            if isinstance(error, httpx.HTTPStatusError):
+                self._require_admission(error)
+            print(f"warning: {self.client.api_url} does not answer: {type(error).__name__}", file=sys.stderr, flush=True)
 
     def announce(self, node: str, facts: Mapping[str, Any]) -> None:
         """Gives a node its queue, and says what it has."""

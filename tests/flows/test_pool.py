@@ -49,13 +49,14 @@ def test_a_full_disk_is_told_as_that_and_not_as_a_fault_of_the_remote(
     assert host.reason(UserError("git: unable to write file"), tree).startswith("the disk of this node is full; free are ")
 
 
-def test_a_node_that_is_not_let_in_any_more_ends_and_one_whose_server_is_away_stays() -> None:
+def test_a_node_that_is_not_let_in_any_more_ends_and_one_whose_server_is_away_stays(capsys: pytest.CaptureFixture[str]) -> None:
     from stillhouse.flows.nodes.pool import Pool
 
     client: Any = SimpleNamespace(api_url="http://head:4200/api")
     pool, request = Pool("nodes", client), httpx.Request("GET", "http://127.0.0.1/api")
     with pool.borne():
         raise httpx.ConnectError("refused")
+    assert capsys.readouterr().err == "warning: http://head:4200/api does not answer: ConnectError\n"
     for status in (503, 401):
         error = httpx.HTTPStatusError("no", request=request, response=httpx.Response(status, request=request))
         if status == 503:
