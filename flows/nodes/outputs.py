@@ -14,10 +14,10 @@ from stillhouse.record import remote
 def push(folder: Path, stages: Sequence[str]) -> None:
     """Gives the remote what stages have made. Raises UserError with DVC's words."""
     if not remote.moved(folder, "push", stages):
-        dvc(folder, "push", "--quiet", *stages)
+        dvc(folder, "push", *stages)
 
 
 def pull(folder: Path, stages: Sequence[str]) -> None:
     """Brings what stages have made to its place in the project. Raises UserError with DVC's words."""
     if not remote.moved(folder, "pull", stages):
-        dvc(folder, "pull", "--quiet", *stages)
+        dvc(folder, "pull", *stages)

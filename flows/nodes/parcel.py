@@ -10,7 +10,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.flows.dvc_command import dvc
 from stillhouse.flows.graph import Node
 from stillhouse.flows.nodes.job import Packed
-from stillhouse.record import hashes, packages, revision
+from stillhouse.record import hashes, packages, revision, stored
 from stillhouse.record.remote import Remote
 from stillhouse.record.worktree import git
 
@@ -49,10 +49,9 @@ class Packer:
         self._bundle()
         before = [name for name in node.after if name not in self._given]
         if before:
-            dvc(self.folder, "push", "--quiet", *before)
+            dvc(self.folder, "push", *before)
             self._given.update(before)
-        lock = self.folder / "dvc.lock"
-        texts = {"patch": self._patch(), "lock": lock.read_text(encoding="utf-8") if lock.exists() else "", "packages": self._packages}
+        texts = {"patch": self._patch(), "lock": stored.lock_text(self.folder), "packages": self._packages}
         return Packed(self.commit, self.prefix, **{name: self._text(text) for name, text in texts.items()})
 
     def came(self, node: Node) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
-from dvc.repo import Repo
+from dvc.lock import LockError
+from dvc.repo import Repo, lock_repo
 from dvc_data.hashfile.hash import file_md5
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
@@ -146,3 +147,12 @@ def _tree(files: Mapping[str, str]) -> Tree:
     tree = Tree.from_list([{"md5": md5, "relpath": path} for path, md5 in files.items()])
     tree.digest()
     return tree
+
+
+def lock_text(root: Path) -> str:
+    """What the dvc.lock of a repository says, empty where there is none; waits for commands of DVC, which empty it before they write."""
+    path = root / "dvc.lock"
+    with Repo(str(root)) as repo:
+        while True:
+            with suppress(LockError), lock_repo(repo):
+                return path.read_text(encoding="utf-8") if path.exists() else ""
