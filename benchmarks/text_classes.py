@@ -16,7 +16,7 @@ from benchmarks._words import words
 from stillhouse.workloads.text.text_classes import WORKLOAD
 
 name = "text_classes"
-expected_seconds = 1200
+expected_seconds = 1600
 needs_data = True
 CONTROLS = ("alone", "longer")
 
