@@ -63,6 +63,13 @@ settings: dict[str, Any] = {
                 "1.0": {"labels": 4, "all": 4},
             },
         },
+        "cifar10-jpeg": {
+            "draw": {"train": 2000, "val": 500, "test": 5000},
+            "prepare": {},
+            "data": {"batch_size": 96, "evaluation_batch_size": 500, "flip": True, "shift": 2},
+            "teach": _fit(12, 1e-2),
+            "shares": {"0.1": {"labels": 40, "all": 10}},
+        },
     },
     "teacher": {"family": "resnet", "stem": "small", "width": 16, "blocks": [2, 2, 2]},
     "untrained": {"epochs": 1, "learning_rate": 1e-12},
@@ -110,19 +117,20 @@ class Source:
 
 
 def run(data: Path) -> list[Row]:
-    """`data` holds fashion-mnist/fashion-mnist.parquet; the digits come with a package.
+    """`data` holds fashion-mnist/fashion-mnist.parquet and cifar10-jpeg/cifar10-jpeg.parquet; the digits come with a package.
 
     Validation on the seeds `choosing` chooses the rate of each share, for the student alone, and the weight of each loss, at a tenth of
     the labels. `accuracy_gain` is seed by seed what a student of `seeds` is above the control of its share that is the best on the
     test, and `accuracy_gain_95` the half width of its interval.
     """
-    fashion = data / "fashion-mnist" / "fashion-mnist.parquet"
-    sets = settings["sets"]
-    raws = {
-        "digits": partial(dealt, sets["digits"]["draw"]),
-        "fashion-mnist": partial(drawn, "fashion-mnist", fashion, sets["fashion-mnist"]["draw"]),
-    }
-    return [found for title in settings["names"].split(",") for found in _one(Source(title, raws[title]))]
+    return [found for title in settings["names"].split(",") for found in _one(source(title, data))]
+
+
+def source(title: str, data: Path) -> Source:
+    """A set by its name."""
+    draw = settings["sets"][title]["draw"]
+    own = partial(dealt, draw) if title == "digits" else partial(drawn, title, data / title / f"{title}.parquet", draw)
+    return Source(title, own)
 
 
 def dealt(draw: Mapping[str, int], seed: int) -> Path:

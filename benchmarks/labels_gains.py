@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,21 @@ expected_seconds = 400
 settings: dict[str, Any] = {
     "seeds": list(range(7, 17)),
     "share": "0.1",
+    "losses": ["logits"],
     "methods": ["teacher", "alone", "longer", "smoothing", "beside", "logits", "same", "same-logits"],
 }
 
 
 def run(data: Path) -> list[Row]:
     """The rate and the weight are those in the results of `labels`, from seeds of its own; gains are as there."""
-    share = settings["share"]
-    draw = labels.settings["sets"]["digits"]["draw"]
-    chosen = {row["method"]: row["mean"] for row in recorded(labels.name) if row["set"] == "digits"}
-    source = labels.Source("digits", partial(labels.dealt, draw))
-    every = labels.methods(source, {share: chosen[f"alone@{share}"]}, {"logits": chosen["logits"]})
-    methods = {title: method for title, method in every if title.partition("@")[0] in settings["methods"]}
-    cells, rows = measured(lambda seed: methods, settings["seeds"])
+    return gained(labels.source("digits", data), settings, "digits")
+
+
+def gained(source: labels.Source, given: Mapping[str, Any], chosen_on: str) -> list[Row]:
+    """Rows of `methods` at a `share` of the labels on `seeds`, with the rate and the weights that `labels` chose on a set."""
+    share = given["share"]
+    chosen = {row["method"]: row["mean"] for row in recorded(labels.name) if row["set"] == chosen_on}
+    every = labels.methods(source, {share: chosen[f"alone@{share}"]}, {loss: chosen[loss] for loss in given["losses"]})
+    methods = {title: method for title, method in every if title.partition("@")[0] in given["methods"]}
+    cells, rows = measured(lambda seed: methods, given["seeds"])
     return rows + ahead(cells, rows, share, labels.CONTROLS, "accuracy")

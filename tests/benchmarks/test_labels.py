@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import _cells, _choices, labels, labels_gains
+from benchmarks import _cells, _choices, labels, labels_colour, labels_gains
 from benchmarks._few import Method
 from stillhouse.contracts.files import write_json
 from stillhouse.training.files import read_parquet
@@ -96,3 +96,19 @@ def test_further_seeds_take_the_rate_and_the_weight_that_were_chosen(tmp_path: P
     assert {*distilled} == {f"{title}@0.1" for title in ("alone", "longer", "smoothing", "beside", "logits", "same-logits")}
     assert {block["fit"]["learning_rate"] for block in distilled.values()} == {0.5}
     assert [block["weight"] for block in distilled["same-logits@0.1"]["losses"]] == [4.0]
+
+
+def test_coloured_pictures_take_what_was_chosen_on_grey_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = {"alone@0.1": 0.5, "logits": 4.0, "pearson": 2.0}
+    rows = [_cells.row("fashion-mnist", title, "chosen", [value]) for title, value in chosen.items()]
+    write_json(tmp_path / "labels.json", {"rows": [*rows, _cells.row("digits", "alone@0.1", "chosen", [0.25])]})
+    monkeypatch.setattr(_choices, "RESULTS", tmp_path)
+    seen: dict[str, Method] = {}
+    monkeypatch.setattr(labels_gains, "measured", lambda methods, seeds: seen.update(methods(2)) or ([], []))
+    monkeypatch.setattr(labels_gains, "ahead", lambda *given: [])
+    labels_colour.run(tmp_path)
+    assert {*seen} == {"teacher", *(f"{title}@0.1" for title in ("alone", "longer", "logits", "pearson"))}
+    distilled = {title: method.block["distill"] for title, method in seen.items() if method.block}
+    assert {block["fit"]["learning_rate"] for block in distilled.values()} == {0.5}
+    weights = {title: [item["weight"] for item in block["losses"]] for title, block in distilled.items()}
+    assert weights == {"alone@0.1": [], "longer@0.1": [], "logits@0.1": [4.0], "pearson@0.1": [2.0]}
