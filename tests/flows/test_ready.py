@@ -30,7 +30,7 @@ with dvc_ready():
 def execution(how: str, *words: str) -> subprocess.CompletedProcess[str]:
     """A process that has loaded DVC, changed the version that it tells, and starts a command of it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, "-c", EXECUTION, how, *words], env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, "-c", EXECUTION, how, *words], env=environment, capture_output=True, text=True, timeout=120)
 
 
 def test_dvc_is_a_copy_of_the_process_that_has_loaded_it():
