@@ -25,11 +25,12 @@ def trial(posed: Problem[Any], **other: Any) -> Trial:
     return replace(found, **other)
 
 
-def test_a_sound_trial_stays_as_it_is():
+@pytest.mark.parametrize("cost", [1536.0, 1.0, torch.nan])
+def test_a_trial_costs_what_is_counted_whatever_it_says(cost: float):
     posed = problem()
-    found = next(proposed.each(posed, [trial(posed, cost=6)]))
+    found = next(proposed.each(posed, [trial(posed, cost=cost)]))
     proposed.require_weights(posed, found)
-    assert (found.architecture.kept, type(found.cost)) == (HALF, float)
+    assert (found.architecture.kept, found.cost) == (HALF, 1536)
 
 
 @pytest.mark.parametrize(
