@@ -18,6 +18,7 @@ from stillhouse.contracts.parts import Limit, Problem, Search, Task, Trial
 from stillhouse.space import cost
 from stillhouse.space.blueprint import Architecture, Group, groups_of
 from stillhouse.space.declared import require_declared
+from stillhouse.training import proposed
 from stillhouse.training.budget import Budget, allowed, chosen, limit, together
 from stillhouse.training.lessons import Asked, taught
 from stillhouse.training.machine import move
@@ -111,10 +112,12 @@ def _timed(task: Task[Any], networks: Networks, groups: tuple[Group, ...], budge
 def solve(problem: Problem[Any], method: Search, settings: Any, rng: torch.Generator) -> tuple[Trial, Metrics]:
     """Runs the method's trials and keeps the best on the validation split of those inside the budget.
 
-    Returns it with its `cost`, the `budget` and the number of `trials`. Raises UserError if no trial is inside the budget.
+    Returns it with its `cost`, the `budget` and the number of `trials`. Raises UserError if no trial is inside the budget, or one cannot
+    be.
     """
-    trials = list(_logged(method.run(problem, settings, rng), problem.log))
+    trials = list(_logged(proposed.each(problem, method.run(problem, settings, rng)), problem.log))
     best = _best(trials, problem.budget)
+    proposed.require_weights(problem, best)
     facts: Metrics = {"cost": best.cost, "budget": problem.budget, "trials": len(trials)}
     return best, facts | _each(problem, best) | _checked(problem, best)
 
@@ -158,8 +161,10 @@ def _logged(trials: Iterator[Trial], log: Log) -> Iterator[Trial]:
 
 
 def _best(trials: list[Trial], budget: float) -> Trial:
+    if not trials:
+        raise UserError("the search - wanted a trial at least, by `yield` - it gave none")
     inside = [trial for trial in trials if trial.cost <= budget]
     if not inside:
-        closest = min((trial.cost for trial in trials), default=float("nan"))
+        closest = min(trial.cost for trial in trials)
         raise UserError(f"no trial is inside the budget of {budget:.4g}; the closest costs {closest:.4g}")
     return max(inside, key=lambda trial: next(iter(trial.metrics.values())))
