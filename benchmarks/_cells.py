@@ -97,5 +97,11 @@ def intervals(rows: Iterable[Row]) -> list[Row]:
     ]
 
 
+def compared(cells: Iterable[Cell], over: str, title: str) -> list[Row]:
+    """Gains in accuracy over a method as the metric `title`, and half their 95 % intervals as `<title>_95`."""
+    found = [entry | {"metric": title} for entry in gains(cells, over, "accuracy")]
+    return found + intervals(found)
+
+
 def _measured(cell: Cell, metric: str) -> float:
     return float(read_json(cell.folder / "metrics.json")[cell.set][metric])

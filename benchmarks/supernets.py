@@ -20,11 +20,12 @@ needs_data = True
 Block = dict[str, Any]
 
 
-def _fit(epochs: int, schedule: str = "cosine", rate: float = 1e-2) -> Block:
+def fit(epochs: int, schedule: str = "cosine", rate: float = 1e-2) -> Block:
+    """A training by AdamW."""
     return {"epochs": epochs, "learning_rate": rate, "optimizer": "adamw", "weight_decay": 1e-2, "schedule": schedule}
 
 
-_TAUGHT = {"losses": [{"loss": "logits", "settings": {"temperature": 4.0}}], "fit": _fit(8)}
+_TAUGHT = {"losses": [{"loss": "logits", "settings": {"temperature": 4.0}}], "fit": fit(8)}
 _AS_CUT = {"fit": None}
 settings: dict[str, Any] = {
     "seeds": [0, 1, 2],
@@ -34,7 +35,7 @@ settings: dict[str, Any] = {
     "teach": {
         "model": {"family": "resnet", "stem": "small", "width": 16, "blocks": [2, 2, 2]},
         "data": {"batch_size": 64, "evaluation_batch_size": 500, "flip": True, "shift": 1},
-        "fit": _fit(12),
+        "fit": fit(12),
     },
     "nested": {"least": 0.25, "drawn": 2, "task_weight": 1.0, "answer_weight": 0.0},
     "students": {
@@ -42,7 +43,7 @@ settings: dict[str, Any] = {
         "prefix, 2 epochs": {
             "teacher": "nested",
             "search": {"method": "prefix", "settings": {"candidates": 8}},
-            "distill": _TAUGHT | {"fit": _fit(2, rate=3e-3)},
+            "distill": _TAUGHT | {"fit": fit(2, rate=3e-3)},
         },
         "plainly taught prefix": {
             "teacher": "teacher",
@@ -52,7 +53,7 @@ settings: dict[str, Any] = {
         "uniform": {"teacher": "teacher", "search": {"method": "uniform"}, "distill": _TAUGHT},
         "dms": {
             "teacher": "teacher",
-            "search": {"method": "dms", "settings": {"fit": _fit(4, "constant"), "structure_learning_rate": 1e-2}},
+            "search": {"method": "dms", "settings": {"fit": fit(4, "constant"), "structure_learning_rate": 1e-2}},
             "distill": _TAUGHT,
         },
     },

@@ -14,10 +14,10 @@ from tests.workloads.pictures.detect import raws
 
 def test_a_nested_teacher_serves_all_budgets_and_each_search_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = deepcopy(supernets.settings) | {"seeds": [3], "shares": [0.5], "draw": {"train": 6, "val": 2, "test": 2}}
-    small["teach"] |= {"model": {"family": "resnet", "stem": "small", "width": 4, "blocks": [1]}, "fit": supernets._fit(1)}
+    small["teach"] |= {"model": {"family": "resnet", "stem": "small", "width": 4, "blocks": [1]}, "fit": supernets.fit(1)}
     small["students"] = {title: small["students"][title] for title in ("prefix", "uniform")}
     small["students"]["prefix"]["search"]["settings"] = {"candidates": 2}
-    small["students"]["uniform"]["distill"] = {"losses": [], "fit": supernets._fit(1)}
+    small["students"]["uniform"]["distill"] = {"losses": [], "fit": supernets.fit(1)}
     monkeypatch.setattr(supernets, "settings", small)
     monkeypatch.setattr(_cells, "WORK", tmp_path / "work")
     monkeypatch.setattr(pictures, "WORK", tmp_path / "work")
