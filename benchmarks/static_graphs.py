@@ -29,11 +29,11 @@ _LOGITS = {"loss": "logits", "weight": 1.0}
 _SEEN = {"features": {"hidden": "act"}}
 _GCN = {"family": "gcn", "hidden": 64, "layers": 2, "dropout": 0.5, **_SEEN}
 _SAGE = {"family": "sage", "hidden": 64, "layers": 2, "dropout": 0.2, "norm": "batch", **_SEEN}
-_PREPARE = {"inductive": True, "positions": {"kind": "laplacian", "size": 16}}
+PREPARE = {"inductive": True, "positions": {"kind": "laplacian", "size": 16}}
 
 
-def _fit(epochs: int) -> _students.Block:
-    return {"epochs": epochs, "learning_rate": 1e-2, "weight_decay": 5e-4}
+def _fit(epochs: int, decay: float = 5e-4, **more: Any) -> _students.Block:
+    return {"epochs": epochs, "learning_rate": 1e-2, "weight_decay": decay, **more}
 
 
 def _set(seeds: int, fit: _students.Block, model: _students.Block, metric: str = "accuracy", **taught: Any) -> _students.Block:
@@ -131,7 +131,7 @@ def _smaller(share: float, fit: _students.Block) -> _students.Block:
 def _entry(data: Path, title: str) -> _students.Set:
     how = settings["sets"][title]
     teach = {"model": how["model"], "data": {}, "fit": how["fit"]}
-    return _students.Set(title, lambda split: SETS[title].raw(data, split), _PREPARE, teach)
+    return _students.Set(title, lambda split: SETS[title].raw(data, split), PREPARE, teach)
 
 
 def _measured(data: Path, cell: Cell) -> Metrics:

@@ -32,8 +32,9 @@ def by_width(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
 
 
 def test_a_teacher_is_chosen_on_validation_and_measured_on_every_split(by_width: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
-    candidates = [[width, 2, 0.5, 0.01, "none", False] for width in (2, 4, 8)]
-    monkeypatch.setitem(node_teachers.settings, "sets", {"ring": {"metric": "accuracy", "splits": 3, "fit": {}, "candidates": candidates}})
+    candidates = [["gcn", width, 2, 0.5, 0.01, "none", False] for width in (2, 4, 8)]
+    ring = {"metric": "accuracy", "splits": 3, "prepare": {}, "model": {}, "fit": {}, "tried": {}, "candidates": candidates}
+    monkeypatch.setitem(node_teachers.settings, "sets", {"ring": ring})
     rows = list(node_teachers.run(Path()))
     assert [row["mean"] for row in rows if row["metric"] == "tried"] == [-2, 0, -4]
     (chosen,) = [row for row in rows if row["metric"] == "accuracy"]
