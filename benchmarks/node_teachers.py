@@ -20,6 +20,7 @@ from stillhouse.contracts.files import read_json
 name = "node_teachers"
 expected_seconds = 1800
 needs_data = True
+FINALISTS = 3
 Candidate = tuple[str, int, int, float, float, str, bool]
 """Family, hidden width, layers, dropout, learning rate, norm, and whether maps lead past layers."""
 _CORA: list[Candidate] = [
@@ -66,8 +67,8 @@ _COMPUTERS: list[Candidate] = [("gcn", 64, 2, 0.5, 0.01, norm, False) for norm i
 
 
 def _set(metric: str, splits: int, decay: float, fit: _students.Block, candidates: list[Candidate], **more: Any) -> _students.Block:
-    """`tried` is what differs in the training of candidates, before one is chosen."""
-    own = {"metric": metric, "splits": splits, "prepare": {}, "model": {"jumping": "last"}, "tried": {}}
+    """`short` is what differs in a first, shorter training of all candidates, from which the best FINALISTS go on to the one proper."""
+    own = {"metric": metric, "splits": splits, "prepare": {}, "model": {"jumping": "last"}, "short": {}}
     return {**own, "fit": {**fit, "weight_decay": decay}, "candidates": [list(each) for each in candidates], **more}
 
 
@@ -78,9 +79,9 @@ def _cosine(epochs: int) -> _students.Block:
 settings: dict[str, Any] = {
     "sets": {
         "cora, 20 a class": _set("accuracy", 5, 5e-4, {"epochs": 200, "patience": 50}, _CORA),
-        "minesweeper": _set("roc_auc", 3, 0.0, _cosine(400), _MINESWEEPER, tried={"epochs": 100}),
+        "minesweeper": _set("roc_auc", 3, 0.0, _cosine(300), _MINESWEEPER, short={"epochs": 100}),
         "chameleon_filtered": _set("accuracy", 10, 1e-3, {"epochs": 200, "patience": 50}, _CHAMELEON),
-        "tolokers": _set("roc_auc", 3, 0.0, _cosine(200), _TOLOKERS, tried={"epochs": 60}),
+        "tolokers": _set("roc_auc", 3, 0.0, _cosine(100), _TOLOKERS),
         "amazon_computers": _set("accuracy", 1, 5e-4, {"epochs": 150}, _COMPUTERS, prepare=PREPARE, model={}),
     },
 }
@@ -94,14 +95,17 @@ def run(data: Path) -> Iterator[Row]:
 
 
 def tuned(data: Path, title: str) -> Iterator[Row]:
-    """Of one graph: candidates, `tried` on split 0, and the best one on validation."""
+    """Of one graph: candidates, `tried` on split 0 (some after they were `tried_shortly`), and the best one on validation."""
     how = settings["sets"][title]
-    tried = [_cell(data, title, candidate, 0, how["tried"]) for candidate in how["candidates"]]
-    _measured(data, title, tried)
-    found = [read_json(cell.folder / "metrics.json")[title]["valid"] for cell in tried]
-    yield from (row(title, cell.method, "tried", [value]) for cell, value in zip(tried, found, strict=True))
-    best = how["candidates"][found.index(max(found))]
-    yield from _measured(data, title, [_cell(data, title, best, split, {}) for split in range(how["splits"])])
+    short = [("tried_shortly", how["short"], FINALISTS)] if how["short"] else []
+    left = how["candidates"]
+    for metric, fit, kept in [*short, ("tried", {}, 1)]:
+        cells = [_cell(data, title, candidate, 0, fit) for candidate in left]
+        _measured(data, title, cells)
+        found = [read_json(cell.folder / "metrics.json")[title]["valid"] for cell in cells]
+        yield from (row(title, cell.method, metric, [value]) for cell, value in zip(cells, found, strict=True))
+        left = [left[place] for place in sorted(range(len(left)), key=lambda place: -found[place])[:kept]]
+    yield from _measured(data, title, [_cell(data, title, left[0], split, {}) for split in range(how["splits"])])
 
 
 def _measured(data: Path, title: str, cells: list[Cell]) -> list[Row]:
