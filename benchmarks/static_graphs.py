@@ -28,12 +28,16 @@ needs_data = True
 _LOGITS = {"loss": "logits", "weight": 1.0}
 _SEEN = {"features": {"hidden": "act"}}
 _GCN = {"family": "gcn", "hidden": 64, "layers": 2, "dropout": 0.5, **_SEEN}
-_SAGE = {"family": "sage", "hidden": 64, "layers": 2, "dropout": 0.2, "norm": "batch", **_SEEN}
+_SAGE = {"family": "sage", "hidden": 64, "layers": 2, "dropout": 0.2, "norm": "batch", "jumping": "last", **_SEEN}
 PREPARE = {"inductive": True, "positions": {"kind": "laplacian", "size": 16}}
 
 
-def _fit(epochs: int, decay: float = 5e-4, **more: Any) -> _students.Block:
-    return {"epochs": epochs, "learning_rate": 1e-2, "weight_decay": decay, **more}
+def _fit(epochs: int) -> _students.Block:
+    return {"epochs": epochs, "learning_rate": 1e-2, "weight_decay": 5e-4}
+
+
+def _cosine(epochs: int) -> _students.Block:
+    return {"epochs": epochs, "learning_rate": 1e-2, "schedule": "cosine"}
 
 
 def _set(seeds: int, fit: _students.Block, model: _students.Block, metric: str = "accuracy", **taught: Any) -> _students.Block:
@@ -47,10 +51,10 @@ settings: dict[str, Any] = {
     "sets": {
         "cora": _set(5, _fit(100), _GCN),
         "chameleon_filtered": _set(5, _fit(100), _GCN),
-        "minesweeper": _set(3, _fit(60), _SAGE | {"layers": 5}, "roc_auc"),
+        "minesweeper": _set(3, _cosine(200), _SAGE | {"layers": 12}, "roc_auc"),
         "actor": _set(2, _fit(60), _GCN),
         "amazon_computers": _set(3, _fit(150), _GCN | {"norm": "batch"}, norm="batch"),
-        "tolokers": _set(1, _fit(30), _SAGE | {"layers": 3}, "roc_auc"),
+        "tolokers": _set(2, _cosine(100), _SAGE | {"layers": 3}, "roc_auc"),
         "coauthor_physics": _set(1, _fit(20), _GCN),
     },
 }
