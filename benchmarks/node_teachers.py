@@ -79,7 +79,7 @@ def _cosine(epochs: int) -> _students.Block:
 settings: dict[str, Any] = {
     "sets": {
         "cora, 20 a class": _set("accuracy", 5, 5e-4, {"epochs": 200, "patience": 50}, _CORA),
-        "minesweeper": _set("roc_auc", 3, 0.0, _cosine(300), _MINESWEEPER, short={"epochs": 100}),
+        "minesweeper": _set("roc_auc", 2, 0.0, _cosine(300), _MINESWEEPER, short={"epochs": 100}),
         "chameleon_filtered": _set("accuracy", 10, 1e-3, {"epochs": 200, "patience": 50}, _CHAMELEON),
         "tolokers": _set("roc_auc", 3, 0.0, _cosine(100), _TOLOKERS),
         "amazon_computers": _set("accuracy", 1, 5e-4, {"epochs": 150}, _COMPUTERS, prepare=PREPARE, model={}),
