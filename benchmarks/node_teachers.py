@@ -54,13 +54,11 @@ _CHAMELEON: list[Candidate] = [
     ("gcn", 256, 3, 0.2, 0.005, "none", False),
     ("gcn", 256, 5, 0.2, 0.005, "none", False),
     ("gcn", 256, 5, 0.2, 0.005, "batch", False),
-    ("gcn", 512, 5, 0.2, 0.005, "none", False),
 ]
 _TOLOKERS: list[Candidate] = [
     ("sage", 64, 2, 0.2, 0.01, "batch", False),
     ("sage", 64, 3, 0.2, 0.01, "batch", False),
     ("sage", 64, 3, 0.2, 0.01, "none", False),
-    ("sage", 64, 5, 0.2, 0.01, "batch", False),
     ("gcn", 64, 3, 0.2, 0.01, "batch", True),
 ]
 _COMPUTERS: list[Candidate] = [("gcn", 64, 2, 0.5, 0.01, norm, False) for norm in ("none", "batch")]
@@ -80,8 +78,8 @@ settings: dict[str, Any] = {
     "sets": {
         "cora, 20 a class": _set("accuracy", 5, 5e-4, {"epochs": 200, "patience": 50}, _CORA),
         "minesweeper": _set("roc_auc", 2, 0.0, _cosine(300), _MINESWEEPER, short={"epochs": 100}),
-        "chameleon_filtered": _set("accuracy", 10, 1e-3, {"epochs": 200, "patience": 50}, _CHAMELEON),
-        "tolokers": _set("roc_auc", 3, 0.0, _cosine(100), _TOLOKERS),
+        "chameleon_filtered": _set("accuracy", 5, 1e-3, {"epochs": 200, "patience": 50}, _CHAMELEON),
+        "tolokers": _set("roc_auc", 2, 0.0, _cosine(60), _TOLOKERS),
         "amazon_computers": _set("accuracy", 1, 5e-4, {"epochs": 150}, _COMPUTERS, prepare=PREPARE, model={}),
     },
 }

@@ -54,7 +54,7 @@ settings: dict[str, Any] = {
         "minesweeper": _set(3, _cosine(200), _SAGE | {"layers": 12}, "roc_auc"),
         "actor": _set(2, _fit(60), _GCN),
         "amazon_computers": _set(3, _fit(150), _GCN | {"norm": "batch"}, norm="batch"),
-        "tolokers": _set(2, _cosine(100), _SAGE | {"layers": 3}, "roc_auc"),
+        "tolokers": _set(2, _cosine(60), _SAGE | {"layers": 3}, "roc_auc"),
         "coauthor_physics": _set(1, _fit(20), _GCN),
     },
 }
