@@ -28,7 +28,7 @@ needs_data = True
 _LOGITS = {"loss": "logits", "weight": 1.0}
 _SEEN = {"features": {"hidden": "act"}}
 _GCN = {"family": "gcn", "hidden": 64, "layers": 2, "dropout": 0.5, **_SEEN}
-_SAGE = {"family": "sage", "hidden": 64, "layers": 2, "dropout": 0.2, "norm": "batch", "jumping": "last", **_SEEN}
+_DEEP = {"hidden": 64, "dropout": 0.2, "norm": "batch", "jumping": "last", **_SEEN}
 PREPARE = {"inductive": True, "positions": {"kind": "laplacian", "size": 16}}
 
 
@@ -51,10 +51,10 @@ settings: dict[str, Any] = {
     "sets": {
         "cora": _set(5, _fit(100), _GCN),
         "chameleon_filtered": _set(5, _fit(100), _GCN),
-        "minesweeper": _set(3, _cosine(200), _SAGE | {"layers": 12}, "roc_auc"),
+        "minesweeper": _set(3, _cosine(200), _DEEP | {"family": "sage", "layers": 12}, "roc_auc"),
         "actor": _set(2, _fit(60), _GCN),
         "amazon_computers": _set(3, _fit(150), _GCN | {"norm": "batch"}, norm="batch"),
-        "tolokers": _set(2, _cosine(60), _SAGE | {"layers": 3}, "roc_auc"),
+        "tolokers": _set(2, _cosine(60), _DEEP | {"family": "gcn", "layers": 3, "residual": True}, "roc_auc"),
         "coauthor_physics": _set(1, _fit(20), _GCN),
     },
 }
