@@ -18,7 +18,7 @@ from benchmarks.static_graphs import PREPARE, SETS, chosen_by
 from stillhouse.contracts.files import read_json
 
 name = "node_teachers"
-expected_seconds = 1800
+expected_seconds = 2500
 needs_data = True
 FINALISTS = 3
 Candidate = tuple[str, int, int, float, float, str, bool]

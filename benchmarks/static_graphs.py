@@ -24,7 +24,7 @@ from stillhouse.contracts.parts import Workload
 from stillhouse.workloads.graphs.static_nodes import WORKLOAD
 
 name = "static_graphs"
-expected_seconds = 2700
+expected_seconds = 2400
 needs_data = True
 _LOGITS = {"loss": "logits", "weight": 1.0}
 _SEEN = {"features": {"hidden": "act"}}
@@ -53,10 +53,10 @@ settings: dict[str, Any] = {
     "sets": {
         "cora": _set(5, _fit(100), _GCN),
         "chameleon_filtered": _set(5, _fit(100), _GCN),
-        "minesweeper": _set(3, _cosine(200), _DEEP | {"family": "sage", "layers": 12}, "roc_auc"),
+        "minesweeper": _set(1, _cosine(200), _DEEP | {"family": "sage", "layers": 12}, "roc_auc"),
         "actor": _set(2, _fit(60), _GCN),
         "amazon_computers": _set(3, _fit(150), _GCN | {"norm": "batch"}, norm="batch"),
-        "tolokers": _set(2, _cosine(60), _DEEP | {"family": "gcn", "layers": 3, "residual": True}, "roc_auc"),
+        "tolokers": _set(1, _cosine(60), _DEEP | {"family": "gcn", "layers": 3, "residual": True}, "roc_auc"),
         "coauthor_physics": _set(1, _fit(20), _GCN),
     },
 }
