@@ -48,7 +48,7 @@ def _set(seeds: int, fit: _students.Block, model: _students.Block, metric: str =
 
 settings: dict[str, Any] = {
     "queries": 40,
-    "fewer_queries": {"tolokers": 5},  # three edges away from a node lies most of its graph: a call takes a second
+    "fewer_queries": {"tolokers": 5},  # three edges away from a node lies most of its graph: a call takes seconds
     "edgeless": {"hidden": 128, "layers": 2, "dropout": 0.5},
     "sets": {
         "cora": _set(5, _fit(100), _GCN),
