@@ -56,12 +56,8 @@ def traced(model: nn.Module, inputs: Inputs) -> nn.Module:
         output = call(model, inputs)
     _pin_ends(tracer, leaves, output)
     elements = ties.elements()
-    axes = [
-        _Leaf(module, name, axis, elements.of(ids), read := set(ids.tolist()) <= tracer.read, isinstance(tensor, nn.Parameter) and not read)
-        for module, name, tensor in _named(model)
-        for axis, ids in enumerate(leaves[tensor])
-    ]
-    blueprint = _blueprint(model, axes, set(elements.of(np.array(sorted(tracer.heads), dtype=np.int64)).tolist()))
+    heads = set(elements.of(np.array(sorted(tracer.heads), dtype=np.int64)).tolist())
+    blueprint = _blueprint(model, _axes(model, leaves, tracer, elements), heads)
     blueprint.left_whole |= _reasons(model, leaves, tracer, elements)
     mark(model, blueprint, tracer.calls)
     prove(model, blueprint, lambda network: call(network, inputs))
@@ -69,6 +65,15 @@ def traced(model: nn.Module, inputs: Inputs) -> nn.Module:
         first = next((f": {name}, by {reason}" for name, reason in blueprint.left_whole.items()), "")
         raise UserError(f"{type(model).__name__} - wanted a network in which something may be searched - all of it is left whole{first}")
     return model
+
+
+def _axes(model: nn.Module, leaves: Mapping[Tensor, list[Ids]], tracer: Tracer, elements: Elements) -> list[_Leaf]:
+    """All axes of all weights and buffers, with what is known of them."""
+    return [
+        _Leaf(module, name, axis, elements.of(ids), read := set(ids.tolist()) <= tracer.read, isinstance(tensor, nn.Parameter) and not read)
+        for module, name, tensor in _named(model)
+        for axis, ids in enumerate(leaves[tensor])
+    ]
 
 
 def call(model: nn.Module, inputs: Inputs) -> Any:
