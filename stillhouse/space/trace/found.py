@@ -108,15 +108,7 @@ def _pin_ends(tracer: Tracer, leaves: Mapping[Tensor, list[Ids]], output: Any) -
 
 def _blueprint(model: nn.Module, axes: list[_Leaf], heads: set[int]) -> TracedBlueprint:
     """Elements that occur on the same axes, as often on each, are one group. `heads` are elements too."""
-    places: dict[int, list[tuple[int, int]]] = {}
-    read, made = set[int](), set[int]()
-    for index, leaf in enumerate(axes):
-        numbers, counts = np.unique(leaf.elements[leaf.elements > 0], return_counts=True)
-        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-            places.setdefault(number, []).append((index, count))
-        read |= set(numbers.tolist()) if leaf.read else set()
-        made |= set(numbers.tolist()) if leaf.made else set()
-    both = read & made
+    places, both = _places(axes)
     found: dict[tuple[tuple[int, int], ...], list[int]] = {}
     for number, where in places.items():
         if number in both:
@@ -130,6 +122,19 @@ def _blueprint(model: nn.Module, axes: list[_Leaf], heads: set[int]) -> TracedBl
         by_number[own] = np.arange(next_number, next_number + len(own))
         next_number += len(own)
     return annotate(model, axes, Numbering(tuple(groups)), by_number)
+
+
+def _places(axes: list[_Leaf]) -> tuple[dict[int, list[tuple[int, int]]], set[int]]:
+    """Element -> the axes where it occurs, and how often on each; and those that are made by some and read by others."""
+    places: dict[int, list[tuple[int, int]]] = {}
+    read, made = set[int](), set[int]()
+    for index, leaf in enumerate(axes):
+        numbers, counts = np.unique(leaf.elements[leaf.elements > 0], return_counts=True)
+        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            places.setdefault(number, []).append((index, count))
+        read |= set(numbers.tolist()) if leaf.read else set()
+        made |= set(numbers.tolist()) if leaf.made else set()
+    return places, read & made
 
 
 def _group(axes: list[_Leaf], signature: tuple[tuple[int, int], ...], size: int, names: dict[str, int], *, heads: bool) -> Group:
