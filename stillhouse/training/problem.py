@@ -59,24 +59,12 @@ def pose(
     network costs what its layers do not declare, a pattern matches no group, or a loss refuses the network and its teacher.
     """
     example = first_batch(data.valid, next(networks.full.parameters()).device)
-
-    def run(model: nn.Module) -> object:
-        return task.apply(model, example)
-
-    require_declared(networks.full, lambda: run(networks.full), cost.macs(networks.full, lambda: run(networks.full)))
+    _require_declared(task, networks.full, example)
     groups = chosen(groups_of(networks.full), only, keep)
-
-    def limited(budget: Budget) -> Limit:
-        if budget.unit != "latency":
-            return limit(budget, networks.full, networks.teacher, run)
-        if bench is None:
-            raise UserError("a budget in milliseconds - wanted something to measure with - there is nothing")
-        return _timed(task, networks, groups, budget, bench, log)
-
     lesson = partial(taught, task, networks.teacher, asked, example, data.train.length) if asked else None
     if lesson:
         lesson(networks.full)  # what a loss refuses is told before any work
-    limits = tuple(limited(budget) for budget in budgets)
+    limits = tuple(_limited(task, networks, groups, budget, example, bench, log) for budget in budgets)
     return Problem(
         groups=groups,
         supernet=networks.supernet,
@@ -93,6 +81,24 @@ def pose(
         split=task.split,
         lesson=lesson,
     )
+
+
+def _require_declared(task: Task[Any], full: nn.Module, example: Any) -> None:
+    def run() -> object:
+        return task.apply(full, example)
+
+    require_declared(full, run, cost.macs(full, run))
+
+
+def _limited(
+    task: Task[Any], networks: Networks, groups: tuple[Group, ...], budget: Budget, example: Any, bench: Bench | None, log: Log
+) -> Limit:
+    """What a budget allows in its unit. Raises UserError at milliseconds without a bench."""
+    if budget.unit != "latency":
+        return limit(budget, networks.full, networks.teacher, lambda model: task.apply(model, example))
+    if bench is None:
+        raise UserError("a budget in milliseconds - wanted something to measure with - there is nothing")
+    return _timed(task, networks, groups, budget, bench, log)
 
 
 def _timed(task: Task[Any], networks: Networks, groups: tuple[Group, ...], budget: Budget, bench: Bench, log: Log) -> Limit:
