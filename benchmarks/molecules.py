@@ -26,7 +26,7 @@ from stillhouse.workloads.graphs.static_graphs import WORKLOAD
 from stillhouse.workloads.graphs.static_graphs.sample import read
 
 name = "molecules"
-expected_seconds = 900
+expected_seconds = 300
 needs_data = True
 _TAUGHT = [{"loss": "regression", "weight": 1.0}]
 _FIT = {"epochs": 40, "learning_rate": 5e-3}

@@ -21,6 +21,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.flows import cores, estimate, graph, lost
 from stillhouse.flows.graph import Node
+from stillhouse.flows.ready import dvc_ready
 from stillhouse.flows.server import Serving, server
 from stillhouse.flows.stage import Stopped
 from stillhouse.flows.tracker import Status, tracked
@@ -67,6 +68,7 @@ def execute(
     """
     wishes = _wishes(folder, names, nodes) | {"afresh": afresh, "keep_going": keep_going, "allow_missing": allow_missing}
     with (
+        dvc_ready(),  # before any file is locked, which a copy would hold too
         interruptible() as stop,
         alone(folder),
         lost.noted(folder) as note,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dvc.exceptions import DvcException
 from dvc.fs import localfs
 from dvc.lock import LockError
+from dvc.progress import Tqdm
 from dvc.repo import Repo, lock_repo
 from dvc.rwlock import rwlock
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # Outside its own command line DVC's warnings (such as "a file is empty") would end up in the middle of a table.
 logging.getLogger("dvc").setLevel(logging.ERROR)
+# DVC's bars are never seen here, and this process must stay without a second thread (see `ready`).
+Tqdm.monitor_interval = 0
 
 State = Literal["due", "kept", "maybe", "unchanged"]
 

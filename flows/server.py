@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import psutil
 
@@ -48,6 +50,10 @@ def settings(folder: Path) -> dict[str, str]:
         **{f"PREFECT_SERVER_SERVICES_{name.upper()}_ENABLED": "false" for name in UNUSED},
     }
     return {name: os.environ.get(name, value) for name, value in private.items()}
+
+
+class Busy(UserError):
+    """A server that is there and cannot answer now: it may be asked again."""
 
 
 @dataclass(frozen=True)
@@ -100,20 +106,26 @@ def ask(address: str, seconds: float = PATIENCE, remedy: str = "") -> None:
     """Asks a server for its health. `remedy`: what to do where it does not answer, else what helps a run.
 
     Raises:
+        Busy: it says that it cannot answer now (503 and the like).
         UserError: no answer, or not that of such a server.
     """
+    _health(address, seconds, remedy)
+
+
+def _health(address: str, seconds: float, remedy: str = "") -> Any:
+    """What `ask` hears."""
     try:
-        with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=seconds):
-            return
+        with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=seconds) as answer:
+            return answer
     except (OSError, ValueError) as error:
+        kind = Busy if isinstance(error, urllib.error.HTTPError) and error.code >= 500 else UserError
         remedy = remedy or (REMEDY if JOINED in os.environ else "start that server, or unset PREFECT_API_URL")
-        raise UserError(f"{address} does not answer ({error}): {remedy}") from error
+        raise kind(f"{address} does not answer ({error}): {remedy}") from error
 
 
 def skew(address: str) -> float:
-    """Seconds by which this machine's clock is ahead of a server's, to about one."""
-    with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=10) as answer:
-        told = answer.headers.get("Date")
+    """Seconds by which this machine's clock is ahead of a server's, to about one. Raises as `ask` does."""
+    told = _health(address, 10).headers.get("Date")
     return time.time() - parsedate_to_datetime(told).timestamp() if told else 0.0
 
 

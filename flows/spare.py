@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.record.copied import listening
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
 from stillhouse.record.spare import ADDRESS
@@ -31,10 +30,7 @@ class Spare:
         if self._process or not sys.platform.startswith("linux"):
             return
         self._log.parent.mkdir(exist_ok=True)
-        with socket.socket(socket.AF_UNIX) as listener, self._log.open("wb") as log:
-            address = f"stillhouse-{uuid.uuid4().hex}"
-            listener.bind(f"\0{address}")
-            listener.listen()
+        with listening() as (listener, address), self._log.open("wb") as log:
             self._process = self._start(listener.fileno(), log.fileno())
         os.environ[ADDRESS] = address
 

@@ -5,8 +5,11 @@ What two combinations have in common is made once, and the workspace stays as it
 
 from __future__ import annotations
 
+import copy
 import itertools
+import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -28,6 +31,8 @@ from stillhouse.record.leash import leashed
 
 PLACE = Path(".work/sweep")
 _POLL = 0.2
+_LONGEST = 150
+"""Bytes of a name, which becomes that of a folder, a log and an experiment: a file system takes 255."""
 Log = Callable[[str], None]
 
 
@@ -54,20 +59,27 @@ def combinations(given: Sequence[str]) -> list[Combination]:
     if len(axes) < len(given):
         raise UserError("--set - wanted each path once - got one twice")
     named, chosen = short(list(axes)), [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    found = [Combination("_".join(f"{named[path]}-{_word(value)}" for path, value in each.items()), each) for each in chosen]
-    if len({each.name for each in found}) < len(found):
-        raise UserError("--set - wanted each value of a path once - got one twice")
-    return found
+    names = ["_".join(f"{named[path]}-{_word(value)}" for path, value in each.items()) for each in chosen]
+    return [Combination(_told_apart(names, number), each) for number, each in enumerate(chosen)]
+
+
+def _told_apart(names: Sequence[str], number: int) -> str:
+    """A name as it is, or with its number where another one reads the same or no file system takes it whole."""
+    name = names[number]
+    begin = name.encode()[:_LONGEST].decode(errors="ignore")
+    return name if name == begin and names.count(name) == 1 else f"{begin}_{number + 1}"
 
 
 def _axis(text: str) -> tuple[str, list[Any]]:
     path, sign, values = text.partition("=")
     try:
-        found = YAML(typ="safe").load(f"[{values}]")
-    except YAMLError:
+        found = YAML(typ="safe", pure=True).load(f"[{values}]")
+    except (YAMLError, ValueError):  # dates that are none, and the like
         found = None
     if not (sign and path and found):
         raise UserError(f"--set - wanted PATH=VALUE,VALUE such as students.half.search.budget.share=0.5,0.25 - got {text!r}")
+    if len({json.dumps(value, default=str) for value in found}) < len(found):
+        raise UserError(f"--set - wanted each value of a path once - got one twice in {text!r}")
     return path, found
 
 
@@ -83,7 +95,7 @@ def short(paths: Sequence[str]) -> dict[str, str]:
 
 def _word(value: Any) -> str:
     """A value as part of a name that git takes for a reference."""
-    return "".join(sign if sign.isalnum() or sign == "." else "-" for sign in str(value)).rstrip("-.") or "empty"
+    return re.sub(r"(?<!\d)\.|\.(?!\d)|[^\w.]|_", "-", str(value)).rstrip("-") or "empty"
 
 
 def changed(text: str, values: Mapping[str, Any]) -> str:
@@ -92,17 +104,24 @@ def changed(text: str, values: Mapping[str, Any]) -> str:
     Raises UserError naming the path that is not there.
     """
     yaml = YAML()
+    yaml.representer.ignore_aliases = lambda _: True  # two copies would have one anchor, which DVC warns of
     params = yaml.load(text)
     for path, value in values.items():
         *parents, last = path.split(".")
         place = params
         for number, step in enumerate(parents):
-            place = _child(place, step, ".".join(parents[: number + 1]))
+            child = _child(place, step, ".".join(parents[: number + 1]))
+            # What `*` or `<<` repeats here is one thing with what stands elsewhere, which keeps its value.
+            place[_key(place, step)] = place = copy.deepcopy(child)
         _child(place, last, path, absent=True)
-        place[int(last) if isinstance(place, list) else last] = value
+        place[_key(place, last)] = value
     stream = StringIO()
     yaml.dump(params, stream)
     return stream.getvalue()
+
+
+def _key(place: Any, step: str) -> str | int:
+    return int(step) if isinstance(place, list) else step
 
 
 def _child(place: Any, step: str, path: str, absent: bool = False) -> Any:

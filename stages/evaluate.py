@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +86,7 @@ def evaluate(
     """Runs each evaluation on the same two models and the same data; writes report.json.
 
     `clock` is for a student whose budget is a latency, which is measured again as the search did. Raises UserError if two evaluations give
-    a metric of the same name.
+    a metric of the same name, or one gives what is no finite number.
     """
     device = machine.device()
     data = workload.load(settings.data, prepared, test=True)
@@ -93,7 +95,7 @@ def evaluate(
     pair = Pair(workload, large, small, data.test, first_batch(data.valid, device), device, data.train, data.valid)
     found: Metrics = {}
     for item, evaluation in sorted(zip(settings.evaluations, evaluations, strict=True), key=_place):
-        found = _joined(found, evaluation.run(pair, item.settings, rng), item.evaluation)
+        found = _joined(found, _numbers(evaluation.run(pair, item.settings, rng), item.evaluation), item.evaluation)
     search = checkpoint.read_record(student)["search"]
     if clock and "latency" in search:
         example = sized_batch(workload, settings.data, prepared, search["latency"]["batch"])
@@ -126,6 +128,26 @@ def _in_unit(unit: str, pair: Pair[Any], found: Metrics) -> Metrics:
 def _place(chosen: tuple[Chosen, Evaluation]) -> int:
     name = chosen[0].evaluation
     return USUAL.index(name) if name in USUAL else len(USUAL)
+
+
+def _numbers(given: object, name: str) -> Metrics:
+    """What an evaluation gives, as numbers of Python's own. Raises UserError at anything else."""
+    if not isinstance(given, Mapping):
+        raise UserError(f"the evaluation {name!r} - wanted numbers by name - got a {type(given).__name__}")
+    return {_metric(metric, name): _number(value, f"the evaluation {name!r}, {metric!r:.100}") for metric, value in given.items()}
+
+
+def _metric(metric: object, name: str) -> str:
+    if not isinstance(metric, str):
+        raise UserError(f"the evaluation {name!r} - wanted names of metrics that are text - got {metric!r:.100}")
+    return metric
+
+
+def _number(value: Any, place: str) -> float:
+    with suppress(TypeError, ValueError, RuntimeError):  # what a tensor of several numbers raises
+        if not isinstance(value, str) and math.isfinite(number := float(value)):
+            return value if type(value) in (int, float) else number
+    raise UserError(f"{place} - wanted a finite number - got {value!r:.100}")
 
 
 def _joined(found: Metrics, new: Metrics, name: str) -> Metrics:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from stillhouse.contracts import discovery
 from stillhouse.contracts.discovery import Found
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.imported import imported
 from stillhouse.record import code
 
 if TYPE_CHECKING:
@@ -115,10 +116,22 @@ def factory(block: Mapping[Any, Any]) -> str | None:
 
 def _part(kind: Kind, name: str) -> Any:
     # The name is looked up before the import, so that an ImportError inside a part is not taken for a missing one.
-    loaded, constant = importlib.import_module(module(kind, name)), _WORDS[kind][1]
+    loaded, constant = imported(module(kind, name)), _WORDS[kind][1]
     if not hasattr(loaded, constant):
         raise UserError(f"{loaded.__file__} - wanted a part under the name {constant} - there is none")
-    return getattr(loaded, constant)
+    part = getattr(loaded, constant)
+    record = getattr(importlib.import_module("stillhouse.contracts.parts"), constant.capitalize())
+    if not isinstance(part, record):
+        raise UserError(f"{loaded.__file__} - wanted {constant} = {record.__name__}(...) - got {part!r:.100}")
+    if hasattr(part, "settings") and not (isinstance(part.settings, type) and issubclass(part.settings, _settings())):
+        wanted = f"wanted a class of stillhouse.contracts.settings.Settings in {constant} = {record.__name__}(settings, ...)"
+        raise UserError(f"{loaded.__file__} - {wanted} - got {part.settings!r:.100}")
+    return part
+
+
+def _settings() -> type:
+    found: type = importlib.import_module("stillhouse.contracts.settings").Settings
+    return found
 
 
 def _all(kind: Kind) -> Iterator[tuple[str, Found]]:

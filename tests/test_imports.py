@@ -54,7 +54,10 @@ ONLY = {
     "prefect": {"flows"},
     "mlflow": {"tracking", "serving/package.py", "serving/fetch.py"},
     "pandas": {"serving/pyfunc.py"},
-    "dvc": {"flows/graph.py", "flows/order.py", "flows/zombies.py", "record/hashes.py", "record/remote.py", "record/stored.py"},
+    "dvc": {
+        *("flows/graph.py", "flows/order.py", "flows/ready.py", "flows/zombies.py"),
+        *("record/hashes.py", "record/remote.py", "record/stored.py"),
+    },
     "dvc_data": {"record/remote.py", "record/stored.py"},
     "dvc_objects": {"record/stored.py"},
     "typer": {"cli"},

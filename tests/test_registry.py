@@ -38,9 +38,29 @@ def test_only_files_of_the_folder_are_names(name: str):
 
 
 def test_a_broken_part_is_not_taken_for_a_missing_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    own(tmp_path, monkeypatch, "losses/broken.py", "import no_such_module")
-    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+    own(tmp_path, monkeypatch, "losses/broken.py", "import torch\nimport no_such_module")
+    with pytest.raises(
+        UserError, match=r"losses/broken\.py:2 - wanted a module that can be imported - ModuleNotFoundError: .*no_such_module"
+    ):
         registry.loss("broken")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("def f(:", r"wrong\.py:1 - wanted a module that can be imported - SyntaxError"),
+        ("raise SystemExit(0)", r"wrong\.py:1 - wanted a module that can be imported - SystemExit: 0"),
+        ("LOSS = 3", r"wrong\.py - wanted LOSS = Loss\(\.\.\.\) - got 3"),
+        (
+            "from stillhouse.contracts.parts import Loss\nLOSS = Loss(dict, print)",
+            r"wanted a class of .*Settings in LOSS = .* got <class 'dict'>",
+        ),
+    ],
+)
+def test_a_mistake_in_a_part_is_told_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str):
+    own(tmp_path, monkeypatch, "losses/wrong.py", text)
+    with pytest.raises(UserError, match=told):
+        registry.loss("wrong")
 
 
 def test_a_part_of_the_project_is_found_and_must_hold_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

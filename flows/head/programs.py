@@ -40,14 +40,18 @@ def prefect(folder: Path, wishes: Wishes, token: str) -> Program:
     return [*command, "--host", wishes.host, "--port", str(wishes.prefect_port)], environment
 
 
-def mlflow(folder: Path, wishes: Wishes, token: str) -> Program:
-    """MLflow's server. Its database is the one that runs without it use too, or PostgreSQL, and then artifacts go through the server."""
+def _store(folder: Path, wishes: Wishes) -> dict[str, str]:
+    """MLflow's database, the one that runs without a server use too, or PostgreSQL, and then artifacts go through the server."""
     artifacts = (folder / "mlartifacts").as_uri()
     if wishes.mlflow_database:
-        store = {"MLFLOW_BACKEND_STORE_URI": databases.for_mlflow(wishes.mlflow_database), "MLFLOW_ARTIFACTS_DESTINATION": artifacts}
-    else:  # a run that finds no server must find the artifacts of these runs, and their place is kept with the experiment
-        store = {"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder / 'mlflow.db'}", "MLFLOW_DEFAULT_ARTIFACT_ROOT": artifacts}
-    environment = store | {
+        return {"MLFLOW_BACKEND_STORE_URI": databases.for_mlflow(wishes.mlflow_database), "MLFLOW_ARTIFACTS_DESTINATION": artifacts}
+    # A run that finds no server must find the artifacts of these runs, and their place is kept with the experiment.
+    return {"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder / 'mlflow.db'}", "MLFLOW_DEFAULT_ARTIFACT_ROOT": artifacts}
+
+
+def mlflow(folder: Path, wishes: Wishes, token: str) -> Program:
+    """MLflow's server, with a password where there is a token."""
+    environment = _store(folder, wishes) | {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_LOGGING_LEVEL": "WARNING",

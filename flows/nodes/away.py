@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -17,7 +18,7 @@ import httpx
 from stillhouse.flows.graph import Node
 from stillhouse.flows.nodes import pool as pools
 from stillhouse.flows.nodes import result
-from stillhouse.flows.nodes.choose import Need, choose
+from stillhouse.flows.nodes.choose import Host, Need, choose
 from stillhouse.flows.nodes.helpers import helped
 from stillhouse.flows.nodes.job import Job
 from stillhouse.flows.nodes.parcel import Packer
@@ -47,6 +48,7 @@ class Away:
     key: Key
     _choosing: Lock = field(default_factory=Lock)
     _looking: Lock = field(default_factory=Lock)
+    _warned: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.pool)
@@ -132,12 +134,20 @@ class Away:
             return self._submitted(job, need)
 
     def _submitted(self, job: Job, need: Need) -> tuple[UUID, str] | None:
-        if not (host := choose(self.watch.view().hosts, need)):
+        hosts = self.watch.view().hosts
+        self._warn(hosts)
+        if not (host := choose(hosts, need)):
             return None
         try:
             return self.pool.submit(job, need, host.name), host.name
         finally:
             self.watch.forget()
+
+    def _warn(self, hosts: Sequence[Host]) -> None:
+        """Says once of each node that lives and understands no stage of this head that none goes there."""
+        for reason in [host.unlike for host in hosts if host.alive and host.unlike not in {"", *self._warned}]:
+            self._warned.add(reason)
+            print(f"warning: {reason}", file=sys.stderr, flush=True)
 
     def _job(self, node: Node, key: str, extra: Mapping[str, str]) -> Job:
         with self._looking:

@@ -30,6 +30,8 @@ class Host:
     running: tuple[Need, ...] = ()
     silent: float = 0.0
     """Seconds since its last sign of life."""
+    unlike: str = ""
+    """Why it understands no stage of this head, where that is so."""
 
     @property
     def alive(self) -> bool:
@@ -43,7 +45,7 @@ def choose(hosts: Sequence[Host], need: Need) -> Host | None:
     Raises:
         UserError: there is no node, or none that lives or may come back could ever meet the need.
     """
-    there = [host for host in hosts if host.silent < RETURN]
+    there = [host for host in hosts if host.silent < RETURN and not host.unlike]
     fitting = [host for host in there if _fits(host, need, there)]
     if not fitting:
         raise UserError(_refusal(hosts, there, need))
@@ -73,9 +75,12 @@ def _has_room(host: Host, need: Need) -> bool:
 
 
 def _refusal(hosts: Sequence[Host], there: Sequence[Host], need: Need) -> str:
+    unlike = [host.unlike for host in hosts if host.silent < RETURN and host.unlike]
+    if not there and unlike:
+        return "; ".join(unlike)
     if not there:
         silent = f"; {', '.join(host.name for host in hosts)} gave no sign of life" if hosts else ""
         return f"no node is there{silent}: say `stillhouse node --head ADDRESS` on one"
     wanted = f"{need.gpu} GPUs" + (f" of {need.memory:g} GiB" if need.memory else "")
     has = "; ".join(f"{host.name} has {', '.join(f'{memory:g} GiB' for memory in host.gpus) or 'none'}" for host in there)
-    return f"meta - wanted a node with {wanted} - {has}"
+    return "; ".join([f"meta - wanted a node with {wanted} - {has}", *unlike])

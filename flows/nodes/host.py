@@ -37,7 +37,9 @@ def main() -> int:
     line, stop = Line(UUID(os.environ["PREFECT__FLOW_RUN_ID"])), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    tree = Tree(Path(os.environ[HOME]), line.begin())
+    if (job := _begun(line)) is None:
+        return 0
+    tree = Tree(Path(os.environ[HOME]), job)
     try:
         with line.watched(stop), _turns(tree, stop):
             _run(tree, line, stop)
@@ -51,6 +53,16 @@ def main() -> int:
     else:
         line.end_done()
     return 0
+
+
+def _begun(line: Line) -> Job | None:
+    """What is to be done, None where this node does not understand it."""
+    try:
+        return line.begin()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        line.end_not_begun(str(error))
+    return None
 
 
 def reason(error: Exception, tree: Tree) -> str:

@@ -64,5 +64,5 @@ _FORM = TypeAdapter(Job)
 
 
 def read(parameters: Mapping[str, Any]) -> Job:
-    """The inverse of `parameters`."""
+    """The inverse of `parameters`. Raises KeyError, TypeError or ValueError at what is none."""
     return _FORM.validate_python(parameters["job"])

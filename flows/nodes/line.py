@@ -15,13 +15,14 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled, Completed, Failed, Running
+from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 
 from stillhouse.contracts.hidden import hide
 from stillhouse.flows.nodes import pool
 from stillhouse.flows.nodes.checkpoints import EVERY, OFTEN, Candidates, Checkpoints
-from stillhouse.flows.nodes.job import Job, read
+from stillhouse.flows.nodes.job import Job
 from stillhouse.flows.nodes.patience import asked
+from stillhouse.flows.nodes.release import wanted
 from stillhouse.flows.stage import log_path
 from stillhouse.record.remote import Remote
 
@@ -39,11 +40,12 @@ class Line:
         self._run, self._client = run, get_client(sync_client=True)
 
     def begin(self) -> Job:
-        """Says that the stage runs; returns what is to be done."""
+        """Says that the stage runs; returns what is to be done. Raises UserError at what a head of another Stillhouse asks for."""
         return asked(self._begun, Event())
 
     def _begun(self) -> Job:
-        job = read(self._client.read_flow_run(self._run).parameters)
+        run = self._client.read_flow_run(self._run)
+        job = wanted(run.parameters, run.work_queue_name or "")
         self._client.set_flow_run_state(self._run, Running(), force=True)
         return job
 
@@ -104,6 +106,10 @@ class Line:
         with suppress(httpx.HTTPError):
             if self._is_over():
                 self.end(Cancelled())
+
+    def end_not_begun(self, reason: str) -> None:
+        """Another node may do what this one does not understand."""
+        self.end(Crashed(message=reason))
 
     def end_failed(self, reason: str) -> None:
         """It has no result."""

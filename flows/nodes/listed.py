@@ -23,7 +23,8 @@ def rows(name: str, folder: Path) -> Iterator[tuple[str, str, str, str, str]]:
     for host in asked(lambda: hosts(pool, runs), never):
         going = [f"{run.name} ({_since(run.start_time)})" for run in runs if node_of(run) == host.name]
         gpus = ", ".join(f"{memory:.0f} GiB" for memory in host.gpus)
-        yield host.name, "yes" if host.alive else "no sign of life", str(host.cores), gpus or "none", "\n".join(going) or "nothing"
+        lives = (host.unlike or "yes") if host.alive else "no sign of life"
+        yield host.name, lives, str(host.cores), gpus or "none", "\n".join(going) or "nothing"
 
 
 def _since(started: datetime | None) -> str:

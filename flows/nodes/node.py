@@ -21,6 +21,7 @@ import psutil
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import server, slots
 from stillhouse.flows.nodes.life import BEAT, HOME, LOST, SKEW
+from stillhouse.flows.nodes.patience import asked
 from stillhouse.record import quietly
 from stillhouse.record.group import end_group
 from stillhouse.record.leash import leashed
@@ -47,9 +48,9 @@ class Here:
     pool: str
     cores: int
 
-    def check(self) -> list[str]:
-        """What was looked at, a line each. Raises UserError at what is not as it should be."""
-        server.ask(self.head, remedy=_REACH)
+    def check(self, stop: Event) -> list[str]:
+        """What was looked at, a line each. Raises UserError at what is not as it should be, and as `asked` does."""
+        asked(lambda: server.ask(self.head, remedy=_REACH), stop)
         if not shutil.which("git"):
             raise UserError("this node has no git: install it")
         free = shutil.disk_usage(self.home).free
@@ -57,11 +58,18 @@ class Here:
             raise UserError(
                 f"{self.home} - wanted {ROOM / 2**30:g} GiB of free disk - got {free / 2**30:.1f}: --folder names another place"
             )
-        return [_versions(), f"GPUs: {self._gpus() or 'none'}", f"disk: {free / 2**30:.0f} GiB free in {self.home}", self._clock()]
+        return [
+            _versions(),
+            f"GPUs: {self._gpus() or 'none'}",
+            f"disk: {free / 2**30:.0f} GiB free in {self.home}",
+            asked(self._clock, stop),
+        ]
 
     def facts(self) -> dict[str, Any]:
         """What the head is told of it."""
-        packages = {"python": platform.python_version(), "stillhouse": version("stillhouse")}
+        from stillhouse.flows.nodes.release import HERE
+
+        packages = {"python": platform.python_version(), "stillhouse": version("stillhouse"), "release": HERE}
         return {"cores": self.cores, "gpus": gpus(), "memory": round(psutil.virtual_memory().total / 2**30), **packages}
 
     def _gpus(self) -> str:
@@ -73,15 +81,17 @@ class Here:
             raise UserError(f"this node's clock is {skew:+.0f} s from the head's: set it (timedatectl set-ntp true)")
         return f"clock: {skew:+.0f} s from the head's"
 
-    def join(self) -> Pool:
-        """Becomes a node of the pool. Raises UserError where it is not let in, or another node has its name."""
+    def join(self, stop: Event) -> Pool:
+        """Becomes a node of the pool. Raises UserError where it is not let in, or another node has its name; and as `asked` does."""
         os.environ.update(server.settings(self.home) | {"PREFECT_API_URL": self.head})
         from stillhouse.flows.nodes.pool import Pool
 
         pool = Pool(self.pool)
-        pool.make()
-        self._require_own_name(pool)
-        pool.announce(self.name, self.facts())
+        asked(pool.make, stop)
+        asked(lambda: self._require_own_name(pool), stop)
+        asked(lambda: pool.announce(self.name, self.facts()), stop)
+        if warning := asked(lambda: pool.warning(self.name), stop):
+            print(f"warning: {warning}", file=sys.stderr, flush=True)
         return pool
 
     def _require_own_name(self, pool: Pool) -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import httpx
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.flows.server import Busy
 from stillhouse.flows.stage import Stopped
 
 POLL = 1.0
@@ -34,7 +35,7 @@ class Patience:
     def bear(self, error: Exception) -> bool:
         """Whether it is away for so long now that this should be said, which is so once. Raises UserError after a while.
 
-        An error of the remote, which nodes and head need as they need the server, is borne as long, and then raised itself.
+        An error that is a sentence already, as those of the remote are, is borne as long, and then raised itself.
         """
         away, noticed = time.monotonic() - self._answered, self._noticed
         self._noticed = away > NOTICEABLE
@@ -53,7 +54,7 @@ def asked(ask: Callable[[], Answer], stop: Event) -> Answer:
     while True:
         try:
             return ask()
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, Busy) as error:
             patience.bear(error)
         if stop.wait(POLL):
             raise Stopped

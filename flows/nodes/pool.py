@@ -34,6 +34,7 @@ from stillhouse.flows import server
 from stillhouse.flows.nodes.choose import Host, Need
 from stillhouse.flows.nodes.job import Job, read
 from stillhouse.flows.nodes.life import BEAT, LOST
+from stillhouse.flows.nodes.release import HERE, OTHER, unlike
 from stillhouse.flows.nodes.silence import Silence
 
 FLOW = "stillhouse-stage"
@@ -42,7 +43,7 @@ COMMAND = "python -m stillhouse.flows.nodes.host"
 LOG, METRICS = "stillhouse.log", "stillhouse.metrics"
 """Names of the two things that a stage says: the lines of its log, and the records of its progress."""
 SILENT, GAVE_BACK, UNBEGUN = "no sign of life", "has stopped its stages", "Failed to submit flow run"
-"""Why a stage goes on elsewhere: its node is silent, has said itself that it ends, or, in Prefect's words, could not begin it."""
+"""Why a stage goes on elsewhere: its node is silent, has said itself that it ends, or, in Prefect's words, could not begin it; or OTHER."""
 _OPEN = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 _PAGE = 200
 
@@ -146,7 +147,7 @@ class Pool:
         """Puts a stage into a node's queue; returns the run."""
         run = self.client.create_flow_run_from_deployment(
             self._deployment(),
-            parameters=job.parameters() | {"need": asdict(need)},
+            parameters=job.parameters() | {"need": asdict(need), "release": HERE},
             name=job.title,
             tags=[f"key:{job.key[:24]}", f"project:{job.project[:24]}"],
             work_queue_name=node,
@@ -156,8 +157,15 @@ class Pool:
     def _deployment(self) -> UUID:
         flow = self.client.create_flow_from_name(FLOW)
         return self.client.create_deployment(
-            flow, self.name, work_pool_name=self.name, enforce_parameter_schema=False, job_variables={"command": COMMAND}
+            flow, self.name, version=HERE, work_pool_name=self.name, enforce_parameter_schema=False, job_variables={"command": COMMAND}
         )
+
+    def warning(self, node: str) -> str:
+        """Why a node of this Stillhouse would get no stage of the head that sent the last one to the pool, "" where it would."""
+        with suppress(ObjectNotFound):
+            if head := self.client.read_deployment_by_name(f"{FLOW}/{self.name}").version:
+                return unlike(node, HERE, head)
+        return ""
 
     def read(self, run: UUID) -> FlowRun:
         """A run as it stands."""
@@ -194,7 +202,7 @@ def job_of(run: FlowRun) -> Job | None:
 
 def was_lost(state: State[Any]) -> bool:
     """Whether a run ended because its node was given up, or ended itself."""
-    return state.type == StateType.CRASHED and any(reason in (state.message or "") for reason in (SILENT, GAVE_BACK, UNBEGUN))
+    return state.type == StateType.CRASHED and any(reason in (state.message or "") for reason in (SILENT, GAVE_BACK, UNBEGUN, OTHER))
 
 
 def node_of(run: FlowRun) -> str:
@@ -209,8 +217,11 @@ def hosts(pool: Pool, runs: Sequence[FlowRun]) -> list[Host]:
 
 
 def _host(name: str, facts: Mapping[str, Any], runs: Sequence[FlowRun], silent: float) -> Host:
+    gpus = tuple(float(gib) for gib in facts.get("gpus", ()))
+    if other := unlike(name, str(facts.get("release", facts.get("stillhouse"))), HERE):
+        return Host(name, int(facts.get("cores", 1)), gpus, silent=silent, unlike=other)  # what runs there another head understands
     needs = tuple(Need(**run.parameters["need"]) for run in runs if node_of(run) == name and job_of(run))
-    return Host(name, int(facts.get("cores", 1)), tuple(float(gib) for gib in facts.get("gpus", ())), needs, silent)
+    return Host(name, int(facts.get("cores", 1)), gpus, needs, silent)
 
 
 def _template() -> dict[str, Any]:

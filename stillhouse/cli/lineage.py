@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.flows import graph
 from stillhouse.lineage import Tree, picture, words
 from stillhouse.lineage import backward as back
@@ -46,5 +47,10 @@ def _show(tree: Tree, direction: str) -> None:
 
 def _write(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"{path} - wanted a place to write to - {error.strerror or error}") from None
+    finally:
+        partial.unlink(missing_ok=True)

@@ -31,6 +31,7 @@ def node(
 ) -> None:
     """Take stages of a pool on this machine until Ctrl-C."""
     from stillhouse.flows.nodes.node import Here
+    from stillhouse.flows.stage import Stopped
 
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,11 +41,13 @@ def node(
     here = Here(name or socket.gethostname(), home, head.rstrip("/"), pool, cores or os.cpu_count() or 1)
     try:
         with process.lease(home / "node.lease", f"{home} is that of another node, process {{}}: --folder names another place"):
-            for line in here.check():
+            for line in here.check(stop):
                 print(line)
-            joined = here.join()
+            joined = here.join(stop)
             print(f"node {here.name} takes stages of pool {pool}; its log: {here.home / 'worker.log'}", flush=True)
             here.serve(joined, stop)
+    except Stopped:
+        return
     except OSError as error:
         raise UserError(room.told(error, here.home) or f"{here.home}: {error}") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from stillhouse.contracts import discovery
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.imported import imported
 from stillhouse.contracts.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def of(workload: str, module: str, default: str | None = None) -> Families:
 
 
 def _load(name: str, module: str) -> Family:
-    loaded = importlib.import_module(module)
+    loaded = imported(module)
     family = getattr(loaded, "FAMILY", None)
     if family is None and getattr(loaded.__spec__, "_initializing", False):
         raise UserError(f"{module} - wanted its workload to be imported first, which imports its families - it was imported before")

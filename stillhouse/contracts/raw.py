@@ -56,9 +56,10 @@ def regular(path: Path, within: Path) -> None:
 
 
 def below(folder: Path, most: int) -> list[Path]:
-    """All files and folders in a folder and in those within it, unsorted; links to folders are not followed.
+    """All files and folders in a folder and in those within it, unsorted.
 
-    Raises UserError, beginning with the path, where there are more than `most`, before the rest is looked at.
+    Raises UserError, beginning with the path, where there are more than `most`, before the rest is looked at, and at a link to a folder
+    within: what lies there would be passed over. Hidden ones are.
     """
     try:
         found = list(islice(folder.rglob("*"), most + 1))
@@ -66,6 +67,8 @@ def below(folder: Path, most: int) -> list[Path]:
         raise UserError(f"{folder} - wanted a folder that stays as it is while it is read - {error.strerror}: {error.filename}") from None
     if len(found) > most:
         raise UserError(f"{folder} - wanted a folder that holds at most {most} files and folders - got more")
+    if link := next((path for path in sorted(found) if path.is_symlink() and path.is_dir() and not path.name.startswith(".")), None):
+        raise UserError(f"{link} - wanted a folder - got a link to one, which is not followed: put the folder itself there")
     return found
 
 

@@ -14,9 +14,9 @@ from pydantic import Field
 from stillhouse.contracts.data import Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.parts import Evaluation, Pair
-from stillhouse.contracts.ready import MakesReady
 from stillhouse.contracts.settings import Settings
 from stillhouse.runtimes import difference
+from stillhouse.runtimes.asking import makes_ready
 from stillhouse.runtimes.program import Program, capture, probes
 from stillhouse.runtimes.runtime import Ask, telling
 from stillhouse.runtimes.table import RUNTIMES, Name
@@ -89,7 +89,7 @@ def _latencies(pair: Pair[Any], program: Program, asks: dict[str, Ask], settings
     batch = first_batch(pair.test, _CPU)
     values = program.values(batch)
     calls: dict[str, Callable[[], object]] = {name: lambda ask=ask: ask(values) for name, ask in asks.items()}  # type: ignore[misc]
-    if isinstance(program.body.network, MakesReady):
+    if makes_ready(program.body.network):
         calls["ready"] = lambda: program.values(batch)
     times = interleaved(calls, _CPU, rounds=settings.rounds, spread=settings.spread, seconds=settings.seconds)
     found: Metrics = {}

@@ -60,15 +60,19 @@ def caller() -> int:
 
 def stand_in(module: str) -> NoReturn:
     """Ends this process with the exit status of `main(words of this process)` of a module, in a copy of the spare process or here."""
+    os.environ[_CALLER] = str(os.getppid())
     if (status := run(module, sys.argv[1:])) is not None:
         sys.exit(status)
     collector.quiet()
     collector.leave(importlib.import_module(module).main(sys.argv[1:]))
 
 
-def run(module: str, arguments: Sequence[str]) -> int | None:
-    """The exit status of `main(arguments)` of a module in a copy of the spare process; None if there is none to be had."""
-    address = os.environ.pop(ADDRESS, "")
+def run(module: str, arguments: Sequence[str], variable: str = ADDRESS) -> int | None:
+    """The exit status of `main(arguments)` of a module in a copy of the spare process; None if there is none to be had.
+
+    `variable`: the one of the environment that tells where it is asked.
+    """
+    address = os.environ.pop(variable, "")
     if not address or not sys.platform.startswith("linux"):
         return None
     with socket.socket(socket.AF_UNIX) as connection:
@@ -85,8 +89,7 @@ def run(module: str, arguments: Sequence[str]) -> int | None:
 def ask(connection: socket.socket, module: str, arguments: Sequence[str]) -> None:
     """Sends what this process would be, and its standard files. Raises PermissionError if the other one is somebody else's."""
     require_own(connection)
-    environment = {**os.environ, _CALLER: str(os.getppid())}
-    wish = Asked(module, arguments, os.getcwd(), environment, os.getpgrp(), os.getpriority(os.PRIO_PROCESS, 0), interpreter())
+    wish = Asked(module, arguments, os.getcwd(), dict(os.environ), os.getpgrp(), os.getpriority(os.PRIO_PROCESS, 0), interpreter())
     asked = json.dumps(asdict(wish)).encode()
     socket.send_fds(connection, [NUMBER.pack(len(asked))], [0, 1, 2])
     connection.sendall(asked)
@@ -116,7 +119,7 @@ def _follow(connection: socket.socket, copy: int) -> int:
         signal.signal(number, hand_on)
     told = connection.recv(NUMBER.size, socket.MSG_WAITALL)
     if not told:
-        print("the process that had loaded PyTorch for the stages has ended, and this one with it", file=sys.stderr)
+        print("the process that this one was a copy of has ended, and this one with it", file=sys.stderr)
         return 1
     status = os.waitstatus_to_exitcode(-1 - NUMBER.unpack(told)[0])
     if status < 0:

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import replace
 from stillhouse.contracts.raw import content
 
@@ -49,7 +50,7 @@ _known: dict[Path, tuple[Stamp, Facts]] = {}
 
 
 def facts(file: Path) -> Facts:
-    """What a file says now. Raises SyntaxError."""
+    """What a file says now. Raises UserError if it is not written in Python."""
     stamp = _stamp(file)
     if (found := _known.get(file)) is None:
         found = _kept(KEPT.resolve()).get(file)
@@ -101,7 +102,11 @@ def _stamp(file: Path) -> Stamp:
 
 def _read(file: Path) -> Facts:
     """Without docstrings and without what only a type checker runs."""
-    tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+    try:
+        tree = ast.parse(file.read_bytes(), filename=str(file))
+    except (SyntaxError, ValueError) as error:
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise UserError(f"{file}{line} - wanted a file of Python - {getattr(error, 'msg', error)}") from None
     lean = ast.fix_missing_locations(_Lean().visit(tree))
     return Facts(tuple(_imports(lean)), _sha256(ast.dump(lean)))
 

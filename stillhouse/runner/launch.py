@@ -84,6 +84,14 @@ def together(ready: Run) -> Iterator[None]:
         with apart.joined(ready, told):
             yield
         return
+    with _beside(ready, count):
+        yield
+
+
+@contextmanager
+def _beside(ready: Run, count: int) -> Iterator[None]:
+    """Starts the other processes, and ends them with the block."""
+    from stillhouse.runner import devices
     from stillhouse.training import machine
 
     machine.require(count, "fit.devices" if devices.workers(ready.block.settings) == 1 else "workers")

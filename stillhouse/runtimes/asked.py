@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from stillhouse import registry
 from stillhouse.contracts import sums
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.ready import ready
 from stillhouse.runtimes import leaves, onnx
+from stillhouse.runtimes.asking import asking
 from stillhouse.training import checkpoint, table
 
 if TYPE_CHECKING:
@@ -29,4 +29,4 @@ def inputs(model: Path, rows: pa.Table) -> Iterator[dict[str, numpy.ndarray]]:
     if part is None:
         raise UserError(f"{model} - wanted a workload that reads tables - got one that reads none")
     for batch in part.ask(context, table.conform(rows, part.example(context).schema)).batches:
-        yield {name: onnx.array(value) for name, value in leaves.of(ready(network, batch))}
+        yield {name: onnx.array(value) for name, value in leaves.of(asking(network, batch))}

@@ -19,4 +19,11 @@ def softplus(value: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return found if beta == 1 else found / beta
 
 
-WORDS = {torch.ops.aten.softplus.default: softplus}
+def remainder(value: Tensor, other: int | float | torch.SymInt) -> Any:
+    """By a number that the question says, such as that of its relations, too."""
+    if not isinstance(other, torch.SymInt):
+        return NotImplemented
+    return value.remainder(value.new_full((), other))  # type: ignore[arg-type]  # which knows symbols
+
+
+WORDS = {torch.ops.aten.softplus.default: softplus, torch.ops.aten.remainder.Scalar: remainder}

@@ -17,8 +17,8 @@ from torch.utils._pytree import tree_leaves
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Task
-from stillhouse.contracts.ready import MakesReady, ready
-from stillhouse.runtimes import leaves
+from stillhouse.runtimes import any_length, leaves
+from stillhouse.runtimes.asking import asking, makes_ready
 from stillhouse.runtimes.leaves import Leaf
 from stillhouse.runtimes.portable import portable
 
@@ -60,7 +60,7 @@ class Program:
 
     def values(self, batch: Any) -> tuple[Leaf, ...]:
         """The inputs for a batch. Raises UserError if the batch has another value where the program has a constant."""
-        found = dict(leaves.of(ready(self.body.network, batch)))
+        found = dict(leaves.of(asking(self.body.network, batch)))
         for name, value in self.constants.items():
             if not _same(found.get(name), value):
                 raise UserError(f"the batch's {name!r} is a constant of the exported program - wanted the same - it has another value")
@@ -96,14 +96,16 @@ class Program:
 def capture(workload: Task[Any], network: nn.Module, batches: Sequence[Any]) -> Program:
     """The program of a network on the CPU, captured on the largest of some batches; axes in which the batches differ are left free.
 
+    A batch of lengths that PyTorch's exporter takes for constants is only captured on where all are such.
+
     Raises UserError if the network reads no tensor of a batch.
     """
     network.eval()
-    batches = [ready(network, batch) for batch in batches]
-    example = max(batches, key=_size)
+    batches = [asking(network, batch) for batch in batches]
+    example = max(batches, key=lambda batch: (any_length.whole(batch), _size(batch)))
     read = tensors_read(workload, network, example)
     constants = {name: value for name, value in read.items() if _is_fact(name, value, batches)}
-    if isinstance(network, MakesReady):  # no fact of the data: a next question may have another graph; and some say a length alone
+    if makes_ready(network):  # no fact of the data: a next question may have another graph; and some say a length alone
         read, constants = dict(leaves.of(example)), {}
     inputs = {name: value for name, value in read.items() if name not in constants} | _varying(example, batches)
     with torch.no_grad():
@@ -123,7 +125,10 @@ def _exported_of_used(
     workload: Task[Any], network: nn.Module, example: Any, inputs: dict[str, Leaf], axes: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, Leaf], torch.export.ExportedProgram]:
     """The program with those of the inputs that it really reads."""
-    exported = _exported(Body(workload.apply, network, example, list(inputs)), inputs, axes)
+    body = Body(workload.apply, network, example, list(inputs))
+    exported = _exported(body, inputs, axes)
+    if other := getattr(example, "other", None):
+        any_length.require(exported, body, inputs, other)
     used = {name: inputs[name] for name in _used(exported, inputs)}
     if len(used) < len(inputs):
         exported = _exported(Body(workload.apply, network, example, list(used)), used, axes)

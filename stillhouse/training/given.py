@@ -75,12 +75,13 @@ def _sha256(file: Path) -> str:
 def load(model: nn.Module, file: Path) -> None:
     """Gives a network the weights of a file.
 
-    Raises UserError if the file holds none, or others than the network has, naming the first of them.
+    Raises UserError if the file holds none, or others than the network has, naming the first of them, or such as are no finite numbers.
     """
     state = read(file)
     if hasattr(model, "from_pretrained") and not state.keys() <= model.state_dict().keys():
         state = _renamed(model, state)
     _require_fit(model, state, file)
+    _require_numbers(model, state, file)
     model.load_state_dict(state, strict=False)
 
 
@@ -133,6 +134,16 @@ def _require_fit(model: nn.Module, state: Mapping[str, Tensor], file: Path) -> N
     }
     if told := "; ".join(f"{kind}: {_some(names)}" for kind, names in wrong.items() if names):
         raise UserError(f"{file} - wanted the weights of {type(model).__name__} - {told}")
+
+
+def _require_numbers(model: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
+    """Whole numbers are of a network that was quantised, whose scales lie elsewhere: PyTorch would take them for weights."""
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        given = state.get(name, weight)
+        if weight.is_floating_point() and not given.is_floating_point():
+            raise UserError(f"{file} - wanted weights with a fraction, such as before they were quantised - {name} is {given.dtype}")
+        if not given.float().isfinite().all():
+            raise UserError(f"{file} - wanted weights that are finite numbers - {name} has others")
 
 
 def _some(names: list[str]) -> str:

@@ -18,6 +18,7 @@ from stillhouse.contracts.parts import Limit, Problem, Search, Task, Trial
 from stillhouse.space import cost
 from stillhouse.space.blueprint import Architecture, Group, groups_of
 from stillhouse.space.declared import require_declared
+from stillhouse.training import proposed
 from stillhouse.training.budget import Budget, allowed, chosen, limit, together
 from stillhouse.training.lessons import Asked, taught
 from stillhouse.training.machine import move
@@ -58,24 +59,12 @@ def pose(
     network costs what its layers do not declare, a pattern matches no group, or a loss refuses the network and its teacher.
     """
     example = first_batch(data.valid, next(networks.full.parameters()).device)
-
-    def run(model: nn.Module) -> object:
-        return task.apply(model, example)
-
-    require_declared(networks.full, lambda: run(networks.full), cost.macs(networks.full, lambda: run(networks.full)))
+    _require_declared(task, networks.full, example)
     groups = chosen(groups_of(networks.full), only, keep)
-
-    def limited(budget: Budget) -> Limit:
-        if budget.unit != "latency":
-            return limit(budget, networks.full, networks.teacher, run)
-        if bench is None:
-            raise UserError("a budget in milliseconds - wanted something to measure with - there is nothing")
-        return _timed(task, networks, groups, budget, bench, log)
-
     lesson = partial(taught, task, networks.teacher, asked, example, data.train.length) if asked else None
     if lesson:
         lesson(networks.full)  # what a loss refuses is told before any work
-    limits = tuple(limited(budget) for budget in budgets)
+    limits = tuple(_limited(task, networks, groups, budget, example, bench, log) for budget in budgets)
     return Problem(
         groups=groups,
         supernet=networks.supernet,
@@ -92,6 +81,24 @@ def pose(
         split=task.split,
         lesson=lesson,
     )
+
+
+def _require_declared(task: Task[Any], full: nn.Module, example: Any) -> None:
+    def run() -> object:
+        return task.apply(full, example)
+
+    require_declared(full, run, cost.macs(full, run))
+
+
+def _limited(
+    task: Task[Any], networks: Networks, groups: tuple[Group, ...], budget: Budget, example: Any, bench: Bench | None, log: Log
+) -> Limit:
+    """What a budget allows in its unit. Raises UserError at milliseconds without a bench."""
+    if budget.unit != "latency":
+        return limit(budget, networks.full, networks.teacher, lambda model: task.apply(model, example))
+    if bench is None:
+        raise UserError("a budget in milliseconds - wanted something to measure with - there is nothing")
+    return _timed(task, networks, groups, budget, bench, log)
 
 
 def _timed(task: Task[Any], networks: Networks, groups: tuple[Group, ...], budget: Budget, bench: Bench, log: Log) -> Limit:
@@ -111,10 +118,12 @@ def _timed(task: Task[Any], networks: Networks, groups: tuple[Group, ...], budge
 def solve(problem: Problem[Any], method: Search, settings: Any, rng: torch.Generator) -> tuple[Trial, Metrics]:
     """Runs the method's trials and keeps the best on the validation split of those inside the budget.
 
-    Returns it with its `cost`, the `budget` and the number of `trials`. Raises UserError if no trial is inside the budget.
+    Returns it with its `cost`, the `budget` and the number of `trials`. Raises UserError if no trial is inside the budget, or one cannot
+    be.
     """
-    trials = list(_logged(method.run(problem, settings, rng), problem.log))
+    trials = list(_logged(proposed.each(problem, method.run(problem, settings, rng)), problem.log))
     best = _best(trials, problem.budget)
+    proposed.require_weights(problem, best)
     facts: Metrics = {"cost": best.cost, "budget": problem.budget, "trials": len(trials)}
     return best, facts | _each(problem, best) | _checked(problem, best)
 
@@ -158,8 +167,10 @@ def _logged(trials: Iterator[Trial], log: Log) -> Iterator[Trial]:
 
 
 def _best(trials: list[Trial], budget: float) -> Trial:
+    if not trials:
+        raise UserError("the search - wanted a trial at least, by `yield` - it gave none")
     inside = [trial for trial in trials if trial.cost <= budget]
     if not inside:
-        closest = min((trial.cost for trial in trials), default=float("nan"))
+        closest = min(trial.cost for trial in trials)
         raise UserError(f"no trial is inside the budget of {budget:.4g}; the closest costs {closest:.4g}")
     return max(inside, key=lambda trial: next(iter(trial.metrics.values())))

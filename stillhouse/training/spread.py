@@ -66,6 +66,7 @@ class Spread:
             if ranks.count() > 1:
                 stack.enter_context(_BatchNormOverDevices())
             loss = self.objective(*move(of_batch, device))
+        _require_scalar(loss)
         loss.backward()
         return loss.detach()
 
@@ -83,6 +84,12 @@ class Spread:
         for weight in self._trained:
             weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
         return [weight.grad for weight in self._trained if weight.grad is not None]
+
+
+def _require_scalar(loss: object) -> None:
+    if not isinstance(loss, Tensor) or loss.dim() or not loss.requires_grad:
+        got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) and loss.dim() else f"a {type(loss).__name__} without a gradient"
+        raise UserError(f"the loss of a batch - wanted a scalar tensor that the network's weights move - got {got}")
 
 
 def shares(split: Split, batch: Any, accumulate: int) -> Iterator[tuple[int, Any, Share]]:

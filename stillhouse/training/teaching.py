@@ -18,6 +18,7 @@ from stillhouse.contracts.shown import Shown
 from stillhouse.contracts.split import WHOLE, Share
 from stillhouse.space import cost
 from stillhouse.training import ranks
+from stillhouse.training import term as terms
 from stillhouse.training.fit import FitSettings, Objective, fit, fit_best
 from stillhouse.training.progress import Progress
 from stillhouse.training.score import first_batch, score
@@ -70,10 +71,9 @@ class Teaching(nn.Module):
     def _term(self, place: int, student: Output, teacher: Output, share: Share, shown: Shown | None) -> Tensor:
         term = self.terms[place]
         if place in self.pooling and ranks.count() > 1:
-            whole: Tensor = term(ranks.whole(student), ranks.whole(teacher))
+            whole = terms.given(term, ranks.whole(student), ranks.whole(teacher))
             return whole / ranks.count()  # each device has it all, and what they have is added up
-        part: Tensor = term(student, teacher, shown) if place in self.seeing else term(student, teacher)
-        return share.rows * part
+        return share.rows * terms.given(term, student, teacher, *([shown] if place in self.seeing else []))
 
 
 def train(
@@ -130,7 +130,7 @@ def teaching_of(
 ) -> Teaching:
     """The losses of the settings, made for a pair of outputs (student, teacher). Raises UserError if one of them refuses the two."""
     named = list(zip(settings.losses, losses, strict=True))
-    made = [(item.weight, loss.make(item.settings, *pair, *([shown] if loss.sees else []))) for item, loss in named]
+    made = [(item.weight, terms.made(item.loss, loss, item.settings, *pair, *([shown] if loss.sees else []))) for item, loss in named]
     pooling = [place for place, (item, loss) in enumerate(named) if loss.pools(item.settings)]
     seeing = [place for place, loss in enumerate(losses) if loss.sees]
     if ranks.count() > 1 and (both := set(pooling) & set(seeing)):

@@ -32,13 +32,24 @@ def by_width(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
 
 
 def test_a_teacher_is_chosen_on_validation_and_measured_on_every_split(by_width: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
-    candidates = [[width, 2, 0.5, 0.01, "none", False] for width in (2, 4, 8)]
-    monkeypatch.setitem(node_teachers.settings, "sets", {"ring": {"metric": "accuracy", "splits": 3, "fit": {}, "candidates": candidates}})
+    candidates = [["gcn", width, 2, 0.5, 0.01, "none", False] for width in (2, 4, 8)]
+    ring = {"metric": "accuracy", "splits": 3, "prepare": {}, "model": {}, "fit": {}, "short": {}, "candidates": candidates}
+    monkeypatch.setitem(node_teachers.settings, "sets", {"ring": ring})
     rows = list(node_teachers.run(Path()))
     assert [row["mean"] for row in rows if row["metric"] == "tried"] == [-2, 0, -4]
     (chosen,) = [row for row in rows if row["metric"] == "accuracy"]
     assert (chosen["method"], chosen["mean"], chosen["seeds"]) == ("gcn, 2 of 4, dropout 0.5, rate 0.01", 104, 3)
     assert len(by_width) == 5, "a split on which it was chosen is measured once"
+
+
+def test_the_best_of_a_short_training_are_tried_in_a_longer_one(by_width: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+    candidates = [["gcn", width, 2, 0.5, 0.01, "none", False] for width in (8, 2, 5, 4)]
+    ring = {"metric": "accuracy", "splits": 1, "prepare": {}, "model": {}, "fit": {}, "short": {"epochs": 1}, "candidates": candidates}
+    monkeypatch.setitem(node_teachers.settings, "sets", {"ring": ring})
+    rows = list(node_teachers.run(Path()))
+    assert [row["mean"] for row in rows if row["metric"] == "tried_shortly"] == [-4, -2, -1, 0]
+    assert [row["mean"] for row in rows if row["metric"] == "tried"] == [0, -1, -2], "the best first"
+    assert [cell.settings["teach"]["fit"].get("epochs") for cell in by_width] == [1] * 4 + [None] * 3
 
 
 def test_teacher_and_width_of_a_student_are_chosen_on_validation(by_width: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:

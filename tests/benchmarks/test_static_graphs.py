@@ -38,7 +38,7 @@ def test_teacher_and_students_are_measured_split_by_split(tmp_path: Path, monkey
     settings["sets"]["ring"]["model"] |= {"hidden": 4}
     monkeypatch.setattr(static_graphs, "settings", settings)
     monkeypatch.setattr(static_graphs, "SETS", {"ring": NodeSet("ring", "graphs", 2)})
-    monkeypatch.setitem(static_graphs._PREPARE, "positions", {"size": 2})
+    monkeypatch.setitem(static_graphs.PREPARE, "positions", {"size": 2})
     monkeypatch.setattr(_node_queries, "cost", lambda workload, model, prepared, nodes: {"query_ms": len(list(model.glob("model.json")))})
     for module in (_cells, _node_sets):
         monkeypatch.setattr(module, "WORK", tmp_path / "work")

@@ -86,6 +86,16 @@ def test_a_folder_is_looked_at_up_to_a_number_of_files(tmp_path: Path) -> None:
         below(tmp_path, 2)
 
 
+def test_a_folder_that_is_a_link_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "raw/cats").mkdir(parents=True)
+    (tmp_path / "raw/.hidden").symlink_to(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "raw")
+    assert len(below(tmp_path / "link", 9)) == 2
+    (tmp_path / "raw/dogs").symlink_to(tmp_path / "raw/cats")
+    with pytest.raises(UserError, match="dogs - wanted a folder - got a link to one, which is not followed"):
+        below(tmp_path / "raw", 9)
+
+
 def test_folders_of_pictures_and_of_models_are_looked_at_up_to_a_number_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         (tmp_path / f"{name}.png").touch()

@@ -74,6 +74,14 @@ def test_a_workload_may_compare_in_its_own_way():
     assert run("agreement", of) == {"agreement": 0.125}
 
 
+@pytest.mark.parametrize(("last", "found"), [(0.25, {"agreement": 0.25}), (torch.nan, {"agreement": 0.0})])
+def test_correlations_that_do_not_exist_are_left_out(last: float, found: dict[str, float]):
+    of = pair(Fixed(0, 1, 2, 0), Fixed(0, 3, 2, 0))
+    of = replace(of, workload=replace(of.workload, agreement=lambda first, second: torch.tensor([torch.nan, last])))
+    assert run("agreement", of) == found
+    assert ("agreement" in of.remarks) == (found["agreement"] == 0)
+
+
 def test_latency_says_how_it_was_measured():
     found = run("latency", pair(Fixed(0, 1, 2, 0), Fixed(0, 3, 2, 0)), rounds=3, spread=1e9, seconds=0)
     assert (found["latency_noisy"], found["latency_rounds"], found["latency_batch_size"]) == (0, 3, 4)

@@ -1,6 +1,7 @@
 """Stands in for the runner in the tests of the flow: the same command line and files, no work.
 
-`orders.json` in the project's folder tells a stage what to do: {"teach@rings": {"seconds": 2, "exit": 1, "say": "text"}}.
+`orders.json` in the project's folder tells a stage what to do: {"teach@rings": {"seconds": 2, "exit": 1, "say": "text"}}; a stage with
+{"until": FILE} ends once that file is there.
 Every stage that runs adds its name to `ran.txt`, and to `spans.txt` with the times of its begin and end;
 what it writes depends on its inputs alone, as with real verbs.
 """
@@ -37,6 +38,8 @@ def main(verb: str, name: str = "") -> None:
     (scratch / "process").write_text(str(os.getpid()))
     (scratch / "seen.json").write_text(json.dumps(dict(os.environ)))
     time.sleep(order.get("seconds", 0))
+    while not Path(order.get("until", ".")).exists():
+        time.sleep(0.02)
     with Path("spans.txt").open("a") as file:
         file.write(f"{stage} {started} {time.time()}\n")
     print(order.get("say", "no words"))

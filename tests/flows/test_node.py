@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import urllib.request
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from email.message import Message
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
+from urllib.error import HTTPError
 
+import httpx
 import pytest
 
 from stillhouse.cli.node import node as command
 from stillhouse.contracts.errors import UserError
-from stillhouse.flows.nodes import node
+from stillhouse.flows import server
+from stillhouse.flows.nodes import node, patience
 from stillhouse.flows.nodes.life import LOST
 from stillhouse.flows.nodes.node import Here
 from stillhouse.record import process
@@ -44,7 +51,41 @@ def test_a_name_is_that_of_one_living_node(
 
 def test_where_no_head_answers_it_is_said_how_the_head_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"does not answer \(.*\): say `stillhouse up --host \.\.\.` on the head, and here --head with"):
-        here(tmp_path).check()
+        here(tmp_path).check(Event())
+
+
+def test_a_server_that_is_busy_is_waited_for_while_a_node_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stillhouse.flows.nodes import pool as pools
+
+    request, asked, answers = httpx.Request("POST", "http://127.0.0.1/api"), list[str](), dict[str, Any]()
+
+    def busy_once(name: str, answer: Any) -> Any:
+        asked.append(name)
+        if asked.count(name) == 1:
+            raise httpx.HTTPStatusError("503", request=request, response=httpx.Response(503, request=request))
+        return answer
+
+    answers = {"make": None, "stamps": {}, "announce": None, "warning": "a node's"}
+    busy = SimpleNamespace(**{name: lambda *_, name=name: busy_once(name, answers[name]) for name in answers})
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(pools, "Pool", lambda _: busy)
+    monkeypatch.setattr(patience, "POLL", 0.0)
+    assert here(tmp_path).join(Event()) is busy
+    assert asked == [name for name in answers for _ in range(2)]
+
+
+def test_a_head_that_answers_503_at_first_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def urlopen(address: str, timeout: float) -> Any:
+        if len(asked) < 2:
+            asked.append(address)
+            raise HTTPError(address, 503, "Service Unavailable", Message(), None)
+        return nullcontext(SimpleNamespace(headers={}))
+
+    asked: list[str] = []
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(patience, "POLL", 0.0)
+    assert patience.asked(lambda: server.skew("http://head:4200/api"), Event()) == 0.0
+    assert asked == ["http://head:4200/api/health"] * 2
 
 
 def test_a_folder_is_that_of_one_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def story(fresh_template: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
             named.setenv("PREFECT_API_URL", server.address)
             told["interruption"] = chapter(project, signal.SIGINT)
             told["kill at a named server"] = chapter(project, signal.SIGKILL)
-            project.order(search__third={"seconds": 2, "exit": 1})
+            project.order(search__third={"until": "killed", "exit": 1})
             told["named server dies"] = chapter(project, dies=("search@third", server.process))
             told["known then"] = [row["state_name"] for row in rows(folder, "flow_run")]
         project.order(search__third={"seconds": 60})
@@ -75,7 +75,7 @@ def story(fresh_template: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
         ]
         for path in told["unfinished"]:
             path.touch()
-        project.order(compare={"seconds": 8})
+        project.order(compare={"until": "killed"})
         told["end"] = chapter(project, dies=("compare", None))
         told["nothing"] = chapter(project)
         project.order(teach__other={"exit": 1})
@@ -118,9 +118,10 @@ def chapter(
 ) -> Chapter:
     """Runs the command; with a signal, sends it when search@third runs and Prefect follows.
 
-    `dies`: in which stage Prefect's server is killed, a named one or the command's own.
+    `dies`: in which stage Prefect's server is killed, a named one or the command's own; the file `killed` tells the stage of it.
     """
     project.forget("search@third")
+    (project.folder / "killed").unlink(missing_ok=True)
     before = {row["id"] for row in rows(project.folder, "flow_run")}
     process, family = project.start("stillhouse", "run", *options), []
     if end:
@@ -135,6 +136,7 @@ def chapter(
         follow(project, stage, before)
         [server] = [server] if server else [child for child in psutil.Process(process.pid).children() if "server" in command_line(child)]
         server.kill()
+        (project.folder / "killed").touch()
     text, _ = process.communicate(timeout=240)
     until(lambda: not any(alive(member.pid) for member in family))
     flows = [row for row in rows(project.folder, "flow_run") if row["id"] not in before]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import sweep
@@ -39,6 +41,7 @@ def test_paths_of_one_end_are_told_apart_and_values_are_yaml():
         (["students.half"], "wanted PATH=VALUE,VALUE"),
         (["a="], "wanted PATH=VALUE,VALUE"),
         (["a=[1"], "wanted PATH=VALUE,VALUE"),
+        (["a=2020-13-45"], "wanted PATH=VALUE,VALUE"),
         (["a=1", "a=2"], "wanted each path once"),
         (["a=1,1"], "wanted each value of a path once"),
     ],
@@ -54,6 +57,50 @@ def test_values_are_changed_and_comments_stay():
     assert "losses: [{loss: logits, weight: 3}]" in text
     assert "task_weight: 0.5" in text
     assert "share: 0.5" in text
+
+
+REPEATED = """\
+students:
+  one: {distill: &distill {losses: &losses [&first {loss: logits, weight: 1.0}, *first], fit: &fit {epochs: 5}}}
+  two: {distill: *distill, search: {settings: {fit: *fit}}}
+  three: {distill: {<<: *distill, losses: *losses, fit: {<<: *fit, patience: 2}}}
+"""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "students.one.distill.fit.epochs",
+        "students.two.distill.fit.epochs",
+        "students.two.search.settings.fit.epochs",
+        "students.two.distill.losses.1.weight",
+        "students.three.distill.fit.epochs",
+        "students.three.distill.losses.0.weight",
+    ],
+)
+def test_what_a_file_repeats_is_changed_where_the_path_leads_alone(path: str):
+    wanted: Any = json.loads(json.dumps(YAML(typ="safe").load(REPEATED)))  # in which nothing is one thing with another
+    place = wanted
+    *steps, last = (int(step) if step.isdecimal() else step for step in path.split("."))
+    for step in steps:
+        place = place[step]
+    place[last] = 77
+    text = sweep.changed(REPEATED, {path: 77})
+    assert json.loads(json.dumps(YAML(typ="safe").load(text))) == wanted
+    assert "&" not in text  # an anchor that stands twice, of which DVC warns
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("t.raw=data/a_b.json,data/a-b.json", ["raw-data-a-b-json_1", "raw-data-a-b-json_2"]),
+        ("t.raw=../x.lock,1:30", ["raw----x-lock", "raw-1-30"]),
+        (f"x={'k' * 300}", [f"x-{'k' * 148}_1"]),
+        (f"x={'é' * 300}", [f"x-{'é' * 74}_1"]),
+    ],
+)
+def test_names_of_experiments_are_told_apart_and_git_takes_them(given: str, names: list[str]):
+    assert [each.name for each in sweep.combinations([given])] == names
 
 
 @pytest.mark.parametrize(

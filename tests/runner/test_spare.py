@@ -34,10 +34,11 @@ def main(words):
 SPARE = """
 import os, socket, sys
 import stillhouse.runner.spare as spare
+from stillhouse.record import copied
 spare.checked.key = lambda entries: open("key").read()
 spare.Entries.read = lambda: None
 sys.stdout.write("ready\\n"); sys.stdout.flush()
-if asked := spare._serve(socket.socket(fileno=int(sys.argv[1])), "loaded", dict(os.environ)):
+if asked := copied.serve(socket.socket(fileno=int(sys.argv[1])), 0, dict(os.environ), lambda: spare.fits("loaded")):
     import work
     sys.exit(work.main(asked.arguments))
 """

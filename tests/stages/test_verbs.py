@@ -85,9 +85,15 @@ def taught(tmp_path_factory) -> Path:
 
 
 def find(
-    root: Path, found: Path, weights: str = "teacher", workload=WORKLOAD, method: SearchPart = HALVED, unit: str = "macs"
+    root: Path,
+    found: Path,
+    weights: str = "teacher",
+    workload=WORKLOAD,
+    method: SearchPart = HALVED,
+    unit: str = "macs",
+    share: float = 0.7,
 ) -> dict[str, float]:
-    settings = SearchSettings(method="halved", settings=Settings(), budget=Budget(unit=unit, share=0.7), weights=weights, data=DATA)
+    settings = SearchSettings(method="halved", settings=Settings(), budget=Budget(unit=unit, share=share), weights=weights, data=DATA)
     paths = {"prepared": root / "prepared", "teacher": root / "teacher", "found": found}
     return search(settings, workload, method, **paths, rng=rng(), log=lambda _: None)
 
@@ -217,6 +223,12 @@ def test_an_evaluation_of_ones_own_stands_in_the_report(shrunk, tmp_path):
     assert "size" not in report["teacher"]
 
 
+@pytest.mark.parametrize("given", [None, {"x": float("nan")}, {"x": "good"}, {"x": torch.ones(2)}, {1: 1.0}])
+def test_an_evaluation_that_gives_no_numbers_is_told(shrunk, tmp_path, given):
+    with pytest.raises(UserError, match=r"the evaluation 'own'.* - wanted (numbers|names|a finite number)"):
+        judge(WORKLOAD, tmp_path, shrunk, ("quality",), own=Evaluation(Settings, lambda pair, settings, rng: given))
+
+
 @pytest.mark.parametrize("name", ["student_accuracy", "metric"])
 def test_two_evaluations_with_one_metric_are_refused(shrunk, tmp_path, name):
     own = Evaluation(Settings, lambda pair, settings, rng: {name: 1.0})
@@ -266,7 +278,7 @@ def test_of_an_error_a_search_keeps_the_least(taught, tmp_path):
             yield Trial(full(problem.groups), 0.0, problem.validate(problem.supernet()))
 
     workload = replace(WORKLOAD, score=lambda outputs: {"error": next(errors)}, higher_is_better=False)
-    assert find(taught, tmp_path / "found", workload=workload, method=SearchPart(Settings, thrice))["found_error"] == 1.0
+    assert find(taught, tmp_path / "found", workload=workload, method=SearchPart(Settings, thrice), share=1.0)["found_error"] == 1.0
 
 
 def test_a_search_begins_with_the_weights_that_it_is_told(taught, tmp_path):
@@ -274,7 +286,7 @@ def test_a_search_begins_with_the_weights_that_it_is_told(taught, tmp_path):
         yield Trial(full(problem.groups), 0.0, {"accuracy": 1.0}, problem.supernet().state_dict())
 
     for weights in ("teacher", "scratch"):
-        find(taught, tmp_path / weights, weights, method=SearchPart(Settings, whole))
+        find(taught, tmp_path / weights, weights, method=SearchPart(Settings, whole), share=1.0)
     own, fresh = (checkpoint.read_state(tmp_path / weights) for weights in ("teacher", "scratch"))
     name, weight = next((name, value) for name, value in checkpoint.read_state(taught / "teacher").items() if value.dim() > 1)
     assert torch.equal(own[name], weight)

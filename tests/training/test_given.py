@@ -56,6 +56,11 @@ def test_a_file_with_code_in_it_is_refused_and_not_run(tmp_path: Path, monkeypat
     [
         (lambda state: {"0.weight": state["0.weight"]}, "missing: 0.bias, 1.weight, 1.bias"),
         (lambda state: state | {"2.bias": torch.zeros(1)}, "unexpected: 2.bias"),
+        (
+            lambda state: state | {"1.weight": state["1.weight"].to(torch.int8)},
+            "wanted weights with a fraction, .* - 1.weight is torch.int8",
+        ),
+        (lambda state: state | {"0.bias": torch.tensor([0, torch.nan, 0])}, "wanted weights that are finite numbers - 0.bias has others"),
         (lambda state: state | {"0.bias": torch.zeros(5)}, r"of another shape: 0.bias \(5,\) for \(3,\)"),
     ],
 )

@@ -17,14 +17,13 @@ from torch import Tensor, nn
 from stillhouse import registry
 from stillhouse.contracts.data import Data
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.parts import Pair, Workload
+from stillhouse.contracts.parts import Workload
 from stillhouse.runtimes.program import capture, probes
 from stillhouse.stages.distill import distill
 from stillhouse.stages.search import search
 from stillhouse.stages.teach import teach
 from stillhouse.training import checkpoint, table
 from stillhouse.training.given import digest
-from stillhouse.training.score import first_batch
 from stillhouse.workloads.graphs.knowledge.graph import Batch as KnowledgeBatch
 from stillhouse.workloads.graphs.knowledge.graph import Graph, inverse
 from stillhouse.workloads.pictures.detect.output import DetectorOutput
@@ -46,8 +45,6 @@ DATA: dict[str, dict[str, Any]] = {
 """Workload -> its data settings."""
 CPU = torch.device("cpu")
 FIT = {"epochs": 1, "learning_rate": 1e-2}
-WITHOUT_EXPORT = ("knowledge",)
-"""What is computed depends on the question."""
 
 
 def workload(name: str, folder: Path) -> tuple[Workload[Any], Path]:
@@ -99,7 +96,7 @@ def test_it_is_trained_or_given_searched_distilled_captured_and_asked(name: str,
     student = checkpoint.read_model(part, tmp_path / "student")
     answers(part, student, tmp_path / "student" / "context")
     data = part.load(part.data_settings(**DATA[name]), tmp_path / "prepared", test=True)
-    (stays if name in WITHOUT_EXPORT else leaves)(part, student, data)
+    leaves(part, student, data)
 
 
 def answers(part: Workload[Any], student: nn.Module, context: Path) -> None:
@@ -109,24 +106,20 @@ def answers(part: Workload[Any], student: nn.Module, context: Path) -> None:
 
 
 def leaves(part: Workload[Any], student: nn.Module, data: Data[Any]) -> None:
-    """As a program of PyTorch, with the same answers for another batch. What checks shapes would leave its own guards in it."""
+    """As a program of PyTorch, with the same answers for other batches, those of the test too, which may be of another graph.
+
+    What checks shapes would leave its own guards in it.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         program = capture(part, student, probes(data.train, data.valid, torch.Generator().manual_seed(0)))
-    batch = next(data.train.draw(torch.Generator().manual_seed(1)))
-    with torch.no_grad():
-        wanted = part.apply(student, batch).prediction
-        found = program.exported.module()(*program.values(batch))[0]
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
-
-
-def stays(part: Workload[Any], student: nn.Module, data: Data[Any]) -> None:
-    """The graph of the test is another one than that of training, which is a constant of the program."""
-    pair = Pair(part, student, student, data.test, first_batch(data.valid, CPU), CPU, data.train, data.valid)
-    evaluation = registry.evaluation("runtimes")
-    found = evaluation.run(pair, evaluation.settings(runtimes=["torch"], rounds=1, seconds=0), torch.Generator().manual_seed(0))
-    assert found == {"student_torch_refused": 1}
-    assert "is a constant of the exported program" in pair.remarks["torch"]
+    assert data.test
+    for batches in (data.train, data.test):
+        batch = next(batches.draw(torch.Generator().manual_seed(1)))
+        with torch.no_grad():
+            wanted = part.apply(student, batch).prediction
+            found = program.exported.module()(*program.values(batch))[0]
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def build(name: str, sizes: dict[str, int], factory: str, **settings: Any) -> nn.Module:

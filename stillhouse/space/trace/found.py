@@ -56,12 +56,8 @@ def traced(model: nn.Module, inputs: Inputs) -> nn.Module:
         output = call(model, inputs)
     _pin_ends(tracer, leaves, output)
     elements = ties.elements()
-    axes = [
-        _Leaf(module, name, axis, elements.of(ids), read := set(ids.tolist()) <= tracer.read, isinstance(tensor, nn.Parameter) and not read)
-        for module, name, tensor in _named(model)
-        for axis, ids in enumerate(leaves[tensor])
-    ]
-    blueprint = _blueprint(model, axes, set(elements.of(np.array(sorted(tracer.heads), dtype=np.int64)).tolist()))
+    heads = set(elements.of(np.array(sorted(tracer.heads), dtype=np.int64)).tolist())
+    blueprint = _blueprint(model, _axes(model, leaves, tracer, elements), heads)
     blueprint.left_whole |= _reasons(model, leaves, tracer, elements)
     mark(model, blueprint, tracer.calls)
     prove(model, blueprint, lambda network: call(network, inputs))
@@ -69,6 +65,15 @@ def traced(model: nn.Module, inputs: Inputs) -> nn.Module:
         first = next((f": {name}, by {reason}" for name, reason in blueprint.left_whole.items()), "")
         raise UserError(f"{type(model).__name__} - wanted a network in which something may be searched - all of it is left whole{first}")
     return model
+
+
+def _axes(model: nn.Module, leaves: Mapping[Tensor, list[Ids]], tracer: Tracer, elements: Elements) -> list[_Leaf]:
+    """All axes of all weights and buffers, with what is known of them."""
+    return [
+        _Leaf(module, name, axis, elements.of(ids), read := set(ids.tolist()) <= tracer.read, isinstance(tensor, nn.Parameter) and not read)
+        for module, name, tensor in _named(model)
+        for axis, ids in enumerate(leaves[tensor])
+    ]
 
 
 def call(model: nn.Module, inputs: Inputs) -> Any:
@@ -103,15 +108,7 @@ def _pin_ends(tracer: Tracer, leaves: Mapping[Tensor, list[Ids]], output: Any) -
 
 def _blueprint(model: nn.Module, axes: list[_Leaf], heads: set[int]) -> TracedBlueprint:
     """Elements that occur on the same axes, as often on each, are one group. `heads` are elements too."""
-    places: dict[int, list[tuple[int, int]]] = {}
-    read, made = set[int](), set[int]()
-    for index, leaf in enumerate(axes):
-        numbers, counts = np.unique(leaf.elements[leaf.elements > 0], return_counts=True)
-        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-            places.setdefault(number, []).append((index, count))
-        read |= set(numbers.tolist()) if leaf.read else set()
-        made |= set(numbers.tolist()) if leaf.made else set()
-    both = read & made
+    places, both = _places(axes)
     found: dict[tuple[tuple[int, int], ...], list[int]] = {}
     for number, where in places.items():
         if number in both:
@@ -125,6 +122,19 @@ def _blueprint(model: nn.Module, axes: list[_Leaf], heads: set[int]) -> TracedBl
         by_number[own] = np.arange(next_number, next_number + len(own))
         next_number += len(own)
     return annotate(model, axes, Numbering(tuple(groups)), by_number)
+
+
+def _places(axes: list[_Leaf]) -> tuple[dict[int, list[tuple[int, int]]], set[int]]:
+    """Element -> the axes where it occurs, and how often on each; and those that are made by some and read by others."""
+    places: dict[int, list[tuple[int, int]]] = {}
+    read, made = set[int](), set[int]()
+    for index, leaf in enumerate(axes):
+        numbers, counts = np.unique(leaf.elements[leaf.elements > 0], return_counts=True)
+        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            places.setdefault(number, []).append((index, count))
+        read |= set(numbers.tolist()) if leaf.read else set()
+        made |= set(numbers.tolist()) if leaf.made else set()
+    return places, read & made
 
 
 def _group(axes: list[_Leaf], signature: tuple[tuple[int, int], ...], size: int, names: dict[str, int], *, heads: bool) -> Group:

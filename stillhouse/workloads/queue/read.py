@@ -102,7 +102,8 @@ def _places(raw: Path, headings: list[str]) -> dict[str, int]:
     wanted = [_LOAD, *(f"{_STATE}{state}" for state in range(max(len(names), 2)))]
     count = Counter(headings)
     if missing := [name for name in wanted if not count[name]]:
-        raise UserError(f"{raw}:1 - wanted columns {_LOAD}, {_STATE}0, {_STATE}1, ... without a gap - there is no {missing[0]}")
+        columns = f"wanted columns {_LOAD}, {_STATE}0, {_STATE}1, ... without a gap, with commas between them"
+        raise UserError(f"{raw}:1 - {columns} - there is no {missing[0]}, but {shortened(str(headings), 200)}")
     if twice := [name for name in wanted if count[name] > 1]:
         raise UserError(f"{raw}:1 - wanted one column of each name - there are several {twice[0]}")
     place = {name: index for index, name in enumerate(headings)}

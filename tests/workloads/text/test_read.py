@@ -77,7 +77,7 @@ def test_rows_of_tables_and_of_lines_are_alike(tmp_path: Path, name: str) -> Non
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        ({"a.md": "x"}, "wanted files that end in .jsonl, .parquet, .txt - there are none"),
+        ({"a.md": "x"}, "wanted files that end in .jsonl, .parquet, .txt - there are a.md: convert them"),
         ({"a.txt": b"ab\xff"}, "a.txt - wanted UTF-8 text - byte 2 is not"),
         ({"a.txt": b"a\nb\0"}, "a.txt:2 - wanted UTF-8 text - got the character 0"),
         ({"a.jsonl": '{"text": "a"}'.encode("utf-16-le")}, "a.jsonl:1 - wanted UTF-8 text - got the character 0"),

@@ -89,6 +89,14 @@ def test_classes_that_cannot_be_learned_are_told(tmp_path: Path, rows: list[dict
     assert told in str(error.value)
 
 
+def test_minus_one_among_classes_is_told(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"text": "a b", "label": label, "split": name} for name in ("train", "valid", "test") for label in (-1, 0, 1)
+    ]
+    with pytest.warns(UserWarning, match="raw: -1 is taken for a class"):
+        prepared(folder(tmp_path / "raw", {"q.jsonl": jsonl(rows)}), tmp_path / "p", text_classes)
+
+
 def test_test_texts_that_are_trained_on_are_counted(tmp_path: Path) -> None:
     rows = [{"text": f"{split == 'valid'} {kind}", "label": kind, "split": split} for split in ("train", "valid", "test") for kind in "xyz"]
     raw = folder(tmp_path / "raw", {"q.jsonl": jsonl(rows)})

@@ -81,6 +81,7 @@ def split(found: pa.Table, which: int, path: Path) -> Array | None:
     """The places in SPLITS of rows, or NONE, by the column of that number; None where no column says. Raises UserError at what is wrong."""
     known = [name for name in found.column_names if name == "split" or name.startswith("split_")]
     if not known:
+        _refuse_masks(found, path)
         return None
     name = "split" if which == 0 and "split" in known else f"split_{which}"
     require(found, (name,), path)
@@ -93,6 +94,13 @@ def split(found: pa.Table, which: int, path: Path) -> Array | None:
         len(wrong), lambda at: f"{path}, row {wrong[at]} - wanted train, valid, test or none in {name!r} - got {values[wrong[at]]!r}"
     )
     return np.array([places[value] for value in values], dtype=np.int64)
+
+
+def _refuse_masks(found: pa.Table, path: Path) -> None:
+    """Splits in another form would be passed over, and others drawn."""
+    if masks := [name for name in found.column_names if name.endswith("_mask") and split_of(name.removesuffix("_mask"))]:
+        remedy = "write train, valid, test or none in each row, or drop them"
+        raise UserError(f"{path} - wanted splits as a column `split` of names - got {', '.join(masks)}: {remedy}")
 
 
 def lists(column: pa.ChunkedArray, path: str, name: str) -> Array:

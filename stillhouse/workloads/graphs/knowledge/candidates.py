@@ -23,6 +23,9 @@ def candidate_lists(
     relations of the 2R. None is a triple of `known` (int64, (triples, 3), over 2R relations, with the true ones).
     Candidates repeat only where there are fewer of them than negatives.
     """
+    if relations < 2:
+        why = "there is one relation alone, and the true one is ranked among others; edges of one kind are for `workload: static_edges`"
+        raise UserError(f"wanted at least 2 possible answers to draw false ones from - got {relations}: {why}")
     directions = torch.arange(2 * relations)
     tails = negatives * 24 // 50
     yield "node", _join(triples, _tails(triples, known, pool, negatives, rng))

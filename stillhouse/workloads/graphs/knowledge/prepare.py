@@ -65,13 +65,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     """
     source = read(raw, settings.train, settings.test)
     train, test = _numberings(source, settings)
-    tables = {
-        "train_graph": train.number(source.observed),
-        "train": train.number(source.train),
-        "valid": train.number(source.valid),
-        "test_graph": test.number(source.test_observed),
-        "test": test.number(source.test),
-    }
+    tables = _tables(source, train, test)
     for name, triples in tables.items():
         write_parquet(prepared / f"{name}.parquet", _columns(triples))
     for split in _splits(settings, source, tables, train, test):
@@ -87,6 +81,17 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     given_away = len(set(source.test) & {*source.test_observed, *(source.train if source.same_graph else ())})
     sizes |= {"known_test_triples": given_away} if given_away else {}
     return {name: float(size) for name, size in (sizes | {f"{name}_triples": len(triples) for name, triples in tables.items()}).items()}
+
+
+def _tables(source: Source, train: Numbering, test: Numbering) -> dict[str, Tensor]:
+    """Name -> (triples, 3): what is observed of each graph, and what is asked about it."""
+    return {
+        "train_graph": train.number(source.observed),
+        "train": train.number(source.train),
+        "valid": train.number(source.valid),
+        "test_graph": test.number(source.test_observed),
+        "test": test.number(source.test),
+    }
 
 
 def _numberings(source: Source, settings: PrepareSettings) -> tuple[Numbering, Numbering]:

@@ -60,15 +60,16 @@ def ask(context: Path, table: pa.Table) -> Question[Batch]:
     target = torch.zeros(len(nodes), len(facts["mean"])) if "mean" in facts else torch.zeros(len(nodes), dtype=torch.long)
     graphs = Prepared(described, places, nodes, counts, target, scale(facts))
     batches = in_order(len(nodes), _BATCH, graphs.batch)
+    return Question(batches.draw(torch.Generator()), lambda output, batch: _columns(facts, output, batch))
 
-    def columns(output: Output, batch: Batch) -> Mapping[str, Any]:
-        if output.meaning == "values":
-            return {"values": batch.raw(output.prediction)}
-        probabilities = output.prediction.double().softmax(-1)
-        best, place = probabilities.max(-1)
-        return {"class": [facts["names"][index] for index in place.tolist()], "probability": best, "probabilities": probabilities}
 
-    return Question(batches.draw(torch.Generator()), columns)
+def _columns(facts: Mapping[str, Any], output: Output, batch: Batch) -> Mapping[str, Any]:
+    """Values in their own units, or the surest class with all probabilities."""
+    if output.meaning == "values":
+        return {"values": batch.raw(output.prediction)}
+    probabilities = output.prediction.double().softmax(-1)
+    best, place = probabilities.max(-1)
+    return {"class": [facts["names"][index] for index in place.tolist()], "probability": best, "probabilities": probabilities}
 
 
 def _seen(context: Path) -> Described:

@@ -80,23 +80,28 @@ def _check(kept: Kept, node: Array, new: Array, features: _Lists, neighbours: _L
     wrong = np.flatnonzero((node < 0) | ((node >= nodes) & ~new))
     wanted = f"wanted a node from 0 to {nodes - 1}"
     refuse_all(len(wrong), lambda at: f"row {wrong[at]} - {wanted} - got {node[wrong[at]]}")
-    wide = np.flatnonzero(features.lengths != np.where(new, kept.width, 0))
+    _check_features(kept.width, node, new, features)
+    fixed = np.flatnonzero(~new & (neighbours.lengths > 0))
+    refuse_all(len(fixed), lambda at: f"row {fixed[at]} - wanted no neighbours of node {node[fixed[at]]}, which the graph has - got some")
+    numbers, counts = np.unique(node[new], return_counts=True)
+    twice = numbers[counts > 1]
+    refuse_all(len(twice), lambda at: f"wanted each new node in one row - {twice[at]} is in several")
+
+
+def _check_features(width: int, node: Array, new: Array, features: _Lists) -> None:
+    """New nodes have as many as the kept graph's, all finite, and others none."""
+    wide = np.flatnonzero(features.lengths != np.where(new, width, 0))
     known = "row {} - wanted no features of node {}, which the graph has - got some"
     refuse_all(
         len(wide),
         lambda at: (
-            f"row {wide[at]} - wanted {kept.width} features of a new node - got {features.lengths[wide[at]]}"
+            f"row {wide[at]} - wanted {width} features of a new node - got {features.lengths[wide[at]]}"
             if new[wide[at]]
             else known.format(wide[at], node[wide[at]])
         ),
     )
     odd = np.unique(features.row[~np.isfinite(features.values)])
     refuse_all(len(odd), lambda at: f"row {odd[at]} - wanted finite features - got others")
-    fixed = np.flatnonzero(~new & (neighbours.lengths > 0))
-    refuse_all(len(fixed), lambda at: f"row {fixed[at]} - wanted no neighbours of node {node[fixed[at]]}, which the graph has - got some")
-    numbers, counts = np.unique(node[new], return_counts=True)
-    twice = numbers[counts > 1]
-    refuse_all(len(twice), lambda at: f"wanted each new node in one row - {twice[at]} is in several")
 
 
 def _refuse_strangers(node: Array, neighbours: _Lists, numbers: Array, nodes: int) -> None:

@@ -82,14 +82,7 @@ def assemble(features: Tensor, channels: Sequence[str], events: Events, *, stati
     """
     graphs = graphs or Graphs(torch.zeros(len(features), dtype=torch.int64), torch.tensor([features.shape[1]]))
     _check(events, features, graphs, static)
-    again, first = _repeated(events)
-
-    def told(row: int) -> str:
-        got = f"{_named(events, again[row])} is {events.where(int(first[row]))} too"
-        remedy = "`prepare: {read: {repeated: once}}` takes it once if the weights agree"
-        return f"{events.where(int(again[row]))} - wanted each edge once per step - {got}; {remedy}"
-
-    refuse_all(len(again), told)
+    _refuse_repeated(events)
     events = events.take(torch.argsort(_key(events)))
     return Panel(
         features=features,
@@ -103,6 +96,17 @@ def assemble(features: Tensor, channels: Sequence[str], events: Events, *, stati
         labels=graphs.labels,
         channels=tuple(channels),
     )
+
+
+def _refuse_repeated(events: Events) -> None:
+    again, first = _repeated(events)
+
+    def told(row: int) -> str:
+        got = f"{_named(events, again[row])} is {events.where(int(first[row]))} too"
+        remedy = "`prepare: {read: {repeated: once}}` takes it once if the weights agree"
+        return f"{events.where(int(again[row]))} - wanted each edge once per step - {got}; {remedy}"
+
+    refuse_all(len(again), told)
 
 
 def once(events: Events) -> Events:

@@ -78,13 +78,7 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     features = _scaled_features(settings, panel, split, window)
     scale = _edge_scale(settings, panel, split, window)
     write_parquet(prepared / "features.parquet", {"values": features.values.float().flatten(1)})
-    events = {"step": panel.step, "source": panel.source, "target": panel.target, "weight": scale.apply(panel.weight).float()}
-    write_parquet(prepared / "events.parquet", events)
-    node_role = torch.zeros_like(panel.graph) if split.node_role is None else split.node_role
-    write_parquet(prepared / "nodes.parquet", {"graph": panel.graph, "role": node_role})
-    write_parquet(prepared / "windows.parquet", {"graph": split.graph, "start": split.start, "role": split.role})
-    if panel.labels is not None:
-        write_parquet(prepared / "labels.parquet", {"label": panel.labels})
+    _write_graphs(prepared, panel, split, scale)
     if settings.read.missing == "mask":
         known = _known_targets(settings, panel, split, window)
         write_parquet(prepared / "known.parquet", {"known": known.to(torch.uint8).flatten(1)})
@@ -92,6 +86,17 @@ def prepare(settings: PrepareSettings, raw: Path, prepared: Path, rng: torch.Gen
     description = _description(settings, panel, split, features) | {"window": window, "edge_scale": asdict(scale)}
     write_json(prepared / "facts.json", description | facts)
     return {name: float(value) for name, value in facts.items()}
+
+
+def _write_graphs(prepared: Path, panel: Panel, split: Split, scale: EdgeScale) -> None:
+    """Edges, nodes, windows, and of graphs with classes these."""
+    events = {"step": panel.step, "source": panel.source, "target": panel.target, "weight": scale.apply(panel.weight).float()}
+    write_parquet(prepared / "events.parquet", events)
+    node_role = torch.zeros_like(panel.graph) if split.node_role is None else split.node_role
+    write_parquet(prepared / "nodes.parquet", {"graph": panel.graph, "role": node_role})
+    write_parquet(prepared / "windows.parquet", {"graph": split.graph, "start": split.start, "role": split.role})
+    if panel.labels is not None:
+        write_parquet(prepared / "labels.parquet", {"label": panel.labels})
 
 
 def _windows(settings: PrepareSettings, panel: Panel) -> tuple[Split, int]:

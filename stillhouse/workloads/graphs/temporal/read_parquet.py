@@ -110,18 +110,14 @@ def _nodes(table: dict[str, Array], path: Path) -> tuple[_Nodes, Array, Array]:
     return known, known.position[inverse], steps - last[graph] + known.steps - 1
 
 
-def _features(
-    table: dict[str, Array], channels: tuple[str, ...], known: _Nodes, place: tuple[Array, Array], path: Path, gaps: bool
-) -> torch.Tensor:
-    """(nodes, steps, channels); with `gaps`, NaN where there is no row or no value."""
+def _refuse_too_many(known: _Nodes, channels: tuple[str, ...], path: Path) -> None:
     if (cells := len(known.names) * known.steps * len(channels)) > _CELLS:
         got = f"{len(known.names)} nodes, {known.steps} steps and {len(channels)} channels"
         raise UserError(f"{path} - wanted at most {_CELLS} values, nodes times steps times channels - got {got}, {cells:.3g} values")
-    rows = np.zeros((len(known.names), known.steps), dtype=np.int64)
-    np.add.at(rows, place, 1)
-    begin = known.steps - 1 - (known.last - known.first)[known.graph]
-    there = np.arange(known.steps) >= begin[:, None]
-    wrong = np.argwhere((rows > 1) if gaps else (rows != there))
+
+
+def _refuse_cells(wrong: Array, rows: Array, known: _Nodes, path: Path) -> None:
+    """`wrong` (cells, 2) are nodes and steps of another number of `rows` than one."""
 
     def told(index: int) -> str:
         node, step = wrong[index]
@@ -131,6 +127,18 @@ def _features(
         return f"{path} - wanted one row of node {name} at step {original} - got {rows[node, step]}{remedy}"
 
     refuse_all(len(wrong), told)
+
+
+def _features(
+    table: dict[str, Array], channels: tuple[str, ...], known: _Nodes, place: tuple[Array, Array], path: Path, gaps: bool
+) -> torch.Tensor:
+    """(nodes, steps, channels); with `gaps`, NaN where there is no row or no value."""
+    _refuse_too_many(known, channels, path)
+    rows = np.zeros((len(known.names), known.steps), dtype=np.int64)
+    np.add.at(rows, place, 1)
+    begin = known.steps - 1 - (known.last - known.first)[known.graph]
+    there = np.arange(known.steps) >= begin[:, None]
+    _refuse_cells(np.argwhere((rows > 1) if gaps else (rows != there)), rows, known, path)
     values = [_finite(table[name], name, path, gaps) for name in channels]
     features = np.zeros((*rows.shape, len(channels)))
     features[there & (rows == 0)] = np.nan

@@ -121,21 +121,13 @@ def _missing(facts: Facts, given: Tensor) -> Tensor:
 
 def _tables(facts: Facts, grid: _Grid, edges: Mapping[str, Tensor]) -> Tables:
     """As if the series had been prepared, with steps to come that nobody sees."""
-    missing = facts.get("missing", {})
-    given = grid.values
-    if missing.get("how") == "interpolate":
-        given = interpolated(given, torch.zeros(len(grid.nodes), dtype=torch.int64), [grid.steps])
-    values = given.log1p() if facts["log"] else given
-    scaled = (values - torch.tensor(facts["offset"]).double()) / torch.tensor(facts["span"]).double()
-    if missing.get("how") == "mask":
-        scaled = carried(scaled, torch.tensor(missing["start"]).double())
     steps, start = grid.steps + facts["horizon"], torch.arange(grid.steps - facts["window"] + 1)
     none = torch.zeros_like(start)
     order = torch.argsort(edges["step"], stable=True)
     return Tables(
         settings=DataSettings.model_validate({}),
         facts={**facts, "steps": steps},
-        features=torch.nn.functional.pad(scaled.float(), (0, 0, 0, facts["horizon"])),
+        features=torch.nn.functional.pad(_scaled(facts, grid).float(), (0, 0, 0, facts["horizon"])),
         source=edges["source"][order],
         target=edges["target"][order],
         weight=edges["weight"][order],
@@ -144,6 +136,17 @@ def _tables(facts: Facts, grid: _Grid, edges: Mapping[str, Tensor]) -> Tables:
         split=Split(none, start, none),
         labels=None,
     )
+
+
+def _scaled(facts: Facts, grid: _Grid) -> Tensor:
+    """(nodes, steps, channels), as the model learned them, also where values are missing."""
+    missing = facts.get("missing", {})
+    given = grid.values
+    if missing.get("how") == "interpolate":
+        given = interpolated(given, torch.zeros(len(grid.nodes), dtype=torch.int64), [grid.steps])
+    values = given.log1p() if facts["log"] else given
+    scaled = (values - torch.tensor(facts["offset"]).double()) / torch.tensor(facts["span"]).double()
+    return carried(scaled, torch.tensor(missing["start"]).double()) if missing.get("how") == "mask" else scaled
 
 
 def _kept_edges(context: Path) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
 from stillhouse.contracts.raw import below, regular
 from stillhouse.contracts.splits import spelled, split_of_file
-from stillhouse.workloads.pictures._shared.picture_files import MOST
+from stillhouse.workloads.pictures._shared.picture_files import MOST, SUFFIXES
 from stillhouse.workloads.pictures._shared.table_columns import read_all
 
 
@@ -27,6 +28,10 @@ def tables(raw: Path) -> pa.Table:
     if not raw.is_dir():
         return read_all(raw)
     paths = _files(raw)
+    if beside := [path for path in below(raw, MOST) if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]:
+        warnings.warn(
+            f"{raw} - left out {len(beside)} pictures beside the tables, {min(beside)} among them: tables are read alone", stacklevel=2
+        )
     named = any(split_of_file(path.stem) for path in paths)
     found = every(lambda path: _read(raw, path, named), paths)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -102,6 +103,13 @@ def _split(path: Path) -> Split:
 
 
 def _items(folder: Path, path: Path, content: _File, number: dict[int, int]) -> list[Item]:
+    images = _images(path, content)
+    found = _annotations(path, content, images.keys(), number.keys())
+    return every(lambda image: _item(folder, _located(folder, path, image.file_name), image, found[image.id], number), images.values())
+
+
+def _images(path: Path, content: _File) -> dict[int, _Image]:
+    """By their ids. Raises UserError where two have one."""
     images: dict[int, _Image] = {}
     places: dict[int, int] = {}
 
@@ -113,17 +121,22 @@ def _items(folder: Path, path: Path, content: _File, number: dict[int, int]) -> 
         places[image.id] = place
 
     every(note, enumerate(content.images))
+    return images
+
+
+def _annotations(path: Path, content: _File, images: Collection[int], categories: Collection[int]) -> dict[int, list[_Annotation]]:
+    """By the ids of their images. Raises UserError at one of an image or a category that is not there."""
     found: dict[int, list[_Annotation]] = defaultdict(list)
 
     def add(numbered: tuple[int, _Annotation]) -> None:
         place, annotation = numbered
-        if annotation.image_id not in images or annotation.category_id not in number:
+        if annotation.image_id not in images or annotation.category_id not in categories:
             wrong, all_of = ("image", "images") if annotation.image_id not in images else ("category", "categories")
             raise UserError(f"{path}: annotations.{place}.{wrong}_id - wanted the id of one of the {all_of} - there is none such")
         found[annotation.image_id].append(annotation)
 
     every(add, enumerate(content.annotations))
-    return every(lambda image: _item(folder, _located(folder, path, image.file_name), image, found[image.id], number), images.values())
+    return found
 
 
 def _item(folder: Path, picture: Path, image: _Image, annotations: list[_Annotation], number: dict[int, int]) -> Item:

@@ -76,7 +76,8 @@ def _files(raw: Path) -> list[Path]:
     files = sorted(path for path in below(raw, MOST_FILES) if not _is_aside(path.relative_to(raw)))
     found = [path for path in files if path.suffix.lower() in _SUFFIXES]
     if not found:
-        raise UserError(f"{raw} - wanted files that end in {', '.join(_SUFFIXES)} - there are none")
+        there = shortened(", ".join(path.name for path in files if not path.is_dir()) or "none", 200)
+        raise UserError(f"{raw} - wanted files that end in {', '.join(_SUFFIXES)} - there are {there}: convert them")
     if others := [path.name for path in files if path.suffix.lower() not in _SUFFIXES and not path.is_dir()]:
         named = shortened(", ".join(others[:3]), 200)
         warnings.warn(f"{raw} - left out what does not end in {', '.join(_SUFFIXES)}: {named}{', ...' * (len(others) > 3)}", stacklevel=3)

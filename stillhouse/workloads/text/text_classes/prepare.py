@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,8 @@ def _names(raw: Path, parts: dict[Split, list[Document]]) -> list[str | int]:
     if missing := seen - {document.label for document in parts["train"]}:
         raise UserError(f"{raw} - wanted training texts of each class - there is none of {shortened(str(missing), 200)}")
     require_distinct(seen, f"{raw}")
+    if -1 in seen:
+        warnings.warn(f"{raw}: -1 is taken for a class; where it means that there is none, leave those texts out", stacklevel=2)
     return sorted(seen)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,10 @@ import pyarrow as pa
 import pytest
 import torch
 from pydantic import TypeAdapter
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.evaluations import runtimes
 from stillhouse.runtimes import asked, difference, onnx
@@ -87,6 +90,52 @@ def test_what_was_captured_on_one_graph_answers_for_others(program: Program) -> 
     assert (named["step_0_adding"], named["place"], named["others"]) == ([4, None], [None, None, 2], [])
     assert {name for name in named if name.startswith("level_1")} == {"level_1_node", "level_1_share", "level_1_rest_row"}
     assert not program.constants
+
+
+class Own(nn.Module):
+    """From how many edges arrive at the head, and how many leave the tail by the inverse of the asked relation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(2, 4), nn.Linear(4, 1)
+
+    def forward(self, edge_index: Tensor, edge_type: Tensor, triples: Tensor, nodes: int, relations: int) -> Tensor:
+        head, relation, tail = triples.flatten(0, 1).unbind(1)
+        inverse = (relation[:, None] + relations // 2) % relations
+        leaving = ((edge_type == inverse) & (edge_index[0] == tail[:, None])).sum(1)
+        arriving = torch.zeros_like(torch.arange(nodes)).index_add(0, edge_index[1], torch.ones_like(edge_type))
+        value = self.first(torch.stack((leaving, arriving[head]), -1).float())
+        return self.last(value.relu()).view(triples.shape[:2])
+
+
+def test_a_network_of_ones_own_leaves_for_graphs_and_questions_of_any_size(tmp_path: Path) -> None:
+    """It counts relations modulo their number, and is asked by questions of one candidate too."""
+    model = network({"family": "module", "factory": f"{__name__}:Own"}).float()
+    first, *others = questions()
+    program = capture(WORKLOAD, model, [replace(first, triples=first.triples[:1]), first])
+    onnx.save(program, tmp_path / "model.onnx", ())
+    batches = [first, *others, replace(first, triples=first.triples[:1, :1])]
+    assert difference.largest(program, onnx.load(tmp_path / "model.onnx", program), Drawn(batches)) < 1e-5
+    assert [each["shape"] for each in program.description()["inputs"]] == [[2, None], [None], [None, None, 3], [], []]
+
+
+class Fixed(nn.Module):
+    """It gives a length to what takes no symbol, and so the exporter makes a constant of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(1, 4), nn.Linear(4, 1)
+
+    def forward(self, edge_index: Tensor, edge_type: Tensor, triples: Tensor, nodes: int, relations: int) -> Tensor:
+        place = one_hot(triples[..., 2], nodes).float().cumsum(-1).mean(-1, keepdim=True)
+        return self.last(self.first(place).relu()).squeeze(-1)
+
+
+def test_one_that_fixes_a_length_is_refused_in_a_sentence() -> None:
+    model = network({"family": "module", "factory": f"{__name__}:Fixed"}).float()
+    told = r"^wanted a network that answers for graphs and questions of any size - its exported program fails .*: len\(tensor\) and"
+    with pytest.raises(UserError, match=told):
+        capture(WORKLOAD, model, questions()[:1]).description()
 
 
 def test_making_a_question_ready_is_timed_beside_the_runtimes(program: Program) -> None:

@@ -107,6 +107,11 @@ def changed(row: int, **values: Any) -> list[dict[str, Any]]:
         ),
         (changed(3, split="eval"), EDGES, r"row 3 - wanted train, valid, test or none in 'split' - got 'eval'"),
         ([{**each, "id": 7 - row} for row, each in enumerate(NODES)], EDGES, r"row 0 - wanted the number of its row as `id`, .* - got 7"),
+        (
+            [{**{name: each[name] for name in ("features", "label")}, "train_mask": True, "val_mask": False} for each in NODES],
+            EDGES,
+            r"nodes\.parquet - wanted splits as a column `split` of names - got train_mask, val_mask",
+        ),
         ([{"label": 1}], EDGES, r"nodes\.parquet - wanted the column 'f0' - got \['label'\]"),
         ([{"features": [1.0]}], EDGES, r"nodes\.parquet - wanted the column 'label'"),
         ([{"features": [1.0], "label": 0.5}], EDGES, "column 'label' - wanted classes as whole numbers or as names - got double"),

@@ -144,6 +144,14 @@ def test_tables_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     refused(tmp_path, path, "wanted a Parquet table")
 
 
+def test_pictures_beside_tables_are_not_passed_over_in_silence(tmp_path: Path) -> None:
+    good = coded(pixels(1)[0])
+    raw = folder(tmp_path / "raw", {"ant/1.png": good, "bee/2.JPG": good})
+    table(raw / "train.parquet", [good] * 6, [0, 1] * 3)
+    with pytest.warns(UserWarning, match=r"raw - left out 2 pictures beside the tables, .*ant/1\.png among them"):
+        prepared(tmp_path / "out", raw)
+
+
 def test_folders_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     good = coded(pixels(1)[0])
     refused(tmp_path, tmp_path / "nowhere", "wanted a folder, .parquet or .json of pictures - there is nothing")

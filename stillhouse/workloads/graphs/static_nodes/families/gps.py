@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
@@ -39,6 +40,21 @@ class Headed(nn.Module):
         return found
 
 
+@dataclass(frozen=True)
+class AtMost:
+    """A forward pre-hook that refuses graphs of more nodes than may attend to each other."""
+
+    nodes: int
+
+    def __call__(self, module: nn.Module, given: tuple[Any, ...]) -> None:
+        """Raises UserError."""
+        if len(given[0]) > self.nodes:
+            raise UserError(
+                f"the family gps - wanted at most {self.nodes} nodes, all of which attend to all - got {len(given[0])}: "
+                "raise model.most_nodes, or take gcn, sage or gat"
+            )
+
+
 def gps(settings: GpsSettings, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
     """Features (nodes, features) and edges (2, edges) to classes (nodes, classes).
 
@@ -48,16 +64,9 @@ def gps(settings: GpsSettings, sizes: Mapping[str, int], architecture: Architect
         raise UserError("the family gps - wanted positions of nodes, `prepare: {positions: {size: 16}}` - there are none")
     inputs = sizes["features"] + (sizes["positions"] if settings.positions else 0)
 
-    def refuse(module: nn.Module, given: tuple[Any, ...]) -> None:
-        if len(given[0]) > settings.most_nodes:
-            raise UserError(
-                f"the family gps - wanted at most {settings.most_nodes} nodes, all of which attend to all - got {len(given[0])}: "
-                "raise model.most_nodes, or take gcn, sage or gat"
-            )
-
     def make() -> nn.Module:
         model = Headed(settings, inputs, sizes["classes"])
-        for hook in (None if settings.positions else features_alone(sizes), refuse):
+        for hook in (None if settings.positions else features_alone(sizes), AtMost(settings.most_nodes)):
             if hook:
                 model.register_forward_pre_hook(hook)
         return model
