@@ -20,8 +20,12 @@ def git(folder: Path, *words: str, given: bytes | None = None) -> bytes:
 def add(folder: Path, place: Path, commit: str, patch: bytes = b"") -> Path:
     """A worktree of a commit in `place`, with a patch on top; returns where the project of `folder` lies in it.
 
-    Raises UserError where there is no such commit, or the patch does not fit.
+    Raises UserError where there is no such commit, the patch does not fit, or DVC could do nothing there.
     """
+    if git(folder, "rev-parse", "--show-superproject-working-tree").strip():
+        raise UserError(
+            f"{folder} - wanted a clone by itself, as DVC cannot work in a copy of a git submodule - clone the project elsewhere"
+        )
     git(folder, "worktree", "add", "--quiet", "--detach", str(place), commit)
     if patch:
         git(place, "apply", "--whitespace=nowarn", "-", given=patch)
