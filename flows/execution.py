@@ -6,7 +6,6 @@ and end without it.
 
 from __future__ import annotations
 
-import fcntl
 import signal
 import sys
 import time
@@ -21,8 +20,8 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.flows import cores, estimate, graph, lost
 from stillhouse.flows.graph import Node
-from stillhouse.flows.ready import dvc_ready
-from stillhouse.flows.server import Serving, server
+from stillhouse.flows.opening import Opening
+from stillhouse.flows.server import Serving
 from stillhouse.flows.stage import Stopped
 from stillhouse.flows.tracker import Status, tracked
 from stillhouse.flows.work import Work
@@ -52,13 +51,14 @@ def execute(
     names: Sequence[str],
     nodes: Sequence[Node],
     jobs: int | None,
+    opened: Opening,
     *,
     afresh: bool = False,
     keep_going: bool = True,
     allow_missing: bool = False,
     on: Elsewhere | None = None,
 ) -> Ended:
-    """Runs what is due among `nodes`, those that `names` stand for.
+    """Runs what is due among `nodes`, those that `names` stand for; `opened` is of the same folder.
 
     `afresh`: no known result is put in place; `keep_going`: a failed stage holds up only what depends on it; `allow_missing`: as the
     nodes were read; `on`: where stages go that need not run here.
@@ -66,14 +66,13 @@ def execute(
     Raises:
         UserError: another execution is going on in this folder, a server that the reader named does not answer, or the pool is not there.
     """
+    opened.begin()
     wishes = _wishes(folder, names, nodes) | {"afresh": afresh, "keep_going": keep_going, "allow_missing": allow_missing}
     with (
-        dvc_ready(),  # before any file is locked, which a copy would hold too
         interruptible() as stop,
-        alone(folder),
         lost.noted(folder) as note,
         tracked(folder, nodes) as tracker,
-        server(folder) as serving,
+        opened.serving() as serving,
         on.open(folder, own=serving.own, stop=stop) if on else nullcontext() as away,
     ):
         _sweep(folder)
@@ -144,19 +143,6 @@ def interruptible() -> Iterator[Event]:
     finally:
         for number, action in before.items():
             signal.signal(number, action)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Raises UserError if another execution is going on. The kernel frees the lock at any end of this process."""
-    path = folder / ".work" / "execution.lock"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError("another `stillhouse run` is going on in this folder: wait for it, or stop it with Ctrl-C") from None
-        yield
 
 
 class _Recording:

@@ -27,13 +27,14 @@ from stillhouse.cli.predict import predict
 from stillhouse.cli.report import report
 from stillhouse.cli.reproduce import reproduce
 from stillhouse.cli.schedule import schedule
-from stillhouse.cli.settle import foreseen
+from stillhouse.cli.settle import Check, foreseen
 from stillhouse.cli.upgrade import upgrade
 from stillhouse.cli.verify import verify
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.flows import graph
 from stillhouse.flows.graph import Node
+from stillhouse.flows.opening import Opening, alone, opening
 from stillhouse.flows.spare import Spare, spare
 from stillhouse.project import version
 from stillhouse.record import collector, process, revision, room, servers, surroundings
@@ -115,13 +116,15 @@ def run(
         from stillhouse.cli import sweep
 
         raise typer.Exit(sweep.run(folder, wishes.words(), given, at_once, dry))
-    with spare(folder) as ready:
-        nodes = planned(folder, wishes.names, force=force, allow_missing=allow_missing, check=ready.check)
+    with opening(folder) as opened, spare(folder) as ready:
+        check = ready.check if dry or on else _beside(opened, ready)
+        nodes = planned(folder, wishes.names, force=force, allow_missing=allow_missing, check=check)
         if dry:
             return show(nodes, folder)
-        if all(node.state == "unchanged" for node in nodes):
-            return _nothing_to_do(nodes, folder)
-        ended = _execute(folder, nodes, wishes, ready)
+        due = any(node.state != "unchanged" for node in nodes)
+        ended = _execute(folder, nodes, wishes, opened, ready) if due else None
+    if not ended:
+        return _nothing_to_do(nodes, folder)
     if ended.code == 0:
         results.show(folder)
     if ended.gone:
@@ -147,7 +150,17 @@ class _Wishes:
         return [*self.names, *options, *(["--jobs", str(self.jobs)] if self.jobs else []), *(["--on", self.on] if self.on else [])]
 
 
-def _execute(folder: Path, planned: Sequence[Node], wishes: _Wishes, ready: Spare) -> Ended:
+def _beside(opened: Opening, ready: Spare) -> Check:
+    """The check of params.yaml, while what an execution holds begins."""
+
+    def check() -> None:
+        opened.begin()
+        ready.check()
+
+    return check
+
+
+def _execute(folder: Path, planned: Sequence[Node], wishes: _Wishes, opened: Opening, ready: Spare) -> Ended:
     revision.head(folder)  # where git refuses to tell it, every stage would fail
     room.require(folder)
     from stillhouse.flows import execution
@@ -156,7 +169,7 @@ def _execute(folder: Path, planned: Sequence[Node], wishes: _Wishes, ready: Spar
         ready.begin()
     elsewhere = execution.Elsewhere(wishes.on, foreseen(afresh=wishes.force)) if wishes.on else None
     options = {"afresh": wishes.force, "keep_going": wishes.keep_going, "allow_missing": wishes.allow_missing}
-    return execution.execute(folder, wishes.names, planned, wishes.jobs, **options, on=elsewhere)
+    return execution.execute(folder, wishes.names, planned, wishes.jobs, opened, **options, on=elsewhere)
 
 
 def _nothing_to_do(planned: Sequence[Node], folder: Path) -> None:
@@ -228,7 +241,7 @@ def _mend(folder: Path) -> None:
 
     if lost.is_open(folder):
         try:
-            with execution.interruptible() as stop, execution.alone(folder):
+            with execution.interruptible() as stop, alone(folder):
                 lost.mend(folder, stop)
         except UserError as problem:
             print(f"warning: {problem}", file=sys.stderr)

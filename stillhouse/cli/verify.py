@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stillhouse.flows import execution, graph
+from stillhouse.flows import graph, opening
 
 if TYPE_CHECKING:
     from stillhouse.record.verify import Report, Tell
@@ -27,7 +27,7 @@ def verify(
     wanted = {node.name for node in graph.select(graph.read(folder), names)} if names else None
     from stillhouse.record import verify as record
 
-    with execution.alone(folder), graph.at_rest(folder), _progress() as tell:
+    with opening.alone(folder), graph.at_rest(folder), _progress() as tell:
         report = record.verify(folder, wanted, mend=not dry, tell=tell)
     _show(report)
     raise typer.Exit(0 if report.sound else 1)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from stillhouse.cli.__main__ import app
@@ -145,3 +146,14 @@ def test_a_second_run_in_the_same_folder_is_refused(fresh):
     assert second.returncode == 1
     assert second.stderr == "another `stillhouse run` is going on in this folder: wait for it, or stop it with Ctrl-C\n"
     assert fresh.ran() == []
+
+
+def test_prefects_server_starts_beside_the_check_and_leaves_nothing_after_a_mistake(done):
+    done.set("students.half.distill.losses.0.loss", "logit")
+    assert done.call("stillhouse", "run", "--dry").returncode == 1
+    assert not (done.folder / ".prefect").exists()
+    wrong = done.call("stillhouse", "run")
+    assert wrong.returncode == 1
+    assert "'logit'" in wrong.stderr
+    assert (done.folder / ".prefect/server.log").exists()
+    assert [process.info for process in psutil.process_iter(["cmdline", "cwd"]) if process.info["cwd"] == str(done.folder)] == []
