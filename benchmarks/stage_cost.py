@@ -1,5 +1,8 @@
 """What a stage costs beside its work: a stage that does nothing, and one changed loss weight from command to table.
 
+That change is made twice: by a run that starts Prefect's server for itself, and where `stillhouse up` has started the servers, whose
+processor time is then not the run's.
+
 A project of its own holds a workload whose `prepare` writes one small file, and a tiny teacher and student of the tests. Everything takes
 turns in each round, so that a noisy machine is noisy for all; processor time is that of a command with all its children.
 """
@@ -13,14 +16,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
 import yaml
 
+from benchmarks._engines import port
+
 name = "stage_cost"
-expected_seconds = 240
+expected_seconds = 360
 settings = {"rounds": 5, "warm_up": 1}
 
 ROOT = Path(__file__).parents[1]
@@ -41,10 +48,12 @@ WORKLOAD = replace(TOY, prepare=prepare)
 BASE = "python -c 'import torch'"
 STATUS = "dvc status"
 IDLE_STAGE, CHANGED = "a stage that does nothing", "stillhouse run, one changed loss weight"
+SERVED = f"{CHANGED}, after stillhouse up"
 COMMANDS = {
     BASE: ["-c", "import torch"],
     IDLE_STAGE: ["-m", "stillhouse.stages", "prepare", "idle"],
     CHANGED: ["-m", "stillhouse", "run"],
+    SERVED: ["-m", "stillhouse", "run"],
     STATUS: ["-m", "dvc", "status"],
     "stillhouse run, nothing due": ["-m", "stillhouse", "run"],
 }
@@ -68,10 +77,21 @@ def one_round(place: Path, number: int) -> dict[str, tuple[float, float]]:
         if method == IDLE_STAGE:
             _write(place, number, idle=True)
             measured(["-m", "stillhouse.stages", "check"], place)  # whoever starts stages has done this, once for all
-        elif method == CHANGED:
-            _write(place, number)
-        found[method] = measured(command, place)
+        elif method in (CHANGED, SERVED):
+            _write(place, 2 * number + (method == SERVED))
+        with _serving(place) if method == SERVED else nullcontext():
+            found[method] = measured(command, place)
     return found
+
+
+@contextmanager
+def _serving(place: Path) -> Iterator[None]:
+    """The servers of the project, on ports that are free."""
+    measured(["-m", "stillhouse", "up", "--prefect-port", str(port()), "--mlflow-port", str(port())], place)
+    try:
+        yield
+    finally:
+        measured(["-m", "stillhouse", "down"], place)
 
 
 def measured(command: list[str], place: Path) -> tuple[float, float]:
