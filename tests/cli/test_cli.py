@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import subprocess
 import sys
@@ -149,11 +150,13 @@ def test_a_second_run_in_the_same_folder_is_refused(fresh):
 
 
 def test_prefects_server_starts_beside_the_check_and_leaves_nothing_after_a_mistake(done):
-    done.set("students.half.distill.losses.0.loss", "logit")
+    done.set("students.half.distill.losses.0.weight", 2.0)
+    (done.folder / "wrong").touch()
     assert done.call("stillhouse", "run", "--dry").returncode == 1
     assert not (done.folder / ".prefect").exists()
     wrong = done.call("stillhouse", "run")
     assert wrong.returncode == 1
-    assert "'logit'" in wrong.stderr
+    assert "params.yaml: seed - is wrong" in wrong.stderr
     assert (done.folder / ".prefect/server.log").exists()
-    assert [process.info for process in psutil.process_iter(["cmdline", "cwd"]) if process.info["cwd"] == str(done.folder)] == []
+    there = [process.info for process in psutil.process_iter(["pid", "cmdline", "cwd"]) if process.info["cwd"] == str(done.folder)]
+    assert [process for process in there if process["pid"] != os.getpid()] == []
