@@ -1,7 +1,7 @@
 """What a stage costs beside its work: a stage that does nothing, and one changed loss weight from command to table.
 
 That change is made twice: by a run that starts Prefect's server for itself, and where `stillhouse up` has started the servers, whose
-processor time is then not the run's.
+processor time is then not the run's. Beside it stands what its libraries take to be loaded once each, and Prefect's server to answer.
 
 A project of its own holds a workload whose `prepare` writes one small file, and a tiny teacher and student of the tests. Everything takes
 turns in each round, so that a noisy machine is noisy for all; processor time is that of a command with all its children.
@@ -49,9 +49,24 @@ BASE = "python -c 'import torch'"
 STATUS = "dvc status"
 IDLE_STAGE, CHANGED = "a stage that does nothing", "stillhouse run, one changed loss weight"
 SERVED = f"{CHANGED}, after stillhouse up"
+LOADED = "what one changed loss weight needs, loaded"
+LOADS = (
+    "import torch",
+    "from mlflow import MlflowClient",
+    "from prefect import flow, get_client, task",
+    "import dvc.repo",
+    "from pathlib import Path; from threading import Event; from stillhouse.flows.server import server\n"
+    "with server(Path()) as serving: serving.wait(Event())",
+)
+LOADING = f"""import subprocess, sys
+for code in {LOADS!r}:
+    quiet = "from stillhouse.record import collector; collector.quiet(); "
+    subprocess.run([sys.executable, "-c", quiet + code], check=True)
+"""
 COMMANDS = {
     BASE: ["-c", "import torch"],
     IDLE_STAGE: ["-m", "stillhouse.stages", "prepare", "idle"],
+    LOADED: ["-c", LOADING],
     CHANGED: ["-m", "stillhouse", "run"],
     SERVED: ["-m", "stillhouse", "run"],
     STATUS: ["-m", "dvc", "status"],
