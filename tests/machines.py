@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -140,6 +141,18 @@ def open_runs(address: str) -> int:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return int(done.stdout)
+
+
+def sent(stage: str) -> dict[int, str]:
+    """Part of a stage -> the node to whose queue it was sent, of all runs that Prefect's server has."""
+    code = (
+        "import json, sys\n"
+        "from stillhouse.flows.nodes.pool import Pool, job_of, node_of\n"
+        "runs = [(job_of(run), node_of(run)) for run in Pool('nodes').client.read_flow_runs()]\n"
+        "print(json.dumps([[job.number, node] for job, node in runs if job and job.stage == sys.argv[1]]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, stage], capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout))
 
 
 def runs(folder: Path) -> list[tuple[str, str]]:

@@ -32,7 +32,7 @@ NAMES = ("first", "second")
 AXES = ("students.half.search.budget.share=0.5,0.4,0.3", "students.half.distill.losses.0.weight=1.0,2.0")
 MADE = ("prepare@rings", "teach@rings", "search@half", "distill@half")
 _RANKED = {"candidates": 12, "finalists": 4, "band": 0.2, "fit": {"epochs": 6000, "learning_rate": 0.02}}
-"""A quick node is not done before the other one has begun."""
+"""A quick node is not done before the other part is sent."""
 SEARCHES: dict[str, dict[str, Any]] = {
     "random": {"draws": 12, "band": 0.2, "fit": {"epochs": 6000, "learning_rate": 0.02}},  # enough for a kill in the middle
     "zico": _RANKED,
@@ -172,8 +172,8 @@ def test_a_search_whose_helper_is_killed_finds_the_bytes_of_one_process(story, s
 def test_a_search_that_nodes_share_finds_the_bytes_of_one_process(story, searches, method):
     code, text = searches[stage := f"search@{method}"]
     assert code == 0, text
-    for name in NAMES:
-        assert any(_worktrees(story, name, stage, number) for number in (0, 1)), f"{name} had no part of it"
+    sent = machines.sent(stage)  # on a busy machine the first part may be done before the other node has begun
+    assert (sorted(sent), sorted(sent.values())) == ([0, 1], sorted(NAMES))
     _require_same(story, stage)
 
 

@@ -66,6 +66,6 @@ def test_use_begins_what_has_not_begun(tmp_path, told):
 
 
 def test_no_server_starts_where_another_execution_goes_on(tmp_path, told):
-    with alone(tmp_path), opening(tmp_path) as opened, pytest.raises(UserError, match="^another `stillhouse run` is going on"):
+    with alone(tmp_path), opening(tmp_path) as opened, pytest.raises(UserError, match=r"^another `stillhouse run` is going on"):
         opened.begin()
     assert told == []
