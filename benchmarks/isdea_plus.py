@@ -1,6 +1,7 @@
 """ISDEA+ beside its own published figures, on the four PediaTypes scenarios in which one seed of `pediatypes` fell short of them.
 
-Passes and rate were chosen among three on validation, with a seed that is not measured here.
+Of three choices of passes and rate, validation chose these on DB2YG and on YG2DB, with a seed that is not measured here: those of the other
+benchmarks, and not the four passes of `pediatypes`. The first scenarios are the quick ones.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ from typing import Any
 from benchmarks import _knowledge_graph, _methods
 
 name = "isdea_plus"
-expected_seconds = 2400
+expected_seconds = 4000
 needs_data = True
-_FIT = {"epochs": 12, "learning_rate": 2e-3, "schedule": "cosine", "clip_norm": 1.0}
 settings: dict[str, Any] = {
     "seeds": [42, 43, 44],
     "scenarios": ["DB2YG", "YG2DB", "WD2DB", "EN2FR"],
-    "methods": {"isdea_plus": {**_methods.isdea_plus(), "fit": _FIT}},
+    "methods": {"isdea_plus": _methods.isdea_plus()},
 }
 
 
