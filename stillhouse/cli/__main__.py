@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -116,21 +116,8 @@ def run(
         from stillhouse.cli import sweep
 
         raise typer.Exit(sweep.run(folder, wishes.words(), given, at_once, dry))
-    with opening(folder) as opened, spare(folder) as ready:
-        check = ready.check if dry or on else _beside(opened, ready)
-        nodes = planned(folder, wishes.names, force=force, allow_missing=allow_missing, check=check)
-        if dry:
-            return show(nodes, folder)
-        due = any(node.state != "unchanged" for node in nodes)
-        ended = _execute(folder, nodes, wishes, opened, ready) if due else None
-    if not ended:
-        return _nothing_to_do(nodes, folder)
-    if ended.code == 0:
-        results.show(folder)
-    if ended.gone:
-        sys.stdout.flush()
-        os._exit(ended.code)
-    raise typer.Exit(ended.code)
+    if ended := _run(folder, wishes, dry=dry):
+        _leave(folder, ended)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +135,29 @@ class _Wishes:
         """As on the command line."""
         options = ["--force"] * self.force + ["--no-keep-going"] * (not self.keep_going) + ["--allow-missing"] * self.allow_missing
         return [*self.names, *options, *(["--jobs", str(self.jobs)] if self.jobs else []), *(["--on", self.on] if self.on else [])]
+
+
+def _run(folder: Path, wishes: _Wishes, *, dry: bool) -> Ended | None:
+    """How the execution ended; None where nothing was to be done, or done."""
+    with opening(folder) as opened, spare(folder) as ready:
+        check = ready.check if dry or wishes.on else _beside(opened, ready)
+        nodes = planned(folder, wishes.names, force=wishes.force, allow_missing=wishes.allow_missing, check=check)
+        if not dry and any(node.state != "unchanged" for node in nodes):
+            return _execute(folder, nodes, wishes, opened, ready)
+    if dry:
+        show(nodes, folder)
+    else:
+        _nothing_to_do(nodes, folder)
+    return None
+
+
+def _leave(folder: Path, ended: Ended) -> NoReturn:
+    if ended.code == 0:
+        results.show(folder)
+    if ended.gone:
+        sys.stdout.flush()
+        os._exit(ended.code)
+    raise typer.Exit(ended.code)
 
 
 def _beside(opened: Opening, ready: Spare) -> Check:
