@@ -95,9 +95,9 @@ def _classes(settings: PrepareSettings, raw: Path, splits: dict[Split, Pictures]
         raise UserError(f"{raw} - wanted labels that are numbers from 0{remedy} - got {min(seen)}")
     if (missing := next((label for label in range(max(seen) + 1) if label not in taught), None)) is not None:
         raise UserError(f"{raw} - wanted training pictures of each class from 0 to {max(seen)} - there is none of {missing}")
-    if len(taught) < 2:
-        raise UserError(f"{raw} - wanted pictures of two classes at least - all are of one: there is nothing to tell apart")
     shapes = {name: pictures.image.shape[1:] for name, pictures in splits.items()}
     if len(set(shapes.values())) > 1:
         raise UserError(f"{raw} - wanted pictures of one form (set `size` and `channels`) - got channels, height and width of {shapes}")
+    if len(taught) < 2:
+        raise UserError(f"{raw} - wanted pictures of two classes at least - all are of one: there is nothing to tell apart")
     return max(seen) + 1
