@@ -19,6 +19,7 @@ from rich.text import Text
 from stillhouse.flows import estimate
 from stillhouse.flows.graph import Node
 from stillhouse.flows.stage import log_path
+from stillhouse.record import own
 
 State = Literal["waiting", "running", "done", "restored", "kept", "unchanged", "failed", "not run", "stopped"]
 STYLES = {
@@ -134,7 +135,7 @@ class Board:
             if line.state == "failed":
                 log = log_path(self._folder, name)
                 self._print(f"\n{name} failed. The end of {log.relative_to(self._folder)}:")
-                for text in log.read_text(errors="replace", encoding="utf-8").splitlines()[-TAIL:] if log.exists() else ["(empty)"]:
+                for text in _end(log.read_text(errors="replace", encoding="utf-8").splitlines()) if log.exists() else ["(empty)"]:
                     self._print(f"  {text}")
                 self._print(f"By hand: dvc repro --single-item {name}")
 
@@ -156,6 +157,12 @@ class Board:
         """The work goes on when nobody can read it any more; Rich would end the thread, as if it were a program, at a closed pipe."""
         with suppress(OSError, SystemExit):
             self._console.print(Text(text), soft_wrap=True)
+
+
+def _end(lines: Sequence[str]) -> Sequence[str]:
+    """The last lines of a log; where it tells what a part of somebody's own has raised, without the traceback above that."""
+    told = max((place for place, line in enumerate(lines) if own.WANTED in line), default=0)
+    return lines[told:][-TAIL:]
 
 
 def newest_record(folder: Path, since: float) -> Mapping[str, Any]:

@@ -7,13 +7,14 @@ import json
 import os
 import socket
 import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.project import version
-from stillhouse.record import part, process, room, spare, surroundings
+from stillhouse.record import own, part, process, room, spare, surroundings
 from stillhouse.record.run_record import Execution
 from stillhouse.registry import VERBS
 from stillhouse.runner import apart, launch
@@ -33,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         process.stop_on_signals()
     try:
         version.check(Path.cwd())
-        return _do(given, parent, started_in)
+        with own.telling():
+            return _do(given, parent, started_in)
     except process.Stopped as stop:
         print(stop, file=sys.stderr)
         return stop.exit_status
@@ -41,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         sentence = _sentence(error)
         if sentence is None:
             raise
+        if isinstance(error, own.OwnError) and given.verb != "check":
+            traceback.print_exception(error.__cause__)
         print(sentence, file=sys.stderr)
         return 2
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from pydantic import model_validator
 from stillhouse.contracts.data import Log, Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
+from stillhouse.contracts.looked import numbers
 from stillhouse.contracts.parts import Evaluation, Pair, Workload
 from stillhouse.contracts.runtime import MakeClock
 from stillhouse.contracts.settings import Settings
@@ -131,23 +131,12 @@ def _place(chosen: tuple[Chosen, Evaluation]) -> int:
 
 
 def _numbers(given: object, name: str) -> Metrics:
-    """What an evaluation gives, as numbers of Python's own. Raises UserError at anything else."""
-    if not isinstance(given, Mapping):
-        raise UserError(f"the evaluation {name!r} - wanted numbers by name - got a {type(given).__name__}")
-    return {_metric(metric, name): _number(value, f"the evaluation {name!r}, {metric!r:.100}") for metric, value in given.items()}
-
-
-def _metric(metric: object, name: str) -> str:
-    if not isinstance(metric, str):
-        raise UserError(f"the evaluation {name!r} - wanted names of metrics that are text - got {metric!r:.100}")
-    return metric
-
-
-def _number(value: Any, place: str) -> float:
-    with suppress(TypeError, ValueError, RuntimeError):  # what a tensor of several numbers raises
-        if not isinstance(value, str) and math.isfinite(number := float(value)):
-            return value if type(value) in (int, float) else number
-    raise UserError(f"{place} - wanted a finite number - got {value!r:.100}")
+    """What an evaluation gives, as finite numbers of Python's own. Raises UserError at anything else."""
+    found = numbers(given, f"the evaluation {name!r}")
+    for metric, value in found.items():
+        if not math.isfinite(value):
+            raise UserError(f"the evaluation {name!r}, {metric!r:.100} - wanted a finite number - got {value}")
+    return found
 
 
 def _joined(found: Metrics, new: Metrics, name: str) -> Metrics:

@@ -15,7 +15,7 @@ from stillhouse.contracts.data import Data, Log, Metrics
 from stillhouse.contracts.parts import Workload
 from stillhouse.contracts.settings import Settings
 from stillhouse.space import cost
-from stillhouse.training import checkpoint, curve, facts, machine, ranks, table
+from stillhouse.training import checkpoint, curve, facts, machine, ranks, table, tried
 from stillhouse.training import given as weights
 from stillhouse.training.fit import FitSettings, Objective, fit, fit_best
 from stillhouse.training.given import Given
@@ -93,6 +93,7 @@ def teach(
     example = first_batch(data.valid, device)
     if settings.given:
         weights.load(model, settings.given.file)
+    tried.require_taken(workload, model, data.sizes, example)
     progress = Progress(scratch)
     record = curve.Curve(log, progress)
     best = _trained(settings, workload, model, data, rng, record, progress) if settings.fit else scored(workload, model, data, record)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from stillhouse.contracts import discovery
+from stillhouse.contracts import discovery, lines
 from stillhouse.contracts.discovery import Found
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.imported import imported
@@ -42,8 +43,12 @@ _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:\w+")
 
 def workload(name: str) -> Workload[Any]:
     """The workload of that name; an unknown name is a UserError that lists what exists."""
+    from stillhouse.contracts.looked import looked_at
+
     part: Workload[Any] = _part("workloads", name)
-    return part
+    dotted = module("workloads", name)
+    ours = dotted.startswith("stillhouse.")
+    return looked_at(part, f"the workload {name}" if ours else lines.shown(str(sys.modules[dotted].__file__)))
 
 
 def search(name: str) -> Search:

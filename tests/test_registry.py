@@ -70,6 +70,15 @@ def test_a_part_of_the_project_is_found_and_must_hold_its_record(tmp_path: Path,
         registry.loss("empty")
 
 
+def test_a_workload_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    text = (
+        "from dataclasses import replace\nfrom stillhouse.workloads.queue import WORKLOAD as QUEUE\nWORKLOAD = replace(QUEUE, score=None)"
+    )
+    own(tmp_path, monkeypatch, "workloads/mine.py", text)
+    with pytest.raises(UserError, match=r"parts/workloads/mine\.py - wanted score\(pairs\) - got None"):
+        registry.workload("mine")
+
+
 def test_two_parts_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     own(tmp_path, monkeypatch, "losses/logits.py", "")
     with pytest.raises(UserError, match="two losses are named 'logits': one of this library and parts/losses/logits; rename one of them"):
@@ -77,7 +86,7 @@ def test_two_parts_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_former_names_of_workloads_are_read():
-    assert registry.workload("knowledge_graph") is registry.workload("knowledge")
+    assert registry.workload("knowledge_graph").prepare_settings is registry.workload("knowledge").prepare_settings
 
 
 def test_the_model_families_of_a_workload_are_named_without_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field
 
-from stillhouse.contracts import discovery
+from stillhouse.contracts import discovery, lines
+from stillhouse.contracts.calls import require_settings, require_takes
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.imported import imported
 from stillhouse.contracts.settings import Settings
@@ -51,7 +52,11 @@ class Families:
 
     def model(self, settings: Any, sizes: Mapping[str, int], architecture: Architecture | None) -> nn.Module:
         """The network of the family that the settings name, for data of the sizes that `load` gives."""
-        return self.parts[settings.family].build(settings, sizes, architecture)
+        from stillhouse.contracts.looked import network
+
+        part = self.parts[settings.family]
+        file = lines.shown(str(sys.modules[part.settings.__module__].__file__))
+        return network(part.build(settings, sizes, architecture), f"{file}, the family {settings.family}")
 
     def _named(self, value: Any) -> Any:
         return {"family": self.default, **value} if isinstance(value, Mapping) else value
@@ -75,8 +80,11 @@ def _load(name: str, module: str) -> Family:
         raise UserError(f"{module} - wanted its workload to be imported first, which imports its families - it was imported before")
     if not isinstance(family, Family):
         raise UserError(f"{loaded.__file__} - wanted a Family under the name FAMILY - there is none")
+    require_settings(family.settings, f"{loaded.__file__} - wanted FAMILY = Family(settings, build) with a class")
+    require_takes(family.build, ("settings", "sizes", "architecture"), {}, f"{loaded.__file__} - wanted build")
     field = family.settings.model_fields.get("family")
-    if field is None or field.default != name:
+    if field is None or field.default != name or get_args(field.annotation) != (name,):
         wanted = f'wanted settings with the field `family: Literal["{name}"] = "{name}"`'
-        raise UserError(f"{loaded.__file__} - {wanted} - got {field.default if field else 'none'!r}")
+        got = f"{field.default!r} of {field.annotation!r:.100}" if field else "none"
+        raise UserError(f"{loaded.__file__} - {wanted} - got {got}")
     return family

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
-import traceback
 from types import ModuleType
 
+from stillhouse.contracts import lines
 from stillhouse.contracts.errors import UserError
 
 
@@ -19,14 +18,11 @@ def imported(module: str) -> ModuleType:
     except (Exception, SystemExit) as error:  # whatever a module does when it is run
         if module.startswith("stillhouse."):
             raise
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{_line(error, module)} - wanted a module that can be imported - {said}") from error
+        raise UserError(f"{_line(error, module)} - wanted a module that can be imported - {lines.words(error)}") from error
 
 
 def _line(error: BaseException, module: str) -> str:
     """The last line of the package that the module lies in."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
-    inside = f"{os.sep}{module.partition('.')[0]}{os.sep}"
-    lines = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__) if inside in frame.filename]
-    return lines[-1] if lines else module
+    return lines.last(error, [module.partition(".")[0]]) or module

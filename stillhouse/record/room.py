@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.lines import causes
 
 PLACES = (".work", "data", ".dvc/cache")
 RESERVE = 64
@@ -42,7 +43,7 @@ def require(root: Path, expected: int = 0) -> None:
 
 def told(error: BaseException, root: Path) -> str | None:
     """One sentence for an error, or one that led to it, that came of a full disk: what is free where; None for any other error."""
-    full = next((cause for cause in _causes(error) if _is_full(cause)), None)
+    full = next(_full(error), None)
     if full is None:
         return None
     name = getattr(full, "filename", None)
@@ -50,6 +51,11 @@ def told(error: BaseException, root: Path) -> str | None:
     return (
         f"the disk is full{place} ({' '.join(str(full).split())[:200]}); {state(root)}: make room and run it again, it goes on from there"
     )
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error came of a full disk."""
+    return any(_full(error))
 
 
 def state(root: Path) -> str:
@@ -83,14 +89,11 @@ def _reserve() -> int:
     return int(given) * _MEGA
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _is_full(error: BaseException) -> bool:
-    return (isinstance(error, OSError) and error.errno in _NUMBERS) or bool(_WORDS.search(str(error)))
+def _full(error: BaseException) -> Iterator[BaseException]:
+    """The error, or what led to it, that says so."""
+    for cause in causes(error):
+        if (isinstance(cause, OSError) and cause.errno in _NUMBERS) or _WORDS.search(str(cause)):
+            yield cause
 
 
 def _mega(count: int) -> str:

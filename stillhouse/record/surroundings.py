@@ -6,6 +6,7 @@ import io
 import os
 import pwd
 import sys
+import warnings
 
 _NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")
 """Where Python looks for a user's name before it asks the system."""
@@ -14,8 +15,10 @@ _NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")
 def complete() -> None:
     """Gives this process, and those that it starts, a user's name and a home folder where the system knows none.
 
-    What it prints is printed in any language of the machine: a character that has no code there is named by its number.
+    What it prints is printed in any language of the machine: a character that has no code there is named by its number. A warning is no
+    error, whatever PYTHONWARNINGS says.
     """
+    _let_warn()
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # the latter two where DVC has wrapped the former
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -25,6 +28,15 @@ def complete() -> None:
         if not any(os.environ.get(name) for name in _NAMES):
             os.environ["USER"] = f"user-{os.getuid()}"
         os.environ.setdefault("HOME", os.sep)
+
+
+def _let_warn() -> None:
+    """DVC, Prefect and MLflow warn about each other, and none of them would run."""
+    if "error" in os.environ.get("PYTHONWARNINGS", ""):
+        del os.environ["PYTHONWARNINGS"]
+        warnings.resetwarnings()
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):  # as Python itself begins
+            warnings.simplefilter("ignore", kind)
 
 
 def refused(error: PermissionError) -> str:

@@ -15,6 +15,7 @@ from torch import nn
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.parts import Workload
+from stillhouse.record import own
 from stillhouse.runner import params
 from stillhouse.runner.entries import PARAMS
 from stillhouse.space import cost
@@ -58,7 +59,8 @@ def _shares(group: Group, groups: tuple[Group, ...], costs: dict[str, cost.Cost]
 
 if __name__ == "__main__":
     try:
-        print(json.dumps(facts(sys.argv[1])))
+        with own.telling():
+            print(json.dumps(facts(sys.argv[1])))
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

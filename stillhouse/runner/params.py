@@ -172,8 +172,15 @@ class _Reader:
             for where, wanted, got in devices.obstacles(entry.workload, settings, parts):
                 self._note((*path, *where), wanted, got)
         source = Path(entry.raw) if isinstance(entry, _Teacher) else None
-        facts = settings.model_dump(mode="json", context={"fingerprint": True}) if isinstance(settings, BaseModel) else {}
+        facts = self._facts(settings, path) if isinstance(settings, BaseModel) else {}
         return Block(settings, parts, self.params.seed, self.params.threads, teacher, source, self.params.deterministic, facts)
+
+    def _facts(self, settings: BaseModel, path: tuple[_Step, ...]) -> dict[str, Any]:
+        try:
+            return settings.model_dump(mode="json", context={"fingerprint": True})
+        except ValueError as error:  # of what JSON has no form for
+            self._note(path, f"should have settings that JSON can hold: {error}")
+            return {}
 
     def _parts(self, verb: str, raw: dict[str, Any], path: tuple[_Step, ...]) -> dict[str, Any]:
         """The parts that a verb's block names, by what the verb calls them; fills in their own settings."""

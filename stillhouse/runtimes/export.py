@@ -26,6 +26,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import write_json
 from stillhouse.contracts.hidden import hide
 from stillhouse.contracts.parts import Workload
+from stillhouse.record import own
 from stillhouse.runner import params
 from stillhouse.runtimes import difference
 from stillhouse.runtimes.program import capture, probes
@@ -173,9 +174,9 @@ def main(arguments: list[str] | None = None) -> int:
         if given.cache and (given.quantise or given.to not in ("onnx", "pt2")):
             raise UserError(f"--cache - wanted --to onnx or pt2, without --quantise - got --to {given.to}")
         out = given.out and _place(given.out)
-        student = Student(given.project, given.student)
         folder = out or given.project / "exports" / given.student / kind
-        file, gap = export(student, kind, folder, given.tolerance)
+        with own.telling():
+            file, gap = export(Student(given.project, given.student), kind, folder, given.tolerance)
     except UserError as error:
         print(hide(str(error)), file=sys.stderr)
         return 2

@@ -14,6 +14,7 @@ from stillhouse.contracts.parts import Problem, Trial
 from stillhouse.contracts.split import WHOLE, Share
 from stillhouse.space.blueprint import Architecture, Axis, Group, axes_of, axis_mask
 from stillhouse.space.cost import counts_of
+from stillhouse.space.extraction import give
 from stillhouse.training import statistics
 from stillhouse.training.fit import FitSettings, fit
 from stillhouse.training.lessons import lesson
@@ -37,7 +38,7 @@ def candidate(
     If not, batch norms get the statistics of the cut network: those of the whole one are of sums that are no longer taken.
     """
     model = problem.static(architecture)
-    model.load_state_dict(weights)
+    give(model, weights)
     if training:
         train(problem, model, training, rng, scratch)
     else:

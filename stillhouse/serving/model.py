@@ -15,6 +15,7 @@ from stillhouse.contracts import sums
 from stillhouse.contracts.errors import UserError, shortened
 from stillhouse.contracts.parts import Table, Workload
 from stillhouse.contracts.raw import below, regular
+from stillhouse.record import own
 from stillhouse.training import checkpoint, facts, machine, table
 
 _FILES = ("model.json", "model.safetensors")
@@ -62,9 +63,10 @@ def _told(folder: Path | None, wanted: str) -> Iterator[None]:
     """What a folder that was made by others makes go wrong, as a UserError that names the folder, if there is one, and what was wanted."""
     place = f"{folder} - " if folder else ""
     try:
-        yield
+        with own.telling():
+            yield
     except UserError as error:
-        if not folder or str(folder) in str(error):
+        if not folder or str(folder) in str(error) or isinstance(error, own.OwnError):
             raise
         raise UserError(f"{place}wanted {wanted} - {error}") from None
     except _BROKEN as error:

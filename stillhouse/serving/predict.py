@@ -20,6 +20,7 @@ from stillhouse.contracts.csvs import read_csv
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.contracts.parquets import BYTES, read_parquet
+from stillhouse.record import own
 from stillhouse.serving.model import Model
 from stillhouse.serving.package import unpack
 from stillhouse.training.files import write_tables
@@ -91,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--project", type=Path, default=Path(), help="the folder of the project")
     given = parser.parse_args(arguments)
     try:
-        with found(given.model, given.project) as model:
+        with own.telling(), found(given.model, given.project) as model:
             rows = predict(model, given.input, given.output)
     except UserError as error:
         print(hide(str(error)), file=sys.stderr)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.space.axis import Axis, axis_mask, fixed
 
 if TYPE_CHECKING:
@@ -257,15 +258,16 @@ def block_of(module: nn.Module) -> tuple[str, int] | None:
 
 
 def blueprint_of(model: nn.Module) -> Blueprint:
-    """The blueprint that a network was built with. Raises TypeError if it has no attribute `blueprint`."""
+    """The blueprint that a network was built with. Raises UserError if it has no attribute `blueprint`."""
     blueprint = getattr(model, "blueprint", None)
     if not isinstance(blueprint, Blueprint):
-        raise TypeError(f"{type(model).__name__} has no attribute `blueprint`, so nothing is known of what may be searched in it")
+        wanted = "wanted a network whose attribute `blueprint` is the Blueprint that its layers are made through"
+        raise UserError(f"{type(model).__name__} - {wanted} - got {blueprint!r:.100}: nothing is known of what may be searched in it")
     return blueprint
 
 
 def groups_of(model: nn.Module) -> tuple[Group, ...]:
-    """What may be searched in a network: its groups, in the order of declaration. Raises TypeError without a blueprint."""
+    """What may be searched in a network: its groups, in the order of declaration. Raises UserError without a blueprint."""
     return tuple(blueprint_of(model).groups.values())
 
 
@@ -274,7 +276,7 @@ def masked(model: nn.Module, masks: Mapping[str, Float[Tensor, " _"]]) -> Iterat
     """Runs the network under masks for the time of a `with` block; after it, and after an error, it has none.
 
     `masks` are group name -> (size,) in [0, 1], through which gradients flow; a group without one is kept whole.
-    Raises TypeError without a blueprint.
+    Raises UserError without a blueprint.
     """
     with blueprint_of(model).under(model, masks):
         yield model

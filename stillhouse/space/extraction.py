@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.space.blueprint import Architecture, Axis, axes_of, block_of
 
 
@@ -23,6 +24,17 @@ def extract(model: nn.Module, architecture: Architecture) -> dict[str, Tensor]:
         for name, tensor in model.state_dict().items()
         if not name.startswith(dropped)
     }
+
+
+def give(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Gives a static network the weights that were cut out for its architecture. Raises UserError if it was built of another one."""
+    own = model.state_dict()
+    for name in sorted(own.keys() | weights.keys()):
+        wanted, got = (f"{tuple(state[name].shape)}" if name in state else "none" for state in (weights, own))
+        if wanted != got:
+            remedy = "does its family hand `architecture` to its Blueprint, and build no block that is dropped?"
+            raise UserError(f"{type(model).__name__} of an architecture - wanted {name} of {wanted} - got {got}: {remedy}")
+    model.load_state_dict(weights)
 
 
 def _axes_by_tensor(model: nn.Module) -> Iterator[tuple[str, tuple[Axis, ...]]]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
 from stillhouse.record import hashes, outbox, process, revision, run_record
 from stillhouse.record.deadline import UPLOADS, TooLate, seconds, within
@@ -44,7 +45,7 @@ def sync(root: Path) -> bool:
     Ends within `deadline.seconds()`, and within `deadline.UPLOADS` times as many more where models are to be uploaded.
     """
     told: list[_Told] = []
-    with _forgiving(f"the tracker is away; records wait in {outbox.FOLDER}"), limited(root, seconds()) as store:
+    with _forgiving(f"the tracker is away; records wait in {outbox.FOLDER}"), _writing(root) as store:
         for path in outbox.waiting(root):
             with _trying(root, store, path):
                 told += _tell(root, store, path)
@@ -104,7 +105,7 @@ def _trying(root: Path, store: Store, path: Path) -> Iterator[None]:
 
 def start(root: Path, key: str, owner: int) -> None:
     """Prepares the store and opens an execution, which ends with the process `owner` if nobody closes it before."""
-    with _forgiving("the tracker is away; what runs now is recorded when it is back"), limited(root, seconds()) as store:
+    with _forgiving("the tracker is away; what runs now is recorded when it is back"), _writing(root) as store:
         store.open(Execution(key, process.identity(owner), managed=True, name=revision.title(root)))
 
 
@@ -167,6 +168,16 @@ def _forwarded(root: Path, tried: set[Path]) -> bool:
         sync(root)
         tried |= new
     return bool(new)
+
+
+@contextmanager
+def _writing(root: Path) -> Iterator[Store]:
+    """Opens the tracker for as long as a command may take. Raises UserError where its database is a file that cannot be written to."""
+    file = Path(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}").removeprefix("sqlite:///"))
+    if locked := [path for path in (file, file.parent) if file.is_file() and not os.access(path, os.W_OK)]:
+        raise UserError(f"{locked[0]} - wanted a database that can be written to - got one that is read-only")
+    with limited(root, seconds()) as store:
+        yield store
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def fit(
             if number % LOOK == 0:
                 place.require_finite()
             progress.save_in_time()
-        loss = place.finish(batches.length)
+        loss = place.finish()
         _schedule(optimizer, rates, settings, place.epoch)
         _refuse_divergence(loss, place)
         yield Epoch(place.epoch, loss, time.perf_counter() - started)

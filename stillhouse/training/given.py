@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from pydantic import model_validator
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from stillhouse.contracts.errors import UserError
@@ -60,7 +59,10 @@ def digest(file: Path) -> str:
     Raises ValueError if there is no such file.
     """
     if not file.is_file():
-        raise ValueError(f"should be a file of weights, or a folder with model.safetensors: there is no {file}")
+        others = sorted(path.name for path in file.parent.glob("*") if path.suffix in _PICKLED)
+        name_it = "name this file, or " if len(others) == 1 else ""
+        remedy = f"; it holds {others[0]}: {name_it}let `save_pretrained` write the other form" if others else ""
+        raise ValueError(f"should be a file of weights, or a folder with model.safetensors: there is no {file}{remedy}")
     if file.name != shards.INDEX:
         return _sha256(file)
     lines = [f"{_sha256(file.with_name(name))}  {name}\n" for name in sorted([file.name, *shards.files(file)])]
@@ -81,6 +83,7 @@ def load(model: nn.Module, file: Path) -> None:
     if hasattr(model, "from_pretrained") and not state.keys() <= model.state_dict().keys():
         state = _renamed(model, state)
     _require_fit(model, state, file)
+    _require_one_value(model, state, file)
     _require_numbers(model, state, file)
     model.load_state_dict(state, strict=False)
 
@@ -88,10 +91,7 @@ def load(model: nn.Module, file: Path) -> None:
 def read(file: Path) -> Mapping[str, Tensor]:
     """The tensors of a file by name. Raises UserError if it is of no known form."""
     if file.suffix == ".safetensors" or file.name == shards.INDEX:
-        try:
-            return shards.read(file) if file.name == shards.INDEX else tensors.read(file)
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{file} - wanted weights as safetensors - {error}") from None
+        return shards.read(file) if file.name == shards.INDEX else tensors.read(file)
     if file.suffix not in _PICKLED:
         raise UserError(f"{file} - wanted weights in a file that ends in .safetensors, {', '.join(_PICKLED)} - got {file.suffix or 'none'}")
     state = _unpickled(file)
@@ -134,6 +134,16 @@ def _require_fit(model: nn.Module, state: Mapping[str, Tensor], file: Path) -> N
     }
     if told := "; ".join(f"{kind}: {_some(names)}" for kind, names in wrong.items() if names):
         raise UserError(f"{file} - wanted the weights of {type(model).__name__} - {told}")
+
+
+def _require_one_value(model: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
+    """Of weights that the network shares, PyTorch would take the last of two values in a file."""
+    first: dict[int, str] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        kept = first.setdefault(id(tensor), name) if name in state else name
+        if kept != name and not torch.equal(state[kept], state[name]):
+            remedy = "of a folder of Hugging Face, `tie_word_embeddings: false` in config.json keeps them apart"
+            raise UserError(f"{file} - wanted one value of {kept} and {name}, which the network shares - got two: {remedy}")
 
 
 def _require_numbers(model: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:

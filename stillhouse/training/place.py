@@ -62,10 +62,14 @@ class Place:
             self.require_finite()
             raise
 
-    def finish(self, length: int) -> float:
-        """The pass is done; returns its mean loss. Raises UserError if that is no finite number."""
+    def finish(self) -> float:
+        """The pass is done; returns its mean loss. Raises UserError if that is no finite number, or there was no batch."""
         self.require_finite()
-        loss = self._total.item() / length
+        if not self._steps:
+            raise UserError(
+                f"the training data - wanted a batch at least in each pass - pass {self.epoch + 1} had none: does `draw` begin anew?"
+            )
+        loss = self._total.item() / self._steps
         self.epoch, self._steps, self._start = self.epoch + 1, 0, self.rng.get_state()
         self._total, self._loss = self._zeros()
         self.first_loss = loss if self.epoch == 1 else self.first_loss

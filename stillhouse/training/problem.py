@@ -22,6 +22,7 @@ from stillhouse.training import proposed
 from stillhouse.training.budget import Budget, allowed, chosen, limit, together
 from stillhouse.training.lessons import Asked, taught
 from stillhouse.training.machine import move
+from stillhouse.training.proved import require_proved
 from stillhouse.training.score import first_batch, score
 from stillhouse.training.timing import Bench, Space, latency_limit
 
@@ -59,8 +60,9 @@ def pose(
     network costs what its layers do not declare, a pattern matches no group, or a loss refuses the network and its teacher.
     """
     example = first_batch(data.valid, next(networks.full.parameters()).device)
-    _require_declared(task, networks.full, example)
     groups = chosen(groups_of(networks.full), only, keep)
+    _require_declared(task, networks.full, example)
+    require_proved(task, networks.full, networks.static, groups, example)
     lesson = partial(taught, task, networks.teacher, asked, example, data.train.length) if asked else None
     if lesson:
         lesson(networks.full)  # what a loss refuses is told before any work

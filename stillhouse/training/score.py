@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from stillhouse.contracts.data import Batches, Metrics
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Task
 from stillhouse.training.machine import move
@@ -34,8 +35,13 @@ def score(task: Task[Any], model: nn.Module, batches: Batches[Any]) -> Metrics:
 
 
 def first_batch(batches: Batches[Any], device: torch.device) -> Any:
-    """The batch on which costs are counted, latency is measured and losses are made."""
-    return move(next(iter(batches.draw(torch.Generator().manual_seed(EVALUATION_SEED)))), device)
+    """The batch on which costs are counted, latency is measured and losses are made. Raises UserError if there is none."""
+    drawn = batches.draw(torch.Generator().manual_seed(EVALUATION_SEED))
+    if not isinstance(drawn, Iterable):
+        raise UserError(f"the data that are loaded - wanted a pass of batches of `draw(rng)` - got a {type(drawn).__name__}")
+    for batch in drawn:
+        return move(batch, device)
+    raise UserError("the data that are loaded - wanted a batch at least of each split - `draw` gives none")
 
 
 def agreement(first: Output, second: Output) -> Tensor:

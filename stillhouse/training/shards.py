@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from safetensors import safe_open
 from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
 from stillhouse.contracts.raw import regular
+from stillhouse.training.tensors import opened
 
 INDEX = "model.safetensors.index.json"
 _PLAIN = re.compile(r"\w[\w.\-]*\.safetensors")
@@ -38,11 +38,11 @@ def files(index: Path) -> dict[str, list[str]]:
 def read(index: Path) -> dict[str, Tensor]:
     """The tensors of all files, which stay there until they are used: the system drops what it has read of a file where memory is short.
 
-    Raises UserError as `files` does, and if a file lacks a tensor; SafetensorError or OSError if it is no safetensors file.
+    Raises UserError as `files` and `opened` do, and if a file lacks a tensor.
     """
     state: dict[str, Tensor] = {}
     for file, names in files(index).items():
-        with safe_open(index.parent / file, "pt") as content:
+        with opened(index.parent / file) as content:
             if gone := sorted(set(names) - set(content.keys())):
                 raise UserError(f"{index.parent / file} - wanted the tensor {gone[0]!r}, which {INDEX} says is in it - there is none")
             state |= {name: content.get_tensor(name) for name in names}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -14,6 +16,8 @@ from stillhouse.contracts.errors import UserError
 
 _SHARED = "stillhouse.shared"
 """The only key of the header's own facts, since their order in the file is not always the same."""
+_POINTER = b"version https://git-lfs"
+"""What lies in place of a file that Git LFS has not fetched."""
 
 
 def write(file: Path, state: Mapping[str, Tensor]) -> None:
@@ -28,14 +32,25 @@ def write(file: Path, state: Mapping[str, Tensor]) -> None:
 def read(file: Path) -> dict[str, Tensor]:
     """The tensors of a file on the CPU, under all names that were given to `write`; those of other writers as they are.
 
-    Raises UserError if its header says that a name stands for one that is not there, SafetensorError or OSError if it is no such file.
+    Raises UserError as `opened` does, and if its header says that a name stands for one that is not there.
     """
-    with safe_open(file, "pt") as content:
+    with opened(file) as content:
         state = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
         shared = _shared(file, (content.metadata() or {}).get(_SHARED, "{}"))
     if gone := sorted(set(shared.values()) - state.keys()):
         raise UserError(f"{file} - wanted the tensor {gone[0]!r}, for which its header has another name too - there is none")
     return state | {name: state[kept] for name, kept in shared.items()}
+
+
+def opened(file: Path) -> Any:
+    """A safetensors file, for a `with` block. Raises UserError if it is none."""
+    try:
+        return safe_open(file, "pt")
+    except (SafetensorError, OSError) as error:
+        with suppress(OSError), file.open("rb") as content:
+            if content.read(len(_POINTER)) == _POINTER:
+                raise UserError(f"{file} - wanted weights as safetensors - got a pointer of Git LFS: git lfs pull") from None
+        raise UserError(f"{file} - wanted weights as safetensors - {error}") from None
 
 
 def _shared(file: Path, text: str) -> dict[str, str]:

@@ -92,7 +92,10 @@ def test_settings_already_made_are_taken_as_they_are(make: Make) -> None:
     [
         ("", r"glass\.py - wanted a Family under the name FAMILY - there is none"),
         (FAMILY.format("mug"), r'glass\.py - wanted settings with the field `family: Literal\["glass"\] = "glass"` - got \'mug\''),
-        ("import parts.families.cups.glass as me\n" + FAMILY.format("mug").replace("family:", "kind:"), r"- got 'none'"),
+        (FAMILY.format("glass").replace("Family(CupSettings", "Family(dict"), r"glass\.py - wanted FAMILY = .* got <class 'dict'>"),
+        (FAMILY.format("glass").replace("sizes, architecture", "sizes"), r"wanted build\(settings, sizes, architecture\) - too many pos"),
+        ("import parts.families.cups.glass as me\n" + FAMILY.format("mug").replace("family:", "kind:"), r"- got none"),
+        (FAMILY.format("glass").replace('Literal["glass"]', "str"), r"- got 'glass' of <class 'str'>"),
     ],
 )
 def test_what_is_no_family_of_its_file_is_refused_in_one_sentence(make: Make, text: str, words: str) -> None:

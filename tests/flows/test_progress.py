@@ -14,6 +14,7 @@ from rich.console import Console
 from stillhouse.flows import progress
 from stillhouse.flows.graph import Node
 from stillhouse.flows.progress import Board, describe, newest_record
+from stillhouse.record import own
 
 EXPECTED = {"teach@rings": 600.0, "search@half": 60.0, "distill@half": 240.0}
 
@@ -48,6 +49,18 @@ def test_plain_lines_tell_every_change_and_failures_come_with_their_log(tmp_path
     assert "line 25\n" in text
     assert "line 24\n" not in text
     assert "By hand: dvc repro --single-item teach@rings" in text
+
+
+def test_of_a_part_s_own_error_the_sentence_is_shown_without_its_traceback(tmp_path):
+    with (shown := board(tmp_path)) as lines:
+        lines.set("teach@rings", "failed", "teach@rings failed with exit code 2")
+    log = tmp_path / ".work/teach@rings/log.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text(f"Traceback (most recent call last):\nparts/mine.py:7 - {own.WANTED} - ValueError: no\nERROR: failed to reproduce\n")
+    shown.failures()
+    text = shown._console.file.getvalue()
+    assert f"  parts/mine.py:7 - {own.WANTED} - ValueError: no\n  ERROR: failed to reproduce\n" in text
+    assert "Traceback" not in text
 
 
 class Gone(io.StringIO):

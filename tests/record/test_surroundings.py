@@ -68,3 +68,11 @@ def test_a_user_without_name_and_home_plans_and_another_one_is_told_in_one_sente
         asked = subprocess.run([sys.executable, "-m", "stillhouse", verb, "rings"], capture_output=True, text=True, check=False)
         assert (asked.returncode, asked.stdout, len(asked.stderr.splitlines())) == (1, "", 1), asked.stderr
         assert 'git says "fatal: detected dubious ownership in repository' in asked.stderr
+
+
+def test_warnings_of_libraries_end_nothing():
+    """In a process of its own, whose filters are Python's."""
+    code = "from stillhouse.record import surroundings; surroundings.complete(); import warnings; warnings.warn('old', DeprecationWarning)"
+    command = [sys.executable, "-c", f"{code}; warnings.warn('mine')"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONWARNINGS": "error"}, text=True, capture_output=True, check=False)
+    assert (done.returncode, "UserWarning: mine" in done.stderr, "old" in done.stderr) == (0, True, False)

@@ -61,6 +61,21 @@ def test_the_runner_refuses_to_have_it_recorded(project: Path, start: Start, run
     assert not (project / "data/slow").exists()
 
 
+# A part that fails
+
+
+@pytest.mark.parametrize(("raised", "said"), [("1 % 0", "ZeroDivisionError: integer modulo by zero"), ("exit(0)", "SystemExit: 0")])
+def test_what_a_part_raises_is_told_by_its_line_below_the_traceback(project: Path, capsys, raised: str, said: str):
+    path = project / "parts/workloads/slow/__init__.py"
+    path.write_text(path.read_text().replace('Path("started").touch()', raised))
+    assert main(["prepare", "slow"]) == 2
+    *above, last = capsys.readouterr().err.splitlines()
+    line = path.read_text().splitlines().index(f"    {raised}") + 1
+    assert last == f"parts/workloads/slow/__init__.py:{line} - wanted code that runs to its end - {said}"
+    assert above[0] == "Traceback (most recent call last):"
+    assert not (project / "data/slow").exists()
+
+
 # A killed DVC
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.space import blueprint
 from stillhouse.space.blueprint import Architecture, Axis, Blueprint, MaskedLayerNorm, fixed
 from stillhouse.space.extraction import extract
@@ -104,7 +105,7 @@ def test_an_architecture_without_a_group_is_refused() -> None:
 
 
 def test_a_network_without_a_blueprint_is_refused() -> None:
-    with pytest.raises(TypeError, match="Linear has no attribute `blueprint`"):
+    with pytest.raises(UserError, match=r"Linear - wanted a network whose attribute `blueprint` is .* - got None"):
         blueprint.groups_of(nn.Linear(1, 1))
 
 

@@ -125,6 +125,26 @@ def test_a_search_keeps_the_best_trial_inside_the_budget(taught, tmp_path):
     assert all(len(kept) == 8 for name, kept in record["architecture"].items() if "hidden" in name or "trunk" in name)
 
 
+def test_a_network_that_predicts_other_classes_is_told_before_an_epoch(taught, tmp_path):
+    wrong = replace(WORKLOAD, model=lambda settings, sizes, architecture: WORKLOAD.model(settings, {**sizes, "classes": 5}, architecture))
+    settings, records = TeachSettings(model=WORKLOAD.model_settings(), data=DATA, fit=FIT), []
+    with pytest.raises(UserError, match=r"network\.py, Network - wanted logits of 3 classes along the last axis - got classes of shape"):
+        teach(settings, wrong, prepared=taught / "prepared", teacher=tmp_path / "teacher", rng=rng(), log=records.append)
+    assert not records
+
+
+def test_a_network_without_a_gate_is_not_searched(taught, tmp_path):
+    def ungated(settings, sizes, architecture):
+        network = WORKLOAD.model(settings, sizes, architecture)
+        network.gate = nn.Identity()
+        return network
+
+    with pytest.raises(
+        UserError, match=r"network\.py, Network - wanted a network that answers under its masks .* for trunk: has each layer"
+    ):
+        find(taught, tmp_path / "found", workload=replace(WORKLOAD, model=ungated))
+
+
 def test_a_search_with_nothing_inside_the_budget_says_so(taught, tmp_path):
     over = SearchPart(Settings, lambda problem, settings, rng: iter([Trial(full(problem.groups), problem.budget * 3, {"accuracy": 1.0})]))
     settings = SearchSettings(method="over", settings=Settings(), budget=Budget(unit="parameters", share=0.5), data=DATA)
@@ -225,7 +245,7 @@ def test_an_evaluation_of_ones_own_stands_in_the_report(shrunk, tmp_path):
 
 @pytest.mark.parametrize("given", [None, {"x": float("nan")}, {"x": "good"}, {"x": torch.ones(2)}, {1: 1.0}])
 def test_an_evaluation_that_gives_no_numbers_is_told(shrunk, tmp_path, given):
-    with pytest.raises(UserError, match=r"the evaluation 'own'.* - wanted (numbers|names|a finite number)"):
+    with pytest.raises(UserError, match=r"the evaluation 'own'.* - wanted (numbers|names|a number|a finite number)"):
         judge(WORKLOAD, tmp_path, shrunk, ("quality",), own=Evaluation(Settings, lambda pair, settings, rng: given))
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from stillhouse.record import outbox, process
 from stillhouse.record.run_record import Execution
+from stillhouse.tracking import outbox as tracked
 from tests.processes import alive, until
 from tests.projects import only
 from tests.tracking.test_tracking import record
@@ -134,3 +135,12 @@ def test_a_run_whose_forwarder_is_killed_is_told_at_the_end(unattended: Path, st
     assert {run.info.run_name for run in only(runs())} == {"prepare@slow", "teach@slow"}
     [parent] = [run for run in runs() if "stillhouse.execution" in run.data.tags]
     assert parent.info.status == "FINISHED"
+
+
+def test_a_database_that_cannot_be_written_to_is_told_in_a_line(project: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    tracked.finish(project, "k", "FAILED", [])
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    assert not tracked.sync(project)
+    told = capsys.readouterr().err
+    assert told.startswith("warning: the tracker is away; records wait in .work/outbox (UserError: ")
+    assert told.endswith("mlflow.db - wanted a database that can be written to - got one that is read-only)\n")

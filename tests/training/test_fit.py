@@ -59,6 +59,15 @@ def test_the_loss_falls():
     assert epochs[-1].loss < 0.5 * epochs[0].loss
 
 
+def test_a_pass_without_a_batch_is_told():
+    """As of an iterator that is gone through once."""
+    model, batches = make_model(), iter([torch.randn(16, 3)])
+    trained = fit(model, objective_of(model), Batches(lambda rng: batches, 1), SETTINGS, torch.Generator())
+    assert next(trained).index == 1
+    with pytest.raises(UserError, match="wanted a batch at least in each pass - pass 2 had none: does `draw` begin anew"):
+        next(trained)
+
+
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(tmp_path, schedule):
     settings = SETTINGS.model_copy(update={"schedule": schedule})

@@ -79,6 +79,31 @@ def test_a_name_is_enough_for_weights_that_layers_share(tmp_path: Path) -> None:
     assert torch.equal(shared[1].weight, state["0.weight"])
 
 
+def test_two_values_of_weights_that_layers_share_are_told(tmp_path: Path) -> None:
+    shared = network(width=2)
+    shared[1].weight = shared[0].weight
+    save_file(network(3, width=2).state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(UserError, match=r"wanted one value of 0\.weight and 1\.weight, which the network shares - got two"):
+        given.load(shared, tmp_path / "w.safetensors")
+
+
+def test_a_folder_without_safetensors_names_what_it_has(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").touch()
+    with pytest.raises(ValidationError, match=r"there is no .*model\.safetensors; it holds pytorch_model\.bin: name this file, or"):
+        Given.model_validate(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"version https://git-lfs.github.com/spec/v1", "got a pointer of Git LFS: git"), (b"", "header too")],
+)
+def test_of_several_files_the_broken_one_is_named(tmp_path: Path, content: bytes, told: str) -> None:
+    index = sharded(tmp_path, network().state_dict())
+    (tmp_path / "model-1.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match=rf"/model-1\.safetensors - wanted weights as safetensors - .*{told}"):
+        given.read(index)
+
+
 def test_weights_are_held_to_their_hash(tmp_path: Path) -> None:
     save_file(network().state_dict(), tmp_path / "model.safetensors")
     found = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()

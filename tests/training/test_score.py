@@ -1,10 +1,12 @@
-"""Agreement of two models' predictions."""
+"""Agreement of two models' predictions, and the batch that stands for all."""
 
 import pytest
 import torch
 
+from stillhouse.contracts.data import Batches
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
-from stillhouse.training.score import agreement
+from stillhouse.training.score import agreement, first_batch
 
 
 def test_classes_agree_where_the_best_class_is_the_same():
@@ -17,3 +19,8 @@ def test_values_agree_by_correlation():
     values = torch.tensor([1.0, 2.0, 4.0])
     assert agreement(Output(values, "values"), Output(3 * values + 1, "values")).item() == pytest.approx(1.0)
     assert agreement(Output(values, "values"), Output(-values, "values")).item() == pytest.approx(-1.0)
+
+
+def test_data_without_a_batch_are_told():
+    with pytest.raises(UserError, match="wanted a batch at least of each split - `draw` gives none"):
+        first_batch(Batches(lambda rng: iter(()), 1), torch.device("cpu"))

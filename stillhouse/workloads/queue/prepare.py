@@ -82,5 +82,9 @@ def _check(raw: Path, train: Tensor, valid: Tensor, test: Tensor, source: Source
         got = f"{len(train)}, {len(valid)} and {len(test)}"
         wanted = "wanted light samples that saw a watched state, to train and to validate, and heavy ones to test"
         raise UserError(f"{raw} - {wanted} - got {got}")
+    if (beyond := (source.full[test] > 1).nonzero()).numel():
+        load = source.load[test][beyond[0, 0]].item()
+        wanted = "wanted a full queue counted at most as often as the load, of which that is a share"
+        raise UserError(f"{raw} - {wanted} - got more under the load {load:g}")
     if not (source.full[test] > 0).any():
         raise UserError(f"{raw} - wanted a heavy load under which the last state was seen - got none among {len(test)} samples")

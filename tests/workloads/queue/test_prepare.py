@@ -95,6 +95,13 @@ def test_data_without_a_split_wants_a_bound_and_a_full_queue(tmp_path: Path) -> 
     assert prepared(tmp_path / "c", calls, light=15, states=2)["test_samples"] == 1
 
 
+def test_a_share_of_time_above_one_is_refused(tmp_path: Path) -> None:
+    calls = tmp_path / "calls.csv"
+    calls.write_text("callrate,Q=0,Q=1,Q=2\n10,5,3,12\n12,5,3,1\n20,4,4,21\n")
+    with pytest.raises(UserError, match=r"calls\.csv - wanted a full queue counted at most as often as the load, .* the load 20"):
+        prepared(tmp_path / "out", calls, light=15)
+
+
 @pytest.mark.parametrize("watched", [(0,), (0, 0), (-1, 2)])
 def test_watched_states_are_two_or_more(watched: tuple[int, ...]) -> None:
     with pytest.raises(ValidationError):

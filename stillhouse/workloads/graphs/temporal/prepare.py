@@ -116,6 +116,8 @@ def _windows(settings: PrepareSettings, panel: Panel) -> tuple[Split, int]:
         return forecasts(panel, settings.window, settings.horizon, settings.split), settings.window
     if len(panel.length) < 10:
         raise UserError(f"wanted at least 10 graphs with classes, to be split 7:1:2 - got {len(panel.length)}")
+    if len(panel.labels.unique()) < 2:
+        raise UserError("wanted graphs of two classes at least - all are of one: there is nothing to tell apart")
     window = min(settings.window or steps, steps)
     graphs = torch.arange(len(panel.length))
     return Split(graphs, torch.full_like(graphs, steps - window), cut(len(graphs))), window

@@ -83,7 +83,7 @@ def _of_none(settings: PrepareSettings) -> str:
 
 
 def _classes(settings: PrepareSettings, raw: Path, splits: dict[Split, Pictures]) -> int:
-    """Their number. Raises UserError unless all are numbers from 0 and each is among the training pictures."""
+    """Their number. Raises UserError unless all are numbers from 0, there are two, and each is among the training pictures."""
     labels = {name: pictures.label for name, pictures in splits.items()}
     labels["train"] = labels["train"][~_hidden(settings, labels["train"])]
     seen = {int(label) for each in labels.values() for label in np.unique(each)}
@@ -98,4 +98,6 @@ def _classes(settings: PrepareSettings, raw: Path, splits: dict[Split, Pictures]
     shapes = {name: pictures.image.shape[1:] for name, pictures in splits.items()}
     if len(set(shapes.values())) > 1:
         raise UserError(f"{raw} - wanted pictures of one form (set `size` and `channels`) - got channels, height and width of {shapes}")
+    if len(taught) < 2:
+        raise UserError(f"{raw} - wanted pictures of two classes at least - all are of one: there is nothing to tell apart")
     return max(seen) + 1

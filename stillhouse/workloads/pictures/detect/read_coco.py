@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, FailFast, ValidationError
+from pydantic import BaseModel, BeforeValidator, FailFast, ValidationError
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.faults import every
@@ -20,15 +20,24 @@ from stillhouse.contracts.settings import first_mistake
 from stillhouse.workloads.pictures._shared.splits import Split
 from stillhouse.workloads.pictures.detect.item import MOST_BOXES, Item, Source
 
-Box = tuple[float, float, float, float]
+
+def _no_text(value: object) -> object:
+    if isinstance(value, str):
+        raise ValueError(f"it should be a number, got {value!r:.100} in quotation marks")
+    return value
+
+
+_Length = Annotated[float, BeforeValidator(_no_text)]
+_Pixels = Annotated[int, BeforeValidator(_no_text)]
+Box = tuple[_Length, _Length, _Length, _Length]
 _WORDS: dict[str, Split] = {"train": "train", "val": "valid", "test": "test"}
 
 
 class _Image(BaseModel):
     id: int
     file_name: str
-    width: int | None = None
-    height: int | None = None
+    width: _Pixels | None = None
+    height: _Pixels | None = None
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -35,8 +35,14 @@ def _check(raw: Path, table: pa.Table) -> None:
     if not {*SIDES, "label"} <= fields:
         wanted = f"wanted a column boxes of lists of {', '.join(SIDES)} and label"
         raise UserError(f"{raw} - {wanted} - got {kind if 'boxes' in table.column_names else table.column_names}")
+    if text := [name for name in (*SIDES, "label") if not _is_number(kind.value_type.field(name).type)]:
+        raise UserError(f"{raw} - wanted numbers as {text[0]} of a box - got {kind.value_type.field(text[0]).type}")
     if nulls := table.column("boxes").null_count:
         raise UserError(f"{raw} - wanted a value in each row of column boxes - {nulls} are missing")
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)
 
 
 def _item(raw: Path, table: pa.Table, row: int) -> Item:

@@ -44,7 +44,8 @@ class TokenizerSettings(Settings):
         try:
             found = hashlib.sha256(content(self.file)).hexdigest()
         except UserError as error:
-            raise ValueError(f"path should be a {FILE}, or a folder with one - {error}") from None
+            remedy = "`AutoTokenizer.from_pretrained(folder).save_pretrained(folder)` writes it"
+            raise ValueError(f"path should be a {FILE}, or a folder with one - {error}: {remedy}") from None
         if found != self.sha256:
             raise ValueError(f"should name the hash of the tokenizer that is meant: {{path: {self.path}, sha256: {found}}}")
         return self

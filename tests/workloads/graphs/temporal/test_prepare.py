@@ -200,6 +200,13 @@ def test_too_few_graphs_are_refused(tmp_path: Path) -> None:
         prepared(raw.write(tmp_path / "raw"), tmp_path / "out", **raw.settings())
 
 
+def test_graphs_of_one_class_are_refused(tmp_path: Path) -> None:
+    raw = several_graphs(12, GRAPHS)
+    raw.labels["label"] = torch.zeros_like(raw.labels["label"])
+    with pytest.raises(UserError, match="wanted graphs of two classes at least - all are of one"):
+        prepared(raw.write(tmp_path / "raw"), tmp_path / "out", **raw.settings())
+
+
 def test_edges_that_training_never_sees_have_no_scale(tmp_path: Path) -> None:
     raw = one_graph(13)
     late = raw.edges["step"] >= TRAINING

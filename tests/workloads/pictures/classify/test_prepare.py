@@ -76,7 +76,7 @@ def test_statistics_are_those_of_the_training_pictures(tmp_path: Path) -> None:
 
 def test_pictures_that_are_all_one_colour_have_a_deviation(tmp_path: Path) -> None:
     black = coded(np.zeros((1, 4, 4), np.uint8))
-    prepared(tmp_path / "out", table(tmp_path / "raw.parquet", [black] * 10, [0] * 10))
+    prepared(tmp_path / "out", table(tmp_path / "raw.parquet", [black] * 10, [0, 1] * 5))
     assert read_json(tmp_path / "out/facts.json")["deviation"] == [1 / 255]
 
 
@@ -132,6 +132,7 @@ def test_tables_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     good, path = coded(pixels(1)[0]), tmp_path / "raw.parquet"
     refused(tmp_path, table(path, [good] * 3, [0, 2, 0]), "wanted training pictures of each class from 0 to 2 - there is none of 1")
     refused(tmp_path, table(path, [good] * 3, [0, -1, 0]), "wanted labels that are numbers from 0")
+    refused(tmp_path, table(path, [good] * 3, [0, 0, 0]), r"raw\.parquet - wanted pictures of two classes at least - all are of one")
     refused(tmp_path, table(path, [good] * 3, [0, None, 0]), "wanted a value in each row of column label - 1 are missing")
     refused(
         tmp_path,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -244,6 +245,11 @@ def test_tables_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         ),
         ({"annotations": [{"image_id": 100, "category_id": 7, "bbox": [1, 2, 3, 4]}]}, "annotations.0.category_id - wanted the id of one"),
         ({"images": [{"id": 100, "file_name": "lost.png"}], "annotations": []}, "wanted the picture lost.png in .* there is none"),
+        (
+            {"annotations": [{"image_id": 100, "category_id": 10, "bbox": [1, 2, 3, "4"]}]},
+            "annotations.0.bbox.3 - wanted .* - it should be a number, got '4' in quotation marks",
+        ),
+        ({"images": [{"id": 100, "file_name": "0.png", "width": "10"}]}, "images.0.width - wanted .* got '10' in quotation marks"),
         ({"categories": None}, "boxes.json: categories - wanted COCO's images, annotations and categories"),
     ],
 )
@@ -265,6 +271,15 @@ def test_files_of_coco_that_do_not_go_together_are_refused(tmp_path: Path) -> No
     refused(tmp_path, folder(tmp_path / "d", {"README.md": "Nothing."}), "d - wanted COCO's .json files or Pascal VOC's Annotations")
     refused(tmp_path, folder(tmp_path / "e", {"train.json": "{\n]"}), r"train.json:2 - wanted JSON")
     refused(tmp_path, folder(tmp_path / "g", {"boxes.json": "5"}) / "boxes.json", r"boxes.json: the file - wanted COCO's images")
+
+
+@pytest.mark.parametrize("name", ["ymax", "label"])
+def test_boxes_of_text_in_a_table_are_refused(tmp_path: Path, name: str) -> None:
+    raw = table(tmp_path / "raw.parquet", [coded(pictures(1)[0])], BOXES[:1])
+    found = pq.read_table(raw)
+    texts = [[{**box, name: str(box[name])} for box in row] for row in found["boxes"].to_pylist()]
+    pq.write_table(found.set_column(found.column_names.index("boxes"), "boxes", [texts]), raw)
+    refused(tmp_path, raw, rf"raw\.parquet - wanted numbers as {name} of a box - got string")
 
 
 def test_a_wrong_description_of_scenes_is_refused(tmp_path: Path) -> None:
