@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import _students
-from benchmarks._cells import Cell, Row, measure, row
+from benchmarks._cells import Cell, Row, measure
 from benchmarks._node_sets import Drawn, NodeSet
 from benchmarks.static_graphs import PREPARE, SETS, chosen_by
-from stillhouse.contracts.files import read_json
 
 name = "node_teachers"
 expected_seconds = 2500
