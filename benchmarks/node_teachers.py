@@ -17,7 +17,7 @@ from benchmarks._node_sets import Drawn, NodeSet
 from benchmarks.static_graphs import PREPARE, SETS, chosen_by
 
 name = "node_teachers"
-expected_seconds = 2500
+expected_seconds = 3000
 needs_data = True
 FINALISTS = 3
 Candidate = tuple[str, int, int, float, float, str, bool]

@@ -24,12 +24,13 @@ from stillhouse.contracts.parts import Workload
 from stillhouse.workloads.graphs.static_nodes import WORKLOAD
 
 name = "static_graphs"
-expected_seconds = 2400
+expected_seconds = 2900
 needs_data = True
 _LOGITS = {"loss": "logits", "weight": 1.0}
 _SEEN = {"features": {"hidden": "act"}}
 _GCN = {"family": "gcn", "hidden": 64, "layers": 2, "dropout": 0.5, **_SEEN}
-_DEEP = {"hidden": 64, "dropout": 0.2, "norm": "batch", "jumping": "last", **_SEEN}
+_NORM = {"norm": "batch"}
+_DEEP = {"hidden": 64, "dropout": 0.2, **_NORM, "jumping": "last", **_SEEN}
 PREPARE = {"inductive": True, "positions": {"kind": "laplacian", "size": 16}}
 
 
@@ -46,9 +47,9 @@ def _cosine(epochs: int) -> _students.Block:
     return {"epochs": epochs, "learning_rate": 1e-2, "schedule": "cosine"}
 
 
-def _set(seeds: int, fit: _students.Block, model: _students.Block, metric: str = "accuracy", **taught: Any) -> _students.Block:
-    """`taught` is what networks without edges that learn a teacher's answers have of their own here."""
-    return {"seeds": list(range(seeds)), "metric": metric, "model": model, "fit": fit, "taught": taught}
+def _set(seeds: int, fit: _students.Block, model: _students.Block, metric: str = "accuracy", **norms: _students.Block) -> _students.Block:
+    """`taught` is what networks without edges that learn a teacher's answers have of their own here, and `alone` what the others have."""
+    return {"seeds": list(range(seeds)), "metric": metric, "model": model, "fit": fit, "taught": {}, "alone": {}, **norms}
 
 
 settings: dict[str, Any] = {
@@ -57,10 +58,10 @@ settings: dict[str, Any] = {
     "edgeless": {"hidden": 128, "layers": 2, "dropout": 0.5},
     "sets": {
         "cora": _set(5, _fit(100), _GCN),
-        "chameleon_filtered": _set(5, _published(150), _DEEP | {"family": "gcn", "hidden": 256, "layers": 5}, norm="batch"),
+        "chameleon_filtered": _set(5, _published(150), _DEEP | {"family": "gcn", "hidden": 256, "layers": 5}, taught=_NORM, alone=_NORM),
         "minesweeper": _set(1, _cosine(200), _DEEP | {"family": "sage", "layers": 12}, "roc_auc"),
         "actor": _set(2, _fit(60), _GCN),
-        "amazon_computers": _set(3, _fit(150), _GCN | {"norm": "batch"}, norm="batch"),
+        "amazon_computers": _set(3, _fit(150), _GCN | _NORM, taught=_NORM),
         "tolokers": _set(1, _cosine(60), _DEEP | {"family": "gcn", "layers": 3, "residual": True}, "roc_auc"),
         "coauthor_physics": _set(1, _fit(20), _GCN),
     },
@@ -126,7 +127,7 @@ def _blocks(how: _students.Block) -> dict[str, _students.Block]:
 def _edgeless(family: str, how: _students.Block, losses: list[_students.Block], task_weight: float = 0.0) -> _students.Block:
     search = {"method": "uniform", "budget": {"unit": "parameters", "share": 1.0}, "weights": "scratch"}
     return {
-        "search": search | {"model": {"family": family, **settings["edgeless"], **(how["taught"] if losses else {}), **_SEEN}},
+        "search": search | {"model": {"family": family, **settings["edgeless"], **how["taught" if losses else "alone"], **_SEEN}},
         "distill": {"losses": losses, "task_weight": task_weight, "start": "fresh", "fit": how["fit"]},
     }
 

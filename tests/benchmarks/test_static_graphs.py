@@ -51,6 +51,13 @@ def test_teacher_and_students_are_measured_split_by_split(tmp_path: Path, monkey
     assert rows["dms 1/4", "macs_share"] <= 0.25
 
 
+def test_networks_without_edges_have_settings_for_learning_alone_and_others_for_being_taught() -> None:
+    how = static_graphs._set(1, {"epochs": 2}, {}, taught={"norm": "batch"}, alone={"norm": "none"})
+    blocks = static_graphs._blocks(how)
+    norms = {name: blocks[name]["search"]["model"]["norm"] for name in ("mlp", "glnn", "ff_g2m", "nosmog")}
+    assert norms == {"mlp": "none", "glnn": "batch", "ff_g2m": "batch", "nosmog": "batch"}
+
+
 def test_a_query_holds_as_many_hops_as_a_network_has_layers_and_answers_as_the_whole_graph() -> None:
     torch.manual_seed(0)
     nodes, ring = torch.arange(40), torch.stack((torch.arange(40), torch.arange(40).roll(1)))
