@@ -305,3 +305,13 @@ def test_a_mistake_in_a_block_is_told_alone(tmp_path: Path):
     values = put(values, f"teachers.{teacher}.teach", {"model": {"size": 1}, "data": {}})
     told = mistakes(values, tmp_path)
     assert [line.partition(" - ")[2].partition(";")[0] for line in told] == ["is no setting", "is no setting"]
+
+
+def test_settings_that_json_cannot_hold_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Strange(Settings):
+        batch_size: int = 1
+        kind: object = object()
+
+    monkeypatch.setattr(registry, "workload", lambda name: replace(WORKLOAD, data_settings=Strange))
+    [told] = mistakes(tree(), tmp_path, "teach", "rings")
+    assert told.startswith("params.yaml: teachers.rings.teach - should have settings that JSON can hold: Unable to serialize unknown type")

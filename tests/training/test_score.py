@@ -24,3 +24,8 @@ def test_values_agree_by_correlation():
 def test_data_without_a_batch_are_told():
     with pytest.raises(UserError, match="wanted a batch at least of each split - `draw` gives none"):
         first_batch(Batches(lambda rng: iter(()), 1), torch.device("cpu"))
+
+
+def test_what_is_no_pass_is_told():
+    with pytest.raises(UserError, match=r"wanted a pass of batches of `draw\(rng\)` - got a NoneType"):
+        first_batch(Batches(lambda rng: None, 1), torch.device("cpu"))  # type: ignore[arg-type, return-value]
