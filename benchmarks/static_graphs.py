@@ -24,7 +24,7 @@ from stillhouse.contracts.parts import Workload
 from stillhouse.workloads.graphs.static_nodes import WORKLOAD
 
 name = "static_graphs"
-expected_seconds = 2900
+expected_seconds = 3500
 needs_data = True
 _LOGITS = {"loss": "logits", "weight": 1.0}
 _SEEN = {"features": {"hidden": "act"}}
