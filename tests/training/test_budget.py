@@ -138,9 +138,9 @@ def test_undeclared_cost_is_refused_with_the_modules() -> None:
 class Wrapped(nn.Module):
     """Declares at itself what the layer within it costs, and holds a list of networks, beside something that PyTorch does not count."""
 
-    def __init__(self) -> None:
+    def __init__(self, architecture: Architecture | None = None) -> None:
         super().__init__()
-        self.known, self.inner, self.sums = nn.ModuleList([network()]), Wrap(), Sum()
+        self.known, self.inner, self.sums = nn.ModuleList([network(architecture)]), Wrap(), Sum()
         self.blueprint = self.known[0].blueprint
 
     def forward(self, value: Tensor) -> Tensor:
@@ -168,4 +168,4 @@ class Sum(nn.Module):
 
 def test_a_module_is_taken_at_its_word_where_nothing_in_it_is_counted() -> None:
     model, split = Wrapped().eval(), Batches(lambda generator: iter([ROWS]), 1)
-    assert pose(TASK, Data(split, split), Networks(model, model, Wrapped, network), [HALF], log=lambda _: None).groups
+    assert pose(TASK, Data(split, split), Networks(model, model, Wrapped, Wrapped), [HALF], log=lambda _: None).groups
