@@ -43,12 +43,18 @@ _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:\w+")
 
 def workload(name: str) -> Workload[Any]:
     """The workload of that name; an unknown name is a UserError that lists what exists."""
+    _part("workloads", name)  # it is there, and is one
+    return _looked(sys.modules[module("workloads", name)])
+
+
+@cache
+def _looked(loaded: ModuleType) -> Workload[Any]:
+    """The workload of a module, whose functions are looked at: the same one each time that it is asked for."""
     from stillhouse.contracts.looked import looked_at
 
-    part: Workload[Any] = _part("workloads", name)
-    dotted = module("workloads", name)
-    ours = dotted.startswith("stillhouse.")
-    return looked_at(part, f"the workload {name}" if ours else lines.shown(str(sys.modules[dotted].__file__)))
+    package, _, name = loaded.__name__.rpartition(".")
+    ours = package.startswith("stillhouse.")
+    return looked_at(loaded.WORKLOAD, f"the workload {name}" if ours else lines.shown(str(loaded.__file__)))
 
 
 def search(name: str) -> Search:

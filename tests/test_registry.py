@@ -86,7 +86,7 @@ def test_two_parts_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_former_names_of_workloads_are_read():
-    assert registry.workload("knowledge_graph").prepare_settings is registry.workload("knowledge").prepare_settings
+    assert registry.workload("knowledge_graph") is registry.workload("knowledge")
 
 
 def test_the_model_families_of_a_workload_are_named_without_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -23,7 +23,7 @@ from stillhouse.record import hashes, outbox, process, revision, run_record
 from stillhouse.record.deadline import UPLOADS, TooLate, seconds, within
 from stillhouse.record.run_record import Closing, Execution, Planned, RunRecord, Status
 from stillhouse.tracking import registration, summary
-from stillhouse.tracking.store import EXPERIMENT, Store, limited, opened
+from stillhouse.tracking.store import EXPERIMENT, Store, address, limited, opened
 
 __all__ = ["EXPERIMENT", "finish", "follow", "serve", "start", "sync"]
 PERIOD = 0.2
@@ -173,7 +173,7 @@ def _forwarded(root: Path, tried: set[Path]) -> bool:
 @contextmanager
 def _writing(root: Path) -> Iterator[Store]:
     """Opens the tracker for as long as a command may take. Raises UserError where its database is a file that cannot be written to."""
-    file = Path(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}").removeprefix("sqlite:///"))
+    file = Path(address(root).removeprefix("sqlite:///"))
     if locked := [path for path in (file, file.parent) if file.is_file() and not os.access(path, os.W_OK)]:
         raise UserError(f"{locked[0]} - wanted a database that can be written to - got one that is read-only")
     with limited(root, seconds()) as store:

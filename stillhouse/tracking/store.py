@@ -208,9 +208,14 @@ def opened(root: Path) -> Iterator[Store]:
             yield store
 
 
+def address(root: Path) -> str:
+    """Where the tracker is."""
+    return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root.resolve() / 'mlflow.db'}")
+
+
 def _load(root: Path) -> None:
     """Imports MLflow, which reads some of its settings then."""
-    for name, value in {**_LIMITS, "MLFLOW_TRACKING_URI": f"sqlite:///{root.resolve() / 'mlflow.db'}"}.items():
+    for name, value in {**_LIMITS, "MLFLOW_TRACKING_URI": address(root)}.items():
         os.environ.setdefault(name, value)
     for chatty in ("alembic", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
