@@ -28,7 +28,6 @@ name = "language"
 expected_seconds = 2400
 needs_data = True
 OURS = "dms, teacher"
-_SETS = {0.5: "50 % removed", 0.2: "20 % removed"}
 _LLAMA = {
     "model_type": "llama",
     "hidden_size": 64,
@@ -43,6 +42,8 @@ _FIT = {"optimizer": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
 settings: dict[str, Any] = {
     "seeds": 3,
     "rounds": 5,
+    "removed": [0.5, 0.2],
+    "methods": [OURS, "dms", "taylor", "flap", "short", "minitron", "magnitude", "uniform", "random"],
     "prepare": {
         "read": {"document": "book", "splits": {"valid_within": "valid", "valid": "none"}},
         "tokenizer": {"vocabulary": 1024},
@@ -97,7 +98,9 @@ def students(removed: float) -> dict[str, _students.Block]:
     whole, embedding = parameters(settings["model"]["config"], vocabulary)
     budget = {"unit": "parameters", "value": whole - removed * (whole - embedding)}
     blocks = {}
-    for method, search in searches().items():
+    known = searches()
+    for method in settings["methods"]:
+        search = known[method]
         trains = "fit" in search.get("settings", {})
         epochs = settings["student_epochs"] + (0 if trains else settings["search_epochs"])
         fit = {"epochs": epochs, "learning_rate": settings["rate"], "schedule": "cosine", **_FIT}
@@ -123,9 +126,9 @@ def _planned() -> Iterator[Cell]:
     """Seed by seed, so that what is interrupted has all methods of the first ones."""
     for seed in range(int(settings["seeds"])):
         yield _cell("books", "teacher", seed, {})
-        for removed, title in _SETS.items():
+        for removed in settings["removed"]:
             for method, block in students(removed).items():
-                yield _cell(title, method, seed, block)
+                yield _cell(f"{100 * removed:.0f} % removed", method, seed, block)
 
 
 def _cell(title: str, method: str, seed: int, block: _students.Block) -> Cell:

@@ -40,7 +40,7 @@ def test_a_fold_is_tested_on_and_edges_stay_in_their_graphs(table: Path) -> None
 
 
 def test_every_student_is_measured_fold_by_fold(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = deepcopy(graph_classes.settings) | {"folds": {"PAIRS": 2}}
+    settings = deepcopy(graph_classes.settings) | {"sets": ["PAIRS"], "folds": 2}
     settings["teach"]["model"] |= {"hidden": 8, "layers": 2}
     for fit in (settings["teach"]["fit"], *(block["distill"]["fit"] for block in settings["students"].values())):
         fit["epochs"] = 1

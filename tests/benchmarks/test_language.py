@@ -36,10 +36,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "teacher_epochs": 1,
         "windows": 4,
     }
-    usual = language.searches()
-    monkeypatch.setattr(language, "settings", language.settings | own)
-    monkeypatch.setattr(language, "searches", lambda: {name: usual[name] for name in (language.OURS, "uniform")})
-    monkeypatch.setattr(language, "_SETS", {0.5: "half"})
+    monkeypatch.setattr(language, "settings", language.settings | own | {"removed": [0.5], "methods": [language.OURS, "uniform"]})
     monkeypatch.setattr(_cells, "WORK", tmp_path / "work")
     language._wikitext.cache_clear()
 
@@ -50,12 +47,11 @@ def test_every_method_is_measured_inside_its_budget(tmp_path: Path) -> None:
     torch.set_num_threads(threads)
     whole, embedding = language.parameters(language.settings["model"]["config"], 270)
     assert rows["books", "teacher", "parameters"]["mean"] == whole
-    for removed, title in language._SETS.items():
-        for method in (language.OURS, "uniform"):
-            assert rows[title, method, "parameters"]["mean"] <= whole - removed * (whole - embedding)
-            assert {rows[title, method, name]["seeds"] for name in ("bits_per_byte", "wikitext_bits_per_byte", "speed")} == {1}
-        ahead = [rows[title, method, "bits_per_byte"]["mean"] for method in ("uniform", language.OURS)]
-        assert rows[title, "uniform", "behind"]["mean"] == pytest.approx(ahead[0] - ahead[1])
+    for method in (language.OURS, "uniform"):
+        assert rows["50 % removed", method, "parameters"]["mean"] <= whole - 0.5 * (whole - embedding)
+        assert {rows["50 % removed", method, name]["seeds"] for name in ("bits_per_byte", "wikitext_bits_per_byte", "speed")} == {1}
+    ahead = [rows["50 % removed", method, "bits_per_byte"]["mean"] for method in ("uniform", language.OURS)]
+    assert rows["50 % removed", "uniform", "behind"]["mean"] == pytest.approx(ahead[0] - ahead[1])
 
 
 def test_the_count_of_parameters_is_that_of_the_network() -> None:
