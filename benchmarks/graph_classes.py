@@ -1,7 +1,7 @@
 """Classes of whole graphs by published folds: a graph network, smaller ones found by search, and a student that sees no edge.
 
-A tenth of the graphs that are not tested on chooses the epochs. Settings are the same for all sets and were not tuned; epochs are few, to end
-within the hour.
+A tenth of the graphs that are not tested on chooses the epochs. Settings are the same for all sets and were not tuned; epochs are few, to
+end within the hour.
 """
 
 from __future__ import annotations

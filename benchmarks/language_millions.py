@@ -1,4 +1,4 @@
-"""As `language` with a Llama of some million parameters, which reads all of the books twice, and its students at half of them: an hour a seed."""
+"""As `language` with a Llama of some million parameters, which reads all of the books twice, and with its students at half of them."""
 
 from __future__ import annotations
 
