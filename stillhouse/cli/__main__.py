@@ -173,6 +173,7 @@ def _beside(opened: Opening, ready: Spare) -> Check:
 def _execute(folder: Path, planned: Sequence[Node], wishes: _Wishes, opened: Opening, ready: Spare) -> Ended:
     revision.head(folder)  # where git refuses to tell it, every stage would fail
     room.require(folder)
+    surroundings.require_writable(folder)
     from stillhouse.flows import execution
 
     if not wishes.on and any(node.state == "due" and node.name != "compare" for node in planned):

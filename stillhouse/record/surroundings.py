@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pwd
 import sys
 import warnings
+from pathlib import Path
 
 _NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")
 """Where Python looks for a user's name before it asks the system."""
+_WRITTEN = (".", "dvc.lock", "data", ".work", ".dvc", ".dvc/cache", ".dvc/cache/files/md5")
+"""What an execution writes to, as far as it is there, and the folders of the last one."""
 
 
 def complete() -> None:
@@ -37,6 +41,20 @@ def _let_warn() -> None:
         warnings.resetwarnings()
         for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):  # as Python itself begins
             warnings.simplefilter("ignore", kind)
+
+
+def require_writable(folder: Path) -> None:
+    """Makes sure, before hours of work, that what an execution of the project writes to can be written to.
+
+    DVC would find out when a stage has ended, and say so in words of its own.
+
+    Raises:
+        PermissionError: something cannot.
+    """
+    places = [place for name in _WRITTEN if (place := folder / name).exists()]
+    for place in (*places, *folder.glob(f"{_WRITTEN[-1]}/*/")):
+        if not os.access(place, os.W_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
 
 
 def refused(error: PermissionError) -> str:

@@ -1,4 +1,4 @@
-"""This repository's own pipeline, whole, through a head and two nodes: the bytes are those of a run at home.
+"""This repository's own pipeline, whole, through a head and two nodes with an SSH remote: the bytes are those of a run at home.
 
 Its trainings are cut to `STILLHOUSE_TEST_EPOCHS` epochs, two by default; with a large number they are as `params.yaml` says.
 """
@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from tests import machines
+from tests import machines, sshd
 from tests.processes import free_port, until
 from tests.projects import REPOSITORY, locked
 
@@ -37,7 +37,7 @@ def cut(value: Any) -> Any:
     return [cut(inner) for inner in value] if isinstance(value, list) else value
 
 
-def project(folder: Path, remote: Path) -> Path:
+def project(folder: Path, remote: Mapping[str, str]) -> Path:
     """What a clone of this repository has that its pipeline reads, committed, with a remote that all share."""
     for name in ("stillhouse", "stages", "flows", "parts", "data/raw"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"), symlinks=True)
@@ -47,8 +47,10 @@ def project(folder: Path, remote: Path) -> Path:
         YAML().dump(cut(yaml.safe_load((REPOSITORY / "params.yaml").read_text())), file)
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
     dvc = [sys.executable, "-m", "dvc"]
-    for command in ([*git, "init", "-q"], [*dvc, "init", "-q"], [*dvc, "remote", "add", "-q", "-d", "store", str(remote)]):
+    for command in ([*git, "init", "-q"], [*dvc, "init", "-q"], [*dvc, "remote", "add", "-q", "-d", "store", remote["url"]]):
         subprocess.run(command, cwd=folder, check=True)
+    for name in ("port", "user"):
+        subprocess.run([*dvc, "remote", "modify", "-q", "store", name, remote[name]], cwd=folder, check=True)
     for command in ([*git, "add", "-A"], [*git, "commit", "-qm", "the default pipeline"]):
         subprocess.run(command, cwd=folder, check=True)
     return folder
@@ -62,7 +64,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         machines.surround(patch, place)
         patch.setenv("STILLHOUSE_BEAT_SECONDS", "10")  # nobody is killed here, and a busy machine is late
-        alone = project(place / "alone", place / "remote")
+        remote = stack.enter_context(sshd.served(place / "remote"))
+        (place / "user/.ssh").mkdir(parents=True)
+        shutil.copy(remote["keyfile"], place / "user/.ssh/id_ed25519")
+        patch.setenv("HOME", str(place / "user"))
+        alone = project(place / "alone", remote)
         folder = place / "project"
         shutil.copytree(alone, folder, symlinks=True)
         told: dict[str, Any] = {"place": place, "alone": alone, "folder": folder, "home": machines.tried(alone, "run")}

@@ -70,6 +70,20 @@ def test_a_user_without_name_and_home_plans_and_another_one_is_told_in_one_sente
         assert 'git says "fatal: detected dubious ownership in repository' in asked.stderr
 
 
+@pytest.mark.parametrize("name", ["dvc.lock", "data", ".dvc/cache/files/md5/ab"])
+def test_what_a_run_could_not_write_at_its_end_is_told_before_it_begins(name: str, project: Path):
+    for path in (folder := project / ".dvc/cache/files/md5/ab", site := Path(os.environ["DVC_SITE_CACHE_DIR"])):
+        path.mkdir(parents=True, exist_ok=True)
+    (project / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    for path in (project, *project.rglob("*"), site, *folder.parents[:3]):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    (project / name).chmod(0o555)
+    done = as_user(NOBODY, project, "stillhouse", "run", "rings")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert f"{name} - wanted a place that user {NOBODY} can write to - Permission denied" in done.stderr
+    assert not (project / "data/rings/prepared").exists()
+
+
 def test_warnings_of_libraries_end_nothing():
     """In a process of its own, whose filters are Python's."""
     code = "from stillhouse.record import surroundings; surroundings.complete(); import warnings; warnings.warn('old', DeprecationWarning)"
