@@ -26,6 +26,14 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+def said(error: BaseException) -> str:
+    """What an error says; "" where its text cannot be made."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 def shown(file: str) -> str:
     """A file's path, from the working folder on if it lies there."""
     path = Path(file)
@@ -34,8 +42,9 @@ def shown(file: str) -> str:
 
 def words(error: BaseException) -> str:
     """An error in one line: its kind, and what it says."""
-    said = str(error).strip().rpartition("\n")[2] if _TOLD.search(str(error)) else f"{type(error).__name__}: {error}"
-    return " ".join(said.split()).removesuffix(":")
+    text = said(error)
+    line = text.strip().rpartition("\n")[2] if _TOLD.search(text) else f"{type(error).__name__}: {text}"
+    return " ".join(line.split()).removesuffix(":")
 
 
 def _running(error: BaseException, packages: Collection[str]) -> Iterator[str]:
@@ -45,6 +54,6 @@ def _running(error: BaseException, packages: Collection[str]) -> Iterator[str]:
 
 
 def _sent(error: BaseException, packages: Collection[str]) -> Iterator[str]:
-    for file, line in _TOLD.findall(str(error)):
+    for file, line in _TOLD.findall(said(error)):
         if any(Path(file).is_relative_to(Path.cwd() / package) or f"site-packages/{package}/" in file for package in packages):
             yield f"{shown(file)}:{line}"

@@ -177,6 +177,7 @@ def _require_batches(found: object, place: str) -> None:
     if not isinstance(found.length, int) or found.length < 1 or not callable(found.draw):
         got = f"Batches({found.draw!r:.60}, {found.length!r:.60})"
         raise UserError(f"{place} - wanted Batches(draw, length) of one batch at least - got {got}")
+    require_takes(found.draw, ("rng",), {}, f"{place} - wanted Batches whose draw is called as draw")
 
 
 def _scalar(found: object, place: str) -> Tensor:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.lines import causes
+from stillhouse.contracts.lines import causes, said
 
 PLACES = (".work", "data", ".dvc/cache")
 RESERVE = 64
@@ -92,7 +92,7 @@ def _reserve() -> int:
 def _full(error: BaseException) -> Iterator[BaseException]:
     """The error, or what led to it, that says so."""
     for cause in causes(error):
-        if (isinstance(cause, OSError) and cause.errno in _NUMBERS) or _WORDS.search(str(cause)):
+        if (isinstance(cause, OSError) and cause.errno in _NUMBERS) or _WORDS.search(said(cause)):
             yield cause
 
 

@@ -55,8 +55,9 @@ def _dataset(item: Item, context: str) -> Any:
 
 
 def name(text: str) -> str:
-    """A name that MLflow takes: at most 250 characters, and of the marks only those of file paths."""
-    return re.sub(r"[^\w.\- :/]", "_", text.replace("@", "_at_"))[:_NAME]
+    """A name that MLflow takes: at most 250 characters, of the marks only those of file paths, and a path that leads on."""
+    cut = re.sub(r"[^\w.\- :/]", "_", text.replace("@", "_at_"))[:_NAME]
+    return "/".join(part for part in cut.split("/") if part not in ("", ".", "..")) or "_"
 
 
 def path(text: str) -> str:

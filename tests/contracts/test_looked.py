@@ -87,6 +87,7 @@ def loaded(train: Any = ROWS, sizes: Any = None) -> Any:
         ("load", loaded(), "mine.py, load - wanted Data with a test split where test=True asks for it - got None"),
         ("load", loaded([torch.zeros(2, 3)]), "load, train - wanted Batches(draw, length), where draw(rng) begins a pass - got a list"),
         ("load", loaded(Batches(ROWS.draw, 0)), "mine.py, load, train - wanted Batches(draw, length) of one batch at least - got"),
+        ("load", loaded(Batches(lambda: iter([]), 1)), "wanted Batches whose draw is called as draw(rng) - too many"),
         ("load", loaded(sizes={"classes": torch.tensor(2)}), "mine.py, load - wanted sizes as JSON holds them"),
         ("model", lambda *_: print, "mine.py, model - wanted a torch.nn.Module - got a builtin_function_or_method"),
         ("model", lambda *_: nn.Identity(), "mine.py, model - wanted a network with weights - it has none"),

@@ -62,6 +62,16 @@ def test_the_last_line_of_the_part_is_named_with_the_error_s_own_words(part: Any
     assert told(lambda: part.run(raising(AssertionError()))).endswith("AssertionError")
 
 
+def test_an_error_that_cannot_say_itself_is_told_by_its_line(part: Any) -> None:
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    with pytest.raises(own.OwnError) as told, own.telling():
+        part.run(raising(Odd()))
+    assert str(told.value) == f"parts/mine.py:3 - {SAID} - Odd"
+
+
 def test_what_led_to_an_error_is_looked_at_too(part: Any) -> None:
     def call() -> None:
         try:
