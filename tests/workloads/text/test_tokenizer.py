@@ -48,3 +48,15 @@ def test_a_file_at_which_the_library_panics_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"tokenizer.json - wanted a tokenizer as JSON - "):
         tokenizer.opened(tmp_path / "tokenizer.json")
+
+
+@pytest.mark.parametrize(("number", "got"), [(10**9, "got 1,000,000,000 for 'far'"), (None, "got none")])
+def test_numbers_that_no_model_has_rows_for_are_refused(number: int | None, got: str, tmp_path: Path) -> None:
+    content = json.loads(tokenizer._trained(300, ["some words"], (tokenizer.END,)).to_str())
+    content["model"] |= {"vocab": {"a": 0} if number else {}, "merges": []}
+    content["added_tokens"] = []
+    if number:
+        content["model"]["vocab"]["far"] = number
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"tokenizer.json - wanted tokens with numbers below 1,000,000 - {got}: number them"):
+        tokenizer.opened(tmp_path / "tokenizer.json")

@@ -22,6 +22,8 @@ PAD = "<|pad|>"
 _LETTERS = 256
 _WITHOUT_SPACE = 1000
 """Characters without a space that are learned from as one word."""
+MOST = 1_000_000
+"""Tokens that a tokenizer may have."""
 
 
 class TokenizerSettings(Settings):
@@ -30,7 +32,7 @@ class TokenizerSettings(Settings):
     `path` is a `tokenizer.json`, or a folder that has one, and `sha256` the hash of this file: another tokenizer makes other data.
     """
 
-    vocabulary: int = Field(default=4096, gt=_LETTERS + 2, le=1_000_000)
+    vocabulary: int = Field(default=4096, gt=_LETTERS + 2, le=MOST)
     """The number of tokens, special ones included; fewer are learned where the text has no more."""
     path: str | None = None
     sha256: str = ""
@@ -74,10 +76,20 @@ def opened(file: Path) -> Any:
         raise
     except BaseException as error:  # the library raises nothing more special, and its panics are no Exception
         raise UserError(f"{file} - wanted a tokenizer as JSON - {' '.join(str(error).split())[:200]}") from None
+    _require_few(tokenizer, file)
     tokenizer.encode_special_tokens = True
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def _require_few(tokenizer: Any, file: Path) -> None:
+    """A model has a row of weights for each number up to the highest."""
+    known = tokenizer.get_vocab(with_added_tokens=True)
+    highest = max(known, key=lambda token: known[token], default="")
+    if not known or known[highest] >= MOST:
+        got = f"{known[highest]:,} for {highest!r:.60}" if known else "none"
+        raise UserError(f"{file} - wanted tokens with numbers below {MOST:,} - got {got}: number them one after the other")
 
 
 def digest(folder: Path) -> str:
