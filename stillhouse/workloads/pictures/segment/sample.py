@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -13,14 +13,18 @@ from torch import Tensor
 
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
+from stillhouse.training.labels import FewLabels, order
 from stillhouse.training.rows import in_order, shuffled
 from stillhouse.workloads.pictures._shared.picture import normalised
 from stillhouse.workloads.pictures._shared.stored import Stored, StoredSettings, stored
-from stillhouse.workloads.pictures.segment.crop import cropped
+from stillhouse.workloads.pictures.segment.crop import VOID, cropped
 
 
-class DataSettings(StoredSettings):
-    """Batches differ in size by at most one picture; augmentation is of training pictures alone, whole ones are answered."""
+class DataSettings(FewLabels, StoredSettings):
+    """Batches differ in size by at most one picture; augmentation is of training pictures alone, whole ones are answered.
+
+    A label is a picture's mask, and a share of the labels one of the pictures: what is hidden is a mask in which no pixel has a class.
+    """
 
     batch_size: int = Field(8, ge=3)
     """Three at least, so that none is left with one picture: the mean of a single picture has no deviation for a norm."""
@@ -74,9 +78,12 @@ class _Table:
 
     pictures: Stored
     unit: Tensor
+    known: Tensor
+    """(rows,), whether the mask of a picture is to be seen."""
 
     def batch(self, rows: Tensor) -> Batch:
-        return Batch(**self.pictures.take(rows), unit=self.unit)
+        found = self.pictures.take(rows)
+        return Batch(found["image"], found["mask"].where(self.known[rows][:, None, None], VOID), self.unit)
 
 
 def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
@@ -91,7 +98,8 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
     def table(split: str) -> _Table:
         shape = (sizes["height"], sizes["width"])
         shapes = {"image": (sizes["channels"], *shape), "mask": shape}
-        return _Table(stored(prepared / f"{split}.parquet", shapes, settings.most_bytes, shuffled=split == "train"), unit)
+        pictures = stored(prepared / f"{split}.parquet", shapes, settings.most_bytes, shuffled=split == "train")
+        return _Table(pictures, unit, torch.ones(pictures.count, dtype=torch.bool))
 
     return Data(
         train=_training(settings, table("train")),
@@ -102,8 +110,10 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
 
 
 def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
-    order = table.pictures.order(settings.batch_size, None)
-    return shuffled(order, lambda rows, drawn: augmented(settings, table.batch(rows), drawn), partial(chance, settings))
+    size, one = settings.batch_size, torch.zeros(table.pictures.count, dtype=torch.long)
+    found, known = order(settings, one, size, partial(table.pictures.order, size))
+    table = replace(table, known=known)
+    return shuffled(found, lambda rows, drawn: augmented(settings, table.batch(rows), drawn), partial(chance, settings))
 
 
 def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:

@@ -52,6 +52,23 @@ def test_a_pass_sees_every_training_picture_once_and_depends_on_its_seed_alone(p
         assert all(torch.equal(pairs[image.numpy().tobytes()], mask) for image, mask in zip(batch.image, batch.mask, strict=True))
 
 
+def test_a_share_of_the_pictures_keeps_its_masks_and_others_ride_along_without(prepared: Path) -> None:
+    pairs = {image.numpy().tobytes(): mask for image, mask in zip(IMAGE, MASK, strict=True)}
+    batches = drawn(load(DataSettings(batch_size=3, train_limit=1 / 3, unlabelled=5), prepared), 0)
+    assert [len(batch.mask) for batch in batches] == [8, 8, 8]  # six with a mask, two times over, and thirteen without, two of them twice
+    known, others = [], []
+    for batch in batches:
+        keys = [image.numpy().tobytes() for image in batch.image]
+        assert all(torch.equal(pairs[key], mask) for key, mask in zip(keys[:3], batch.mask[:3], strict=True))
+        assert bool((batch.mask[3:] == VOID).all())
+        known, others = known + keys[:3], others + keys[3:]
+    assert (len(set(known)), len(set(others)), set(known) & set(others)) == (6, 13, set())
+    alone = drawn(load(DataSettings(batch_size=3, train_limit=1 / 3), prepared), 0)
+    assert {image.numpy().tobytes() for batch in alone for image in batch.image} == set(known)
+    smaller = drawn(load(DataSettings(batch_size=3, train_limit=1 / 6), prepared), 0)
+    assert {image.numpy().tobytes() for batch in smaller for image in batch.image} < set(known)
+
+
 def test_training_pixels_have_mean_nought_and_deviation_one(prepared: Path) -> None:
     every = torch.cat([batch.pixels() for batch in drawn(load(DataSettings(), prepared), 0)])
     assert every.mean((0, 2, 3)).tolist() == pytest.approx([0] * 3, abs=1e-5)
