@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from stillhouse.contracts.data import Batches, Data
+from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import read_json
 from stillhouse.training.labels import FewLabels, order
 from stillhouse.training.rows import in_order, shuffled
@@ -112,6 +113,9 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
 def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
     size, one = settings.batch_size, torch.zeros(table.pictures.count, dtype=torch.long)
     found, known = order(settings, one, size, partial(table.pictures.order, size))
+    if known.sum() < 2 and not settings.unlabelled:
+        remedy = "raise data.train_limit, or add pictures"
+        raise UserError(f"data - wanted two training pictures at least, between which a norm can tell a deviation - got one: {remedy}")
     table = replace(table, known=known)
     return shuffled(found, lambda rows, drawn: augmented(settings, table.batch(rows), drawn), partial(chance, settings))
 

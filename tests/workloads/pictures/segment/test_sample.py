@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from stillhouse.contracts.data import Data
+from stillhouse.contracts.errors import UserError
 from stillhouse.training.machine import move
 from stillhouse.workloads.pictures.segment.crop import VOID, cropped
 from stillhouse.workloads.pictures.segment.prepare import PrepareSettings, prepare
@@ -67,6 +68,12 @@ def test_a_share_of_the_pictures_keeps_its_masks_and_others_ride_along_without(p
     assert {image.numpy().tobytes() for batch in alone for image in batch.image} == set(known)
     smaller = drawn(load(DataSettings(batch_size=3, train_limit=1 / 6), prepared), 0)
     assert {image.numpy().tobytes() for batch in smaller for image in batch.image} < set(known)
+
+
+def test_one_picture_is_too_few(prepared: Path) -> None:
+    with pytest.raises(UserError, match=r"data - wanted two training pictures at least, .* - got one: raise data.train_limit"):
+        load(DataSettings(train_limit=1), prepared)
+    assert load(DataSettings(train_limit=1, unlabelled=2), prepared).train.length == 9
 
 
 def test_training_pixels_have_mean_nought_and_deviation_one(prepared: Path) -> None:
