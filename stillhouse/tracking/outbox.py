@@ -129,7 +129,7 @@ def serve(root: Path, key: str, owner: int, plan: Path) -> None:
 
     Without such a line the execution has died; then it stays open until the next contact finds its owner dead.
     """
-    os.nice(10)
+    os.nice(5)
     with outbox.forwarding(root):
         start(root, key, owner)
         _forward(root, lambda: bool(select.select([sys.stdin], [], [], 0)[0]), set())
@@ -142,7 +142,7 @@ def serve(root: Path, key: str, owner: int, plan: Path) -> None:
 
 def follow(root: Path, owner: str) -> None:
     """Forwards what waits and what comes until the process `owner` (an `identity`) ends; at once if another process forwards already."""
-    os.nice(10)
+    os.nice(5)
     tried: set[Path] = set()
     while True:
         with outbox.forwarding(root) as mine:
