@@ -194,6 +194,6 @@ def _metrics(found: object, place: str) -> Metrics:
 
 
 def _name(name: object, place: str) -> str:
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name.strip():
         raise UserError(f"{place} - wanted names of metrics that are text - got {name!r:.100}")
     return name

@@ -57,7 +57,7 @@ def _dataset(item: Item, context: str) -> Any:
 def name(text: str) -> str:
     """A name that MLflow takes: at most 250 characters, of the marks only those of file paths, and a path that leads on."""
     cut = re.sub(r"[^\w.\- :/]", "_", text.replace("@", "_at_"))[:_NAME]
-    return "/".join(part for part in cut.split("/") if part not in ("", ".", "..")) or "_"
+    return "/".join(part for part in cut.split("/") if part not in ("", ".", "..")) or (cut and "_")
 
 
 def path(text: str) -> str:

@@ -73,6 +73,7 @@ def loaded(train: Any = ROWS, sizes: Any = None) -> Any:
         ("prepare", lambda *_: None, "mine.py, prepare - wanted numbers by name - got a NoneType"),
         ("prepare", lambda *_: {"rows": "many"}, "mine.py, prepare, 'rows' - wanted a number - got 'many'"),
         ("prepare", lambda *_: {3: 4}, "mine.py, prepare - wanted names of metrics that are text - got 3"),
+        ("prepare", lambda *_: {" ": 4}, "mine.py, prepare - wanted names of metrics that are text - got ' '"),
         ("prepare", lambda settings, raw: {}, "mine.py - wanted prepare(settings, raw, prepared, rng) - too many positional arguments"),
         ("prepare", None, "mine.py - wanted prepare(settings, raw, prepared, rng) - got None"),
         ("model_settings", dict, "a union of classes, of stillhouse.contracts.settings.Settings - got <"),
