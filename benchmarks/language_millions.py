@@ -11,22 +11,13 @@ from benchmarks._cells import Row
 name = "language_millions"
 expected_seconds = 4000
 needs_data = True
-_LLAMA = {
-    "model_type": "llama",
-    "hidden_size": 192,
-    "intermediate_size": 512,
-    "num_hidden_layers": 6,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "head_dim": 32,
-    "tie_word_embeddings": True,
-}
+_SIZES = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 6, "num_attention_heads": 6, "head_dim": 32}
 settings: dict[str, Any] = language.settings | {
     "seeds": 1,
     "removed": [0.5],
     "methods": [language.OURS, "taylor", "uniform", "short"],
     "prepare": language.settings["prepare"] | {"tokenizer": {"vocabulary": 4096}},
-    "model": {"family": "transformers", "config": _LLAMA},
+    "model": {"family": "transformers", "config": language.settings["model"]["config"] | _SIZES},
     "data": {"context": 256, "stride": 256, "batch_size": 8, "evaluation_batch_size": 16},
     "teacher_windows": 16384,
     "teacher_epochs": 2,
