@@ -133,7 +133,8 @@ def _student(workload: Workload[Any], cell: Cell, block: Block, method: Search |
     wanted = SearchSettings(**block["search"] | own)
     given: dict[str, Any] = {"prepared": home(cell) / "prepared", "teacher": home(cell) / "teacher", "log": _quiet}
     started = time.process_time()
-    facts = search(wanted, workload, method, losses=leading, **given, found=found, rng=machine.seed(cell.seed))
+    clock = registry.clock() if any(budget.unit == "latency" for budget in wanted.budget) else None
+    facts = search(wanted, workload, method, clock, leading, **given, found=found, rng=machine.seed(cell.seed))
     searched = time.process_time() - started
     items, losses = _losses(block["distill"])
     how = DistillSettings(**block["distill"] | {"losses": items, "data": data})

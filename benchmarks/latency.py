@@ -77,11 +77,11 @@ def _shares(cell: Cell) -> Metrics:
     cut = _cut(subject, whole, int(cell.settings["multiple"]), shallow=cell.set in settings["shallow"])
     models = {"teacher": whole} | {title: subject.build(architecture).eval() for title, architecture in cut.items()}
     try:
-        times = _times(subject, models, cell.method, cell.settings)
+        found = times(subject, models, cell.method, cell.settings)
     except UserError:
         return {"runs": 0.0}
-    shares = {f"share at {title}": times[title] / times["teacher"] for title in cut}
-    return {"runs": 1.0, "teacher ms": times["teacher"], "empty call ms": _empty(cell)} | _ready(subject, whole, cell) | shares
+    shares = {f"share at {title}": found[title] / found["teacher"] for title in cut}
+    return {"runs": 1.0, "teacher ms": found["teacher"], "empty call ms": _empty(cell)} | _ready(subject, whole, cell) | shares
 
 
 def _ready(subject: Subject, whole: nn.Module, cell: Cell) -> Metrics:
@@ -95,10 +95,10 @@ def _ready(subject: Subject, whole: nn.Module, cell: Cell) -> Metrics:
 def _empty(cell: Cell) -> float:
     """Milliseconds of a network that adds one to a number: what a call costs on a runtime, whatever is computed."""
     task: Any = SimpleNamespace(apply=lambda model, batch: Output(model(batch) + 1, "values"))
-    return _times(Subject(task, torch.zeros(1), lambda _: nn.Identity()), {"teacher": nn.Identity()}, cell.method, cell.settings)["teacher"]
+    return times(Subject(task, torch.zeros(1), lambda _: nn.Identity()), {"teacher": nn.Identity()}, cell.method, cell.settings)["teacher"]
 
 
-def _times(subject: Subject, models: dict[str, nn.Module], runtime: Any, how: dict[str, Any]) -> Metrics:
+def times(subject: Subject, models: dict[str, nn.Module], runtime: Any, how: dict[str, Any]) -> Metrics:
     """Milliseconds of the fastest call of each; all take turns."""
     given: dict[str, Any] = {"rounds": how["rounds"], "seconds": 1, "threads": how["threads"]}
     with ExitStack() as stack:

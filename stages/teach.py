@@ -51,6 +51,8 @@ class TeachSettings(Settings):
     def _some_weights(cls, fit: FitSettings | None, info: ValidationInfo) -> FitSettings | None:
         if fit is None and info.data.get("given") is None and not _trained_already(info.data.get("model")):
             raise ValueError("should say how the network is trained, unless given names its weights")
+        if fit is None and (given := info.data.get("given")) and given.part:
+            raise ValueError(f"should say how the network is trained, of which given.part, {given.part}, names the weights of a part")
         return fit
 
     @model_validator(mode="after")
@@ -92,7 +94,7 @@ def teach(
     model = workload.model(settings.model, data.sizes, None).to(device)
     example = first_batch(data.valid, device)
     if settings.given:
-        weights.load(model, settings.given.file)
+        weights.load(model, settings.given.file, settings.given.part)
     tried.require_taken(workload, model, data.sizes, example)
     progress = Progress(scratch)
     record = curve.Curve(log, progress)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import model_validator
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 from torch import Tensor, nn
 
 from stillhouse.contracts.errors import UserError
@@ -29,6 +29,8 @@ class Given(Settings):
 
     path: str
     sha256: str = ""
+    part: str = ""
+    """The module of the network whose weights these are, by its name, such as `backbone`; the rest begins afresh. By default all of it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -44,6 +46,12 @@ class Given(Settings):
             said = f"it has {self.sha256}" if self.sha256 else "it has none"
             raise ValueError(f"should name the hash of the weights that are meant: {{path: {self.path}, sha256: {found}}}; {said}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what says nothing: results of before the part keep their fingerprint."""
+        values: dict[str, Any] = plain(self)
+        return {name: value for name, value in values.items() if (name, value) != ("part", "")}
 
     @property
     def file(self) -> Path:
@@ -74,18 +82,41 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def load(model: nn.Module, file: Path) -> None:
-    """Gives a network the weights of a file.
+def load(model: nn.Module, file: Path, part: str = "") -> None:
+    """Gives a network, or the part of it with that name, the weights of a file.
 
     Raises UserError if the file holds none, or others than the network has, naming the first of them, or such as are no finite numbers.
     """
     state = read(file)
+    if part:
+        model = _module(model, part)
+        state = _of_part(model, state, part, file)
     if hasattr(model, "from_pretrained") and not state.keys() <= model.state_dict().keys():
         state = _renamed(model, state)
     _require_fit(model, state, file)
     _require_one_value(model, state, file)
     _require_numbers(model, state, file)
     model.load_state_dict(state, strict=False)
+
+
+def _module(model: nn.Module, name: str) -> nn.Module:
+    found = dict(model.named_modules())
+    if name not in found:
+        known = [each for each, _ in model.named_children()]
+        raise UserError(f"teach.given.part - wanted the name of a module, such as {', '.join(known)} - got {name}")
+    return found[name]
+
+
+def _of_part(model: nn.Module, state: Mapping[str, Tensor], name: str, file: Path) -> dict[str, Tensor]:
+    """Weights by their names in the part, whether the file holds a network with such a part or one that is built as the part is.
+
+    What the part has no place for is left out, such as the head of a network that tells classes of pictures apart, and said.
+    """
+    inside = {key.removeprefix(f"{name}."): key for key in state if key.startswith(f"{name}.")}
+    named = inside or {key: key for key in state if key in model.state_dict()}
+    if others := sorted(state.keys() - named.values()):
+        print(f"{file}: {len(others)} of its {len(state)} weights are of no {name}, and left out: {_some(others)}")
+    return {key: state[there] for key, there in named.items()}
 
 
 def read(file: Path) -> Mapping[str, Tensor]:

@@ -186,3 +186,51 @@ def test_several_files_take_no_more_memory_than_the_network(tmp_path: Path) -> N
 def _own_memory() -> int:
     """Bytes of this process that are no file's."""
     return 1024 * int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1])  # type: ignore[index]
+
+
+class Headed(nn.Module):
+    """A body as `network` makes it, under a head."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.body, self.head = network(seed), nn.Linear(2, 1)
+
+
+@pytest.mark.parametrize("form", ["of a network with such a part", "of a network that is one"])
+def test_weights_may_be_those_of_a_part(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ours, others = Headed(1), network(2).state_dict()
+    head = {name: tensor.clone() for name, tensor in ours.head.state_dict().items()}
+    named = {f"body.{name}": tensor for name, tensor in others.items()} if "with such" in form else others
+    save_file(named | {"last.bias": torch.zeros(3)}, tmp_path / "w.safetensors")
+    given.load(ours, tmp_path / "w.safetensors", "body")
+    assert all(torch.equal(tensor, others[name]) for name, tensor in ours.body.state_dict().items())
+    assert all(torch.equal(tensor, head[name]) for name, tensor in ours.head.state_dict().items())
+    assert "1 of its 5 weights are of no body, and left out: last.bias" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "told"),
+    [
+        ("bodies", lambda state: state, r"teach\.given\.part - wanted the name of a module, such as body, head - got bodies"),
+        ("body", lambda state: {"0.weight": state["0.weight"]}, r"wanted the weights of Sequential - missing: 0\.bias, 1\.weight, 1\.bias"),
+        ("body", lambda state: {"other": state["0.weight"]}, "wanted the weights of Sequential - missing: 0.weight, 0.bias, 1.weight"),
+        ("body", lambda state: state | {"0.bias": torch.zeros(5)}, r"of another shape: 0\.bias \(5,\) for \(3,\)"),
+        (
+            "body",
+            lambda state: {f"body.{name}": value for name, value in state.items()} | {"body.2.bias": torch.zeros(1)},
+            "unexpected: 2.bias",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_a_part_are_named(part: str, change, told: str, tmp_path: Path) -> None:
+    save_file(change(network().state_dict()), tmp_path / "w.safetensors")
+    with pytest.raises(UserError, match=told):
+        given.load(Headed(), tmp_path / "w.safetensors", part)
+
+
+def test_without_a_part_nothing_is_said_of_one(tmp_path: Path) -> None:
+    """Teachers of before the setting are not due."""
+    save_file(network().state_dict(), tmp_path / "w.safetensors")
+    named = {"path": str(tmp_path / "w.safetensors"), "sha256": given.digest(tmp_path / "w.safetensors")}
+    assert Given.model_validate(named).model_dump() == named
+    assert Given.model_validate(named | {"part": "body"}).model_dump() == named | {"part": "body"}
