@@ -127,11 +127,14 @@ def root(folder: Path) -> Path:
 def select(nodes: Sequence[Node], names: Sequence[str]) -> tuple[Node, ...]:
     """The nodes of some teachers, students or stages, with all that they need; every node if no name is given.
 
+    But for the comparison where there is no student: it has nothing to compare.
+
     Raises:
         UserError: a name that nothing has.
     """
     if not names:
-        return tuple(nodes)
+        compared = any(node.name.startswith("evaluate@") for node in nodes)
+        return tuple(node for node in nodes if compared or node.name != "compare")
     wanted = {node.name for name in names for node in _named(nodes, name)}
     for node in reversed(nodes):
         if node.name in wanted:

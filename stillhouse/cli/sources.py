@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from stillhouse.contracts import sums
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows.graph import Node
 from stillhouse.runner.entries import Entries
 
+_LEADING = {"teachers": ("raw", "a path under data/raw"), "students": ("teacher", "the name of its teacher")}
+"""What dvc.yaml reads of each block to find out which stages there are."""
+
 
 def require_shared(entries: Entries) -> None:
-    """What all stages read of params.yaml is there: DVC would tell it only when the first stage starts, in its own words.
+    """What all stages and dvc.yaml read of params.yaml is there: DVC would tell it late, or in its own words.
 
     Raises:
-        UserError: `seed` or `threads` is missing, or the path of a teacher's raw data is empty.
+        UserError: `seed`, `threads`, `teachers` or `students` is missing, a block in them does not lead to the one before it, or the path
+            of a teacher's raw data is empty.
     """
     remedies = {"seed": "seed: 0", "threads": "threads: 1"}
-    if missing := [name for name in remedies if name not in entries.values]:
-        raise UserError(
-            "\n".join(f"params.yaml: {name} - wanted by every stage - there is none - add `{remedies[name]}`" for name in missing)
-        )
-    if empty := [name for verb, name in entries.stages() if verb == "prepare" and entries.raw(name) == ""]:
-        raise UserError("\n".join(f"params.yaml: teachers.{name}.raw - wanted a path under data/raw - got an empty one" for name in empty))
+    wrong = [
+        f"params.yaml: {name} - wanted by every stage - there is none - add `{remedies[name]}`"
+        for name in remedies
+        if name not in entries.values
+    ]
+    wrong += [sentence for kind in _LEADING for sentence in _unled(kind, entries.values.get(kind))]
+    if wrong:
+        raise UserError("\n".join(wrong))
+
+
+def _unled(kind: str, blocks: Any) -> Iterator[str]:
+    """What is wrong with the teachers, or with the students."""
+    if not isinstance(blocks, Mapping):
+        got = "none" if blocks is None else type(blocks).__name__
+        yield f"params.yaml: {kind} - wanted blocks by their names - got {got} - without any it is `{kind}: {{}}`"
+        return
+    key, wanted = _LEADING[kind]
+    for name, block in blocks.items():
+        value = block.get(key) if isinstance(block, Mapping) else None
+        if not (isinstance(value, str) and value):
+            got = "none" if value is None else "an empty one" if value == "" else repr(value)
+            yield f"params.yaml: {kind}.{name}.{key} - wanted {wanted} - got {got}"
 
 
 def require(nodes: Sequence[Node]) -> None:

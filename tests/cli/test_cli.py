@@ -101,6 +101,22 @@ def test_what_all_stages_read_of_the_parameters_is_told_if_it_is_missing(done, s
 
 
 @pytest.mark.parametrize(
+    ("blocks", "told"),
+    [
+        ("teachers: {}", "students - wanted blocks by their names - got none - without any it is `students: {}`"),
+        ("teachers:\nstudents: {}", "teachers - wanted blocks by their names - got none - without any it is `teachers: {}`"),
+        ("teachers: []\nstudents: {}", "teachers - wanted blocks by their names - got list - without any it is `teachers: {}`"),
+        ("teachers: {a: 1}\nstudents: {}", "teachers.a.raw - wanted a path under data/raw - got none"),
+        ("teachers: {a: {raw: 3}}\nstudents: {}", "teachers.a.raw - wanted a path under data/raw - got 3"),
+        ("teachers: {}\nstudents: {b: {workload: classify}}", "students.b.teacher - wanted the name of its teacher - got none"),
+    ],
+)
+def test_what_leads_to_no_stage_is_told_in_the_words_of_params_yaml(done, stillhouse, blocks, told):
+    (done.folder / "params.yaml").write_text(f"seed: 1\nthreads: 1\n{blocks}\n")
+    assert stillhouse("plan") == (1, f"params.yaml: {told}\n")
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [(("plan", "whole"), "no teacher, student or stage is named 'whole'"), (("run", "whole"), "there are half, other, rings, third")],
 )

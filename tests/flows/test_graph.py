@@ -228,6 +228,14 @@ def test_names_choose_a_part_with_all_that_it_needs(fresh):
         graph.select(everything, ["whole"])
 
 
+def test_without_students_there_is_nothing_to_compare(fresh):
+    text = (fresh.folder / "params.yaml").read_text()
+    (fresh.folder / "params.yaml").write_text(text[: text.index("students:")] + "students: {}\n")
+    found = graph.read(fresh.folder)
+    assert [node.lacking for node in found if node.name == "compare"] == [("data/reports",)]
+    assert [node.name for node in graph.select(found, [])] == [node.name for node in found if node.name != "compare"]
+
+
 def test_a_broken_pipeline_is_told_in_one_line(fresh, tmp_path):
     (fresh.folder / "params.yaml").write_text("seed: 1\nteachers: {}\n")
     with pytest.raises(UserError, match="students") as caught:
