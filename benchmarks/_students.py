@@ -110,6 +110,7 @@ def _teacher(workload: Workload[Any], cell: Cell, entry: Set) -> Path:
     settings = TeachSettings(
         model=TypeAdapter(workload.model_settings).validate_python(entry.teach["model"]),
         data=workload.data_settings(**entry.teach["data"]),
+        given=entry.teach.get("given"),
         fit=entry.teach["fit"],
         nested=entry.teach.get("nested"),
     )

@@ -62,10 +62,11 @@ def prepared(data: Path) -> _students.Set:
 def measured(entry: _students.Set, students: dict[str, _students.Block], seeds: list[int]) -> list[_students.Row]:
     """Rows for the teacher and the students."""
     rows = [row for row in _students.run(WORKLOAD, [entry], students, seeds) if row["metric"] in METRICS]
-    return [_of_one_picture(row) if row["metric"] == "macs" else row for row in rows]
+    return [of_one_picture(row) if row["metric"] == "macs" else row for row in rows]
 
 
-def _of_one_picture(row: _students.Row) -> _students.Row:
+def of_one_picture(row: _students.Row) -> _students.Row:
+    """MACs, which are counted on a batch."""
     return row | {name: row[name] / _PICTURES for name in ("mean", "sd")}
 
 

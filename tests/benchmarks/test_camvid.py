@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import _cells, _choices, camvid, camvid_gains
+from benchmarks import _cells, _choices, camvid, camvid_backbones, camvid_gains
 from stillhouse.contracts.files import write_json
+from stillhouse.training import given
+from tests.workloads.pictures.classify import raws
 from tests.workloads.pictures.segment.raws import coded, masks, pixels, table
 
 SPLITS = ["train"] * 9 + ["test"] * 3
@@ -55,3 +57,25 @@ def test_gains_are_those_of_the_chosen_weights_on_other_seeds(small: Path):
 
 def test_no_seed_has_a_part_in_both():
     assert not set(camvid_gains.settings["seeds"]) & set(camvid.settings["seeds"])
+
+
+def test_a_lent_backbone_is_that_of_the_pictures(small: Path, monkeypatch: pytest.MonkeyPatch):
+    """One seed; the teacher is twice as wide as the network that the student is cut from, and the student is of one size all the same."""
+    write_json(small / "camvid.json", {"rows": camvid.run(small)})
+    for name in ("camvid-240", "cifar10-jpeg"):
+        (small / name).mkdir()
+    (small / "camvid-240.parquet").rename(small / "camvid-240/camvid-240.parquet")
+    images = [raws.coded(picture) for picture in raws.pixels(12, height=16, width=16)]
+    raws.table(small / "cifar10-jpeg/cifar10-jpeg.parquet", images, [0, 1] * 6, ["train"] * 6 + ["val"] * 2 + ["test"] * 4)
+    shape = {name: SMALL["model"][name] for name in ("stem", "blocks", "dilated")}
+    pictures = {"model": {"family": "resnet", **shape}, "data": {"batch_size": 3}, "fit": {**FIT, "learning_rate": 1e-2}}
+    own = {"seeds": [2], "width": 8, "macs": 1e6, "losses": ["student+pearson"], "pictures": pictures}
+    monkeypatch.setattr(camvid_backbones, "settings", own)
+    monkeypatch.setattr(camvid_backbones, "WORK", small / "work")
+    lent: list[str] = []
+    monkeypatch.setattr(given, "load", lambda model, file, part="": lent.append(part))
+    found = {(row["method"], row["metric"]): row["mean"] for row in camvid_backbones.run(small)}
+    assert lent == ["backbone"], "of one teacher, and not of the one that begins afresh"
+    assert found["teacher", "macs"] == found["fresh teacher", "macs"] > 1e6 > found["alone", "macs"] > 0
+    assert ("pearson", "miou_gain") in found
+    assert len({found[method, "parameters"] for method in ("alone", "longer", "pearson")}) == 1

@@ -1,0 +1,91 @@
+"""Road scenes under a teacher whose backbone has learnt classes of other pictures first: is it better, and what does it teach a student?
+
+The student is that of `camvid`. Its rate and the losses' weights are those that were chosen there on validation, under a weaker teacher.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks import _students, camvid
+from benchmarks._cells import WORK, intervals
+from benchmarks._cells import gains as gained
+from benchmarks._choices import recorded
+from benchmarks._few import Block, Method, measured
+from stillhouse.training.given import digest
+from stillhouse.workloads.pictures import classify
+from stillhouse.workloads.pictures.segment import WORKLOAD
+
+name = "camvid_backbones"
+expected_seconds = 5400
+needs_data = True
+settings: dict[str, Any] = {
+    "seeds": [51, 52, 53],
+    "width": 24,
+    "pictures": {
+        "model": {"family": "resnet", "blocks": [2, 2, 2, 2], "dilated": 2},
+        "data": {"batch_size": 128, "evaluation_batch_size": 500, "shift": 4, "flip": True},
+        "fit": {"epochs": 12, "learning_rate": 3e-3, "optimizer": "adamw", "weight_decay": 1e-2, "schedule": "cosine"},
+    },
+    "macs": 218_739_200,
+    "losses": ["student+logits", "student+channel-logits", "student+pearson"],
+}
+"""`macs` are those of a batch of eight pictures of the student of `camvid`, a tenth of its teacher's there."""
+
+
+def run(data: Path) -> list[_students.Row]:
+    """`data` holds camvid-240 and cifar10-jpeg; `teacher` has the lent backbone, `fresh teacher` is the same network from fresh weights.
+
+    `miou_gain` is, seed by seed, what a student is above the better of `alone` and `longer`, which has twice the passes, on the test.
+    """
+    entry = camvid.prepared(data / "camvid-240")
+    wide = {**entry.teach, "model": {**entry.teach["model"], "width": settings["width"]}}
+    lent = _entry(entry, wide | {"given": _lent(data)})
+    cells, rows = measured(lambda seed: {title: Method(lent, block, WORKLOAD) for title, block in _blocks().items()}, settings["seeds"])
+    fresh = measured(lambda seed: {"fresh teacher": Method(_entry(entry, wide), {}, WORKLOAD)}, settings["seeds"])[1]
+    gains = gained(cells, _better(rows), "miou")
+    kept = [row for row in rows + fresh if row["metric"] in (*camvid.METRICS, "student_epochs")]
+    return [camvid.of_one_picture(row) if row["metric"] == "macs" else row for row in kept] + gains + intervals(gains)
+
+
+def _entry(entry: _students.Set, teach: Block) -> _students.Set:
+    return _students.Set(entry.name, entry.raw, entry.prepare, teach)
+
+
+def _lent(data: Path) -> Block:
+    """The backbone of a network that tells ten classes of small pictures apart, as a teacher is given it."""
+    teach = settings["pictures"] | {"model": {**settings["pictures"]["model"], "width": settings["width"]}}
+    entry = _students.Set("cifar10-jpeg", data / "cifar10-jpeg/cifar10-jpeg.parquet", {}, teach)
+    (cell,), _ = measured(lambda seed: {"teacher": Method(entry, {}, classify.WORKLOAD)}, [0])
+    file = Path(os.path.relpath(WORK.parent / f"pretrained-{settings['width']}.safetensors"))
+    shutil.copyfile(_students.home(cell) / "teacher" / "model.safetensors", file)
+    return {"path": str(file), "sha256": digest(file), "part": "backbone"}
+
+
+def _blocks() -> Mapping[str, Block]:
+    chosen = {row["method"]: row["mean"] for row in recorded(camvid.name)}
+    rate = chosen["student"]
+    alone = _small(camvid.student("student", rate))
+    taught = {method.removeprefix("student+"): _small(camvid.student(method, rate, chosen[method])) for method in settings["losses"]}
+    return {"teacher": {}, "alone": alone, "longer": _longer(alone), **taught}
+
+
+def _small(block: Block) -> Block:
+    """Of the network that `camvid` cuts from its teacher, which is not this one."""
+    own = {"model": camvid.settings["model"], "budget": {"unit": "macs", "value": settings["macs"]}}
+    return block | {"search": block["search"] | own}
+
+
+def _longer(block: Block) -> Block:
+    fit = block["distill"]["fit"]
+    return block | {"distill": block["distill"] | {"fit": fit | {"epochs": 2 * fit["epochs"]}}}
+
+
+def _better(rows: list[_students.Row]) -> str:
+    """The control that is better on the test, in its own favour."""
+    means = {row["method"]: row["mean"] for row in rows if row["metric"] == "miou"}
+    return max(("alone", "longer"), key=means.__getitem__)
