@@ -33,7 +33,7 @@ THEIRS = 123
 
 
 def _teach(sizes: tuple[int, int], dropout: float, rate: float, decay: float, epochs: int, **more: Any) -> _students.Block:
-    model = {"family": "gcn", "jumping": "last", "hidden": sizes[1], "layers": sizes[0], "dropout": dropout, **more}
+    model = {"family": "gcn", "jumping": "last", "hidden": sizes[1], "layers": sizes[0], "dropout": dropout} | more
     return {"model": model, "data": {}, "fit": {"epochs": epochs, "learning_rate": rate, "weight_decay": decay}}
 
 
@@ -44,6 +44,7 @@ settings: dict[str, Any] = {
         "cora, 3 of 64": _teach((3, 64), 0.7, 5e-3, 5e-4, 200),
         "chameleon_filtered, 5 of 512": _teach((5, 512), 0.2, 5e-3, 1e-3, 200),
         "minesweeper, 12 of 64": _teach((12, 64), 0.2, 1e-2, 0.0, 2000, norm="batch", residual=True),
+        "minesweeper, 15 of 64": _teach((15, 64), 0.2, 1e-2, 0.0, 2000, norm="batch", residual=True, family="sage"),
     },
     "measured": [
         ["cora, 3 of 512", "theirs", 5],
@@ -53,6 +54,7 @@ settings: dict[str, Any] = {
         ["cora, 3 of 512", "drawn", 3],
         ["chameleon_filtered, 5 of 512", "given", 10],
         ["minesweeper, 12 of 64", "given", 3],
+        ["minesweeper, 15 of 64", "given", 3],
         ["cora, 3 of 512", "public", 3],
     ],
 }
@@ -140,4 +142,4 @@ def _cells(named: str, splits: str, count: int, data: Path) -> Iterator[tuple[Ce
     case = Case(title, splits)
     entry = _students.Set(title, lambda seed: case.raw(data, seed), {}, settings["networks"][named], {"splits": splits})
     for seed in range(count):
-        yield _students.cell(entry, f"gcn, {network}, {_LABELS[splits]}", seed, {}), entry
+        yield _students.cell(entry, f"{entry.teach['model']['family']}, {network}, {_LABELS[splits]}", seed, {}), entry
