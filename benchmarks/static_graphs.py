@@ -59,11 +59,11 @@ settings: dict[str, Any] = {
     "sets": {
         "cora": _set(5, _fit(100), _GCN),
         "chameleon_filtered": _set(5, _published(150), _DEEP | {"family": "gcn", "hidden": 256, "layers": 5}, taught=_NORM, alone=_NORM),
-        "minesweeper": _set(1, _cosine(200), _DEEP | {"family": "sage", "layers": 12}, "roc_auc"),
-        "actor": _set(2, _fit(60), _GCN),
+        "minesweeper": _set(5, _cosine(200), _DEEP | {"family": "sage", "layers": 12}, "roc_auc"),
+        "actor": _set(5, _fit(60), _GCN),
         "amazon_computers": _set(5, _fit(150), _GCN | _NORM, taught=_NORM),
-        "tolokers": _set(1, _cosine(60), _DEEP | {"family": "gcn", "layers": 3, "residual": True}, "roc_auc"),
-        "coauthor_physics": _set(3, _fit(20), _GCN),
+        "tolokers": _set(3, _cosine(60), _DEEP | {"family": "gcn", "layers": 3, "residual": True}, "roc_auc"),
+        "coauthor_physics": _set(5, _fit(20), _GCN),
     },
 }
 SETS = {
