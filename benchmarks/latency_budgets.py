@@ -38,7 +38,7 @@ settings: dict[str, Any] = {
 
 
 def run(data: Path | None = None) -> Iterator[Row]:
-    """`quality` is the first metric of the test split (of `us-income` and `calls` an error); `latency_share` is of the teacher's."""
+    """`quality` is the first metric of the test split (of `calls` an error); `latency_share` is of the teacher's."""
     with with_threads(int(settings["threads"])):
         yield from measure(cells(), lambda cell: {cell.set: measured(cell)})
 

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Literal
@@ -21,6 +22,7 @@ DVC = tuple(quietly.command("dvc", "--wait-for-lock"))
 
 Outcome = Literal["done", "restored", "kept", "unchanged"]
 """`restored`: DVC had a result of the same inputs in its cache; `unchanged`: the result in place is of these inputs."""
+_PUT_BACK = "import sys; from stillhouse.runner.results import put_back; put_back(sys.argv[1])"
 SAID: dict[str, Outcome] = {"didn't change, skipping": "unchanged", "is cached - skipping run": "restored", "kept: nothing that": "kept"}
 
 
@@ -44,6 +46,13 @@ def run_due_stage(node: Node, folder: Path, extra: Mapping[str, str], stop: Even
     log, started = log_path(folder, node.name), time.time()
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
+    with _nothing_lost(node.name, folder, extra, log):
+        _reproduce(node, folder, extra, log, stop, started, allow_missing=allow_missing)
+    text = log.read_text(errors="replace", encoding="utf-8")
+    return next((outcome for words, outcome in SAID.items() if words in text), "done")
+
+
+def _reproduce(node: Node, folder: Path, extra: Mapping[str, str], log: Path, stop: Event, started: float, *, allow_missing: bool) -> None:
     options = [*["--force"] * node.forced, *["--allow-missing"] * allow_missing]
     code = run_logged([*DVC, "repro", "--single-item", *options, node.name], folder, extra, log, stop, node.timeout)
     # The work is complete but DVC could not write it down (a lock, a full disk for a moment): it is recorded, not done again.
@@ -52,8 +61,18 @@ def run_due_stage(node: Node, folder: Path, extra: Mapping[str, str], stop: Even
     if code:
         full = room.short(folder)  # its log may have found no room either
         raise StageFailed(f"{node.name} failed with exit code {code}" + f"; a disk is full: {full}" * bool(full))
-    text = log.read_text(errors="replace", encoding="utf-8")
-    return next((outcome for words, outcome in SAID.items() if words in text), "done")
+
+
+@contextmanager
+def _nothing_lost(name: str, folder: Path, extra: Mapping[str, str], log: Path) -> Iterator[None]:
+    """Brings the former result back where a stage fails: DVC removes it first, and the stage may have ended before it did so itself."""
+    try:
+        yield
+    except BaseException:
+        lock = folder / "dvc.lock"
+        if lock.exists() and f"  {name}:\n" in lock.read_text(encoding="utf-8"):
+            run_logged([sys.executable, "-c", _PUT_BACK, name], folder, extra, log, Event(), 60)
+        raise
 
 
 def log_path(folder: Path, stage: str) -> Path:

@@ -6,6 +6,7 @@ stand in the file of metrics beside it, which is in git, so that a colleague's c
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -64,10 +65,14 @@ def find(key: str) -> Result | None:
 
 
 def adopt(fingerprint: Fingerprint, stage: str, output: Path) -> Result | None:
-    """The result in place, if its own file of metrics says that it is of this fingerprint: it came by `git clone` and `dvc pull`."""
-    made = told(_beside(output, ".json"))
-    md5 = hashes.locked(stage, Path()).get(str(output))
-    if md5 is None or made.get("fingerprint") != fingerprint.key:
+    """The result in place, if its own file of metrics says that it is of this fingerprint: it came by `git clone` and `dvc pull`.
+
+    The file must be the one that dvc.lock has beside the output: else they are of two results.
+    """
+    facts = _beside(output, ".json")
+    made, locked = told(facts), hashes.locked(stage, Path())
+    md5 = locked.get(str(output))
+    if md5 is None or made.get("fingerprint") != fingerprint.key or _md5(facts.read_bytes()) != locked.get(str(facts)):
         return None
     texts = {suffix: path.read_bytes().decode() for suffix in (".json", ".csv") if (path := _beside(output, suffix)).exists()}
     environment = {name: value for name, value in made.items() if name != "fingerprint"}
@@ -124,8 +129,21 @@ def _copied(result: Result, stage: str, output: Path) -> bool:
 def put_back(stage: str) -> None:
     """Brings back what DVC removed before a stage that then failed: its outputs as dvc.lock has them, as far as they can be had."""
     for path, md5 in hashes.locked(stage, Path()).items():
-        if not Path(path).exists() and not hashes.fetch(stage, path, md5, Path()):
-            hashes.from_git(path, md5)
+        if not (Path(path).exists() or hashes.fetch(stage, path, md5, Path()) or hashes.from_git(path, md5)):
+            _from_notes(Path(path), md5)
+
+
+def _from_notes(path: Path, md5: str) -> None:
+    """Writes a text that lay beside a known result."""
+    known = (find(file.stem) for file in FOLDER.glob("*.json"))
+    texts = (text.encode() for result in known if result for text in result.beside.values())
+    if (found := next((text for text in texts if _md5(text) == md5), None)) is not None:
+        replace(path, lambda temporary: temporary.write_bytes(found))
+
+
+def _md5(content: bytes) -> str:
+    """As dvc.lock names a file's bytes."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 @contextmanager

@@ -228,6 +228,12 @@ def test_names_choose_a_part_with_all_that_it_needs(fresh):
         graph.select(everything, ["whole"])
 
 
+def test_a_pipeline_that_is_gone_is_told(fresh):
+    (fresh.folder / "dvc.yaml").unlink()
+    with pytest.raises(UserError, match=r"there is no dvc\.yaml in .*`git checkout HEAD dvc\.yaml`"):
+        graph.read(fresh.folder)
+
+
 def test_without_students_there_is_nothing_to_compare(fresh):
     text = (fresh.folder / "params.yaml").read_text()
     (fresh.folder / "params.yaml").write_text(text[: text.index("students:")] + "students: {}\n")

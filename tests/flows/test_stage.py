@@ -58,6 +58,21 @@ def test_a_result_of_the_same_inputs_is_restored(fresh):
     assert fresh.ran() == ["prepare@rings"] * 2
 
 
+def test_what_a_stage_that_ends_at_once_had_made_before_is_there_again(fresh):
+    run(fresh, "prepare@rings")
+    made = {path: path.read_bytes() for path in (fresh.folder / "data/rings").rglob("*") if path.is_file()}
+    assert made
+    fresh.set("teachers.rings.prepare.noise", 0.3)
+    fresh.order(prepare__rings={"exit": 7})
+    with pytest.raises(StageFailed):
+        run(fresh, "prepare@rings")
+    shown = {path: path.read_bytes() for path in (fresh.folder / "data/rings").rglob("*") if path.is_file()}
+    assert {path for path in made if path not in shown} <= {fresh.folder / "data/rings/prepared.json"}, (
+        "which is in no commit and in no note"
+    )
+    assert all(shown[path] == made[path] for path in shown)
+
+
 def test_a_failure_is_not_taken_for_a_result_of_an_earlier_run(fresh):
     mark = fresh.folder / ".work/prepare@rings/old/done.json"
     mark.parent.mkdir(parents=True)
