@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from stillhouse.cli import results
+from stillhouse.contracts.errors import UserError
 from stillhouse.flows import graph
 
 Output = Annotated[Path | None, typer.Option("--output", help="The page to write; report.html in the project's folder by default.")]
@@ -19,6 +21,8 @@ def report(output: Output = None, picture: Picture = None) -> None:
     from stillhouse.report import browser, write
 
     folder = graph.root(Path.cwd())
+    if not results.students(folder):
+        raise UserError("params.yaml: students - wanted those that are reported on - got none: results that lie in data are of others")
     page = write(folder, output or folder / "report.html")
     print(f"report: {page}")
     if picture:

@@ -7,16 +7,23 @@ import sys
 from pathlib import Path
 
 from stillhouse.contracts.hidden import hide
+from stillhouse.runner.entries import PARAMS, Entries
 
 
 def show(folder: Path) -> None:
-    """The comparison, if there is one, and where the rest is."""
+    """The comparison, if there is one, and where the rest is; of students who are gone neither."""
     comparison, reports = folder / "data" / "comparison" / "table.md", folder / "data" / "reports"
-    if comparison.exists():
-        _print_markdown(comparison.read_text(encoding="utf-8"))
-    if reports.exists():
-        print(f"reports: {reports}")
+    if students(folder):
+        if comparison.exists():
+            _print_markdown(comparison.read_text(encoding="utf-8"))
+        if reports.exists():
+            print(f"reports: {reports}")
     print(f"MLflow: {hide(os.environ.get('MLFLOW_TRACKING_URI', f'sqlite:///{folder}/mlflow.db'))}")
+
+
+def students(folder: Path) -> bool:
+    """Whether params.yaml has any: without them no comparison is made, and one that lies there is of others. UserError as `Entries`."""
+    return bool(Entries.read(folder / PARAMS).values.get("students"))
 
 
 def _print_markdown(text: str) -> None:

@@ -116,6 +116,21 @@ def test_what_leads_to_no_stage_is_told_in_the_words_of_params_yaml(done, stillh
     assert stillhouse("plan") == (1, f"params.yaml: {told}\n")
 
 
+def test_results_of_students_who_are_gone_are_not_shown(done, stillhouse):
+    table = done.folder / "data/comparison/table.md"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text("| half |\n")
+    assert "| half |" in stillhouse("run", "teach@rings")[1]
+    params = done.folder / "params.yaml"
+    params.write_text(params.read_text().partition("students:")[0] + "students: {}\n")
+    code, said = stillhouse("run")
+    assert (code, "half" in said, "reports:" in said) == (0, False, False)
+    assert stillhouse("report") == (
+        1,
+        "params.yaml: students - wanted those that are reported on - got none: results that lie in data are of others\n",
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [(("plan", "whole"), "no teacher, student or stage is named 'whole'"), (("run", "whole"), "there are half, other, rings, third")],
