@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,10 @@ class Given(Settings):
 
     @model_validator(mode="after")
     def _held(self) -> Given:
+        if Path(os.path.normpath(self.path)).parts[:1] == ("data",) and not Path(os.path.normpath(self.path)).is_relative_to("data/raw"):
+            raise ValueError(
+                f"should lie under data/raw: {self.path} is made by a stage, and made anew it would not be seen, so copy it there"
+            )
         if Path(self.path).name == shards.INDEX:
             raise ValueError(f"should be the folder, {Path(self.path).parent}, and not the index in it")
         found = digest(self.file)

@@ -113,6 +113,19 @@ def test_weights_are_held_to_their_hash(tmp_path: Path) -> None:
             Given.model_validate(value)
 
 
+def test_what_a_stage_makes_is_no_raw_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would be due when it is made anew."""
+    monkeypatch.chdir(tmp_path)
+    for place in ("data/digits/teacher", "data/raw"):
+        Path(place).mkdir(parents=True)
+        save_file(network().state_dict(), Path(place, "model.safetensors"))
+    hashed = {"sha256": given.digest(Path("data/raw/model.safetensors"))}
+    assert Given.model_validate({"path": "data/raw", **hashed}).file == Path("data/raw/model.safetensors")
+    for path in ("data/digits/teacher", "./data/raw/../digits/teacher/model.safetensors"):
+        with pytest.raises(ValidationError, match="should lie under data/raw: .*teacher.* is made by a stage, .* so copy it there"):
+            Given.model_validate({"path": path, **hashed})
+
+
 def sharded(folder: Path, state: dict[str, torch.Tensor], **places: str) -> Path:
     """Two files and their index, in which some tensors may be said to lie elsewhere."""
     names = sorted(state)
