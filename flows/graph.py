@@ -98,6 +98,25 @@ def read(folder: Path, *, allow_missing: bool = False) -> tuple[Node, ...]:
         raise UserError(f"dvc.lock names a kind of hash that DVC does not know: {hashes.LOCK_REMEDY}") from error
 
 
+def uncached(folder: Path) -> list[str]:
+    """The stages that are due for nothing but that DVC's cache lacks what lies in place, as dvc.lock has it.
+
+    Raises:
+        Busy: a stage is running.
+    """
+    try:
+        with contextlib.chdir(folder), Repo() as repo, lock_repo(repo):
+            return [stage.addressing for stage in order.needs(repo) if _only_uncached(stage.status().get(stage.addressing, []))]
+    except LockError as error:
+        raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error
+
+
+def _only_uncached(entries: Sequence[Any]) -> bool:
+    states = [state for entry in entries if isinstance(entry, dict) for state in entry.get("changed outs", {}).values()]
+    whole = all(isinstance(entry, dict) and entry.keys() == {"changed outs"} for entry in entries)
+    return whole and bool(states) and set(states) == {"not in cache"}
+
+
 @contextlib.contextmanager
 def at_rest(folder: Path) -> Iterator[None]:
     """Keeps DVC's own commands from working on any file below `folder`.

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -32,7 +32,7 @@ from stillhouse.cli.upgrade import upgrade
 from stillhouse.cli.verify import verify
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.hidden import hide
-from stillhouse.flows import graph
+from stillhouse.flows import graph, uncached
 from stillhouse.flows.graph import Node
 from stillhouse.flows.opening import Opening, alone, opening
 from stillhouse.flows.spare import Spare, spare
@@ -141,7 +141,11 @@ def _run(folder: Path, wishes: _Wishes, *, dry: bool) -> Ended | None:
     """How the execution ended; None where nothing was to be done, or done."""
     with opening(folder) as opened, spare(folder) as ready:
         check = ready.check if dry or wishes.on else _beside(opened, ready)
-        nodes = planned(folder, wishes.names, force=wishes.force, allow_missing=wishes.allow_missing, check=check)
+        options: dict[str, Any] = {"force": wishes.force, "allow_missing": wishes.allow_missing}
+        nodes = planned(folder, wishes.names, **options, check=check)
+        if not dry and uncached.may_be(nodes) and (stored := uncached.store(folder)):
+            print(f"stored in DVC's cache again, where they were missing: the results of {', '.join(stored)}")
+            nodes = planned(folder, wishes.names, **options, check=lambda: None)
         if not dry and any(node.state != "unchanged" for node in nodes):
             return _execute(folder, nodes, wishes, opened, ready)
     if dry:

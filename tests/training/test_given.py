@@ -122,7 +122,7 @@ def test_what_a_stage_makes_is_no_raw_data(tmp_path: Path, monkeypatch: pytest.M
     hashed = {"sha256": given.digest(Path("data/raw/model.safetensors"))}
     assert Given.model_validate({"path": "data/raw", **hashed}).file == Path("data/raw/model.safetensors")
     for path in ("data/digits/teacher", "./data/raw/../digits/teacher/model.safetensors"):
-        with pytest.raises(ValidationError, match="should lie under data/raw: .*teacher.* is made by a stage, .* so copy it there"):
+        with pytest.raises(ValidationError, match=r"should lie under data/raw: .*teacher.* is made by a stage, .* so copy it there"):
             Given.model_validate({"path": path, **hashed})
 
 
