@@ -62,7 +62,7 @@ settings: dict[str, Any] = {
         "minesweeper": _set(5, _cosine(200), _DEEP | {"family": "sage", "layers": 12}, "roc_auc"),
         "actor": _set(5, _fit(60), _GCN),
         "amazon_computers": _set(5, _fit(150), _GCN | _NORM, taught=_NORM),
-        "tolokers": _set(3, _cosine(60), _DEEP | {"family": "gcn", "layers": 3, "residual": True}, "roc_auc"),
+        "tolokers": _set(5, _cosine(60), _DEEP | {"family": "gcn", "layers": 3, "residual": True}, "roc_auc"),
         "coauthor_physics": _set(5, _fit(20), _GCN),
     },
 }
