@@ -131,6 +131,8 @@ def at_rest(folder: Path) -> Iterator[None]:
                 yield
     except LockError as error:
         raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error
+    except DvcException as error:
+        raise UserError(hashes.sentence(error)) from error
 
 
 def root(folder: Path) -> Path:

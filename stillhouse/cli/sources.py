@@ -11,6 +11,7 @@ from stillhouse.contracts.errors import UserError
 from stillhouse.flows.graph import Node
 from stillhouse.runner.entries import Entries
 
+FOLDERS = "raw, reports, comparison"
 _LEADING = {"teachers": ("raw", "a path under data/raw"), "students": ("teacher", "the name of its teacher")}
 """What dvc.yaml reads of each block to find out which stages there are."""
 
@@ -41,6 +42,8 @@ def _unled(kind: str, blocks: Any) -> Iterator[str]:
         return
     key, wanted = _LEADING[kind]
     for name, block in blocks.items():
+        if name == "comparison" or "@" in name:  # with which DVC finds no stage
+            yield f"params.yaml: {kind}.{name} - a name should have no @, and be none of {FOLDERS}, folders in data"
         value = block.get(key) if isinstance(block, Mapping) else None
         if not (isinstance(value, str) and value):
             got = "none" if value is None else "an empty one" if value == "" else repr(value)

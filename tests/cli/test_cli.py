@@ -108,6 +108,14 @@ def test_what_all_stages_read_of_the_parameters_is_told_if_it_is_missing(done, s
         ("teachers: []\nstudents: {}", "teachers - wanted blocks by their names - got list - without any it is `teachers: {}`"),
         ("teachers: {a: 1}\nstudents: {}", "teachers.a.raw - wanted a path under data/raw - got none"),
         ("teachers: {a: {raw: 3}}\nstudents: {}", "teachers.a.raw - wanted a path under data/raw - got 3"),
+        (
+            "teachers: {}\nstudents: {comparison: {teacher: a}}",
+            "students.comparison - a name should have no @, and be none of raw, reports, comparison, folders in data",
+        ),
+        (
+            "teachers: {}\nstudents: {b@c: {teacher: a}}",
+            "students.b@c - a name should have no @, and be none of raw, reports, comparison, folders in data",
+        ),
         ("teachers: {}\nstudents: {b: {workload: classify}}", "students.b.teacher - wanted the name of its teacher - got none"),
     ],
 )
