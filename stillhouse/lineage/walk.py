@@ -12,7 +12,7 @@ from stillhouse.lineage.links import Link, Links, Thing, earliest, is_data, is_r
 
 Tree = dict[str, Any]
 UNKNOWN = "no recorded run made these bytes, and no dvc.lock in git names them"
-UNTRACKED = "no run is recorded (deleted for good, or made elsewhere); what it read is known from dvc.lock"
+UNTRACKED = "no run is recorded (deleted for good, made elsewhere, or kept from another name); what it read is known from dvc.lock"
 DELETED = "its run was deleted in MLflow"
 
 
