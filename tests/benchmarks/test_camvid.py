@@ -69,7 +69,7 @@ def test_a_lent_backbone_is_that_of_the_pictures(small: Path, monkeypatch: pytes
     raws.table(small / "cifar10-jpeg/cifar10-jpeg.parquet", images, [0, 1] * 6, ["train"] * 6 + ["val"] * 2 + ["test"] * 4)
     shape = {name: SMALL["model"][name] for name in ("stem", "blocks", "dilated")}
     pictures = {"model": {"family": "resnet", **shape}, "data": {"batch_size": 3}, "fit": {**FIT, "learning_rate": 1e-2}}
-    own = {"seeds": [2], "width": 8, "macs": 1e6, "losses": ["student+pearson"], "pictures": pictures}
+    own = {"seeds": [2], "fresh": [2], "width": 8, "macs": 1e6, "losses": ["student+pearson"], "pictures": pictures}
     monkeypatch.setattr(camvid_backbones, "settings", own)
     monkeypatch.setattr(camvid_backbones, "WORK", small / "work")
     lent: list[str] = []
