@@ -80,11 +80,11 @@ def read(folder: Path, *, allow_missing: bool = False) -> tuple[Node, ...]:
         Busy: a stage is running.
         UserError: there is no pipeline, or dvc.yaml or params.yaml cannot be read.
     """
-    if not (folder / "dvc.yaml").exists():
-        raise UserError(f"there is no dvc.yaml in {folder}, which says what stages there are: `git checkout HEAD dvc.yaml` brings it back")
     try:
         # DVC names stages, and paths in its messages, as seen from the working folder.
         with contextlib.chdir(folder), Repo() as repo, lock_repo(repo):
+            if not Path("dvc.yaml").exists():
+                raise UserError(f"there is no dvc.yaml in {folder}: `git checkout HEAD dvc.yaml` brings it back")
             zombies.release(repo)
             locked.check(Path())
             return tuple(_nodes(order.needs(repo), allow_missing=allow_missing))
