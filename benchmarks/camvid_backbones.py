@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +46,12 @@ def run(data: Path) -> list[_students.Row]:
     """
     entry = camvid.prepared(data / "camvid-240")
     wide = {**entry.teach, "model": {**entry.teach["model"], "width": settings["width"]}}
-    lent = _entry(entry, wide | {"given": _lent(data)})
+    lent = replace(entry, teach=wide | {"given": _lent(data)})
     cells, rows = measured(lambda seed: {title: Method(lent, block, WORKLOAD) for title, block in _blocks().items()}, settings["seeds"])
-    fresh = measured(lambda seed: {"fresh teacher": Method(_entry(entry, wide), {}, WORKLOAD)}, settings["fresh"])[1]
+    fresh = measured(lambda seed: {"fresh teacher": Method(replace(entry, teach=wide), {}, WORKLOAD)}, settings["fresh"])[1]
     gains = gained(cells, _better(rows), "miou")
     kept = [row for row in rows + fresh if row["metric"] in (*camvid.METRICS, "student_epochs")]
     return [camvid.of_one_picture(row) if row["metric"] == "macs" else row for row in kept] + gains + intervals(gains)
-
-
-def _entry(entry: _students.Set, teach: Block) -> _students.Set:
-    return _students.Set(entry.name, entry.raw, entry.prepare, teach)
 
 
 def _lent(data: Path) -> Block:

@@ -98,25 +98,6 @@ def read(folder: Path, *, allow_missing: bool = False) -> tuple[Node, ...]:
         raise UserError(f"dvc.lock names a kind of hash that DVC does not know: {hashes.LOCK_REMEDY}") from error
 
 
-def uncached(folder: Path) -> list[str]:
-    """The stages that are due for nothing but that DVC's cache lacks what lies in place, as dvc.lock has it.
-
-    Raises:
-        Busy: a stage is running.
-    """
-    try:
-        with contextlib.chdir(folder), Repo() as repo, lock_repo(repo):
-            return [stage.addressing for stage in order.needs(repo) if _only_uncached(stage.status().get(stage.addressing, []))]
-    except LockError as error:
-        raise Busy("busy: a stage is running in this folder, so its files cannot be compared yet") from error
-
-
-def _only_uncached(entries: Sequence[Any]) -> bool:
-    states = [state for entry in entries if isinstance(entry, dict) for state in entry.get("changed outs", {}).values()]
-    whole = all(isinstance(entry, dict) and entry.keys() == {"changed outs"} for entry in entries)
-    return whole and bool(states) and set(states) == {"not in cache"}
-
-
 @contextlib.contextmanager
 def at_rest(folder: Path) -> Iterator[None]:
     """Keeps DVC's own commands from working on any file below `folder`.
@@ -192,7 +173,7 @@ def _nodes(needs: Mapping[Stage, Sequence[Stage]], *, allow_missing: bool) -> It
         if state != "unchanged" and stage.cmd:
             stale[stage.addressing] = stage
         lacking = () if state == "unchanged" else tuple(_lacking(stage, stale.values(), needed))
-        yield Node(stage.addressing, str(stage.cmd), tuple(before), state, reasons, **_wishes(stage), lacking=lacking)
+        yield Node(stage.addressing, str(stage.cmd), tuple(before), state, reasons, **wishes.of(stage), lacking=lacking)
 
 
 def _lacking(stage: Stage, stale: Iterable[Stage], needed: Sequence[Stage]) -> Iterator[str]:
@@ -293,34 +274,3 @@ def _newest(folder: Path) -> str | None:
     """The last edited file in a folder of code: DVC keeps one hash for the whole folder, so the file itself is not known."""
     files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return str(max(files, key=lambda path: path.stat().st_mtime).relative_to(folder)) if files else None
-
-
-def _wishes(stage: Stage) -> dict[str, Any]:
-    """What `meta` asks of the scheduler; a stage on GPUs that splits its training asks for as many as it is split over.
-
-    Raises:
-        UserError: a value of the wrong kind.
-    """
-    meta = stage.meta or {}
-    alone = _only_true(stage, meta)
-    try:
-        timeout, gpu = meta.get("timeout"), int(meta.get("gpu", 0))
-        return {
-            "gpu": max(gpu, wishes.processes(stage)) if gpu else 0,
-            "threads": wishes.threads(stage),
-            "workers": wishes.workers(stage),
-            "memory": float(meta.get("memory", 0)),
-            "retries": int(meta.get("retries", 0)),
-            "timeout": None if timeout is None else float(timeout),
-            "alone": alone,
-        }
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"dvc.yaml: {stage.addressing}: meta wants numbers for gpu, memory (in GiB), retries and timeout (in seconds), got {meta}"
-        ) from error
-
-
-def _only_true(stage: Stage, meta: Mapping[str, Any]) -> bool:
-    if (value := meta.get("alone", True)) is not True:
-        raise UserError(f"dvc.yaml: {stage.addressing}: meta.alone - wanted true, or no such line - got {value!r}")
-    return "alone" in meta

@@ -9,9 +9,8 @@ from typing import Any
 from stillhouse.contracts import sums
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows.graph import Node
-from stillhouse.runner.entries import Entries
+from stillhouse.runner.entries import FOLDERS, Entries
 
-FOLDERS = "raw, reports, comparison"
 _LEADING = {"teachers": ("raw", "a path under data/raw"), "students": ("teacher", "the name of its teacher")}
 """What dvc.yaml reads of each block to find out which stages there are."""
 
@@ -43,7 +42,7 @@ def _unled(kind: str, blocks: Any) -> Iterator[str]:
     key, wanted = _LEADING[kind]
     for name, block in blocks.items():
         if name == "comparison" or "@" in name:  # with which DVC finds no stage
-            yield f"params.yaml: {kind}.{name} - a name should have no @, and be none of {FOLDERS}, folders in data"
+            yield f"params.yaml: {kind}.{name} - a name should have no @, and be none of {', '.join(FOLDERS)}, folders in data"
         value = block.get(key) if isinstance(block, Mapping) else None
         if not (isinstance(value, str) and value):
             got = "none" if value is None else "an empty one" if value == "" else repr(value)

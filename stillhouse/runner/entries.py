@@ -17,6 +17,8 @@ from stillhouse.contracts.raw import content
 from stillhouse.contracts.yamls import DEPTH, require_plain
 
 PARAMS = Path("params.yaml")
+FOLDERS = ("raw", "reports", "comparison")
+"""What lies in data beside teachers and students, who have other names."""
 _RAW = Path("data/raw")
 _DATA, _MAKERS = ("data",), {"teacher": "teach", "student": "distill"}
 _BYTES, _VALUES = 1_000_000, 20_000

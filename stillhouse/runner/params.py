@@ -15,7 +15,7 @@ from stillhouse.comparison.gate import Gate
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.settings import LARGEST, Settings, in_words
 from stillhouse.runner import devices
-from stillhouse.runner.entries import has_latency, load
+from stillhouse.runner.entries import FOLDERS, has_latency, load
 
 if TYPE_CHECKING:
     from stillhouse.contracts.parts import Workload
@@ -77,7 +77,6 @@ _OWNERS: dict[str, tuple[str, type[Settings]]] = {
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _LONGEST = 100
 """Names stand in the names of files, of which a file system takes 255 bytes."""
-_FOLDERS = ("raw", "reports", "comparison")
 _Step = str | int
 
 
@@ -132,8 +131,8 @@ class _Reader:
             return "a name should be made of letters, digits and hyphens"
         if name.startswith("-") or len(name) > _LONGEST:
             return f"a name should have at most {_LONGEST} characters, the first of them no hyphen"
-        if name in _FOLDERS:
-            return f"a name should be none of {', '.join(_FOLDERS)}, which are folders in data"
+        if name in FOLDERS:
+            return f"a name should be none of {', '.join(FOLDERS)}, which are folders in data"
         if owner == "students" and name in self.params.teachers:
             return "a student should have another name than all teachers"
         return ""

@@ -40,7 +40,8 @@ class Given(Settings):
 
     @model_validator(mode="after")
     def _held(self) -> Given:
-        if Path(os.path.normpath(self.path)).parts[:1] == ("data",) and not Path(os.path.normpath(self.path)).is_relative_to("data/raw"):
+        path = Path(os.path.normpath(self.path))
+        if path.is_relative_to("data") and not path.is_relative_to("data/raw"):
             raise ValueError(
                 f"should lie under data/raw: {self.path} is made by a stage, and made anew it would not be seen, so copy it there"
             )
