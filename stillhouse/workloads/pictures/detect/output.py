@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
@@ -56,6 +56,11 @@ class DetectorOutput(Output):
         if self.head is None:
             raise UserError("wanted a detector whose head can be asked about other levels, `retinanet` or `fcos` - got one without")
         return self.head(levels)
+
+    def of(self, rows: Bool[Tensor, " batch"]) -> DetectorOutput:
+        """That of some pictures alone, without their features."""
+        centre = None if self.centre is None else self.centre[rows]
+        return replace(self, prediction=self.prediction[rows], box=self.box[rows], centre=centre, features={})
 
     def apart(self, other: DetectorOutput) -> Float[Tensor, "batch places"]:
         """1 - GIoU of the boxes at each place, those of the other without gradient."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -14,14 +14,18 @@ from torch import Tensor
 from stillhouse.contracts.data import Batches, Data
 from stillhouse.contracts.files import read_json
 from stillhouse.training.files import read_parquet
+from stillhouse.training.labels import FewLabels, order
 from stillhouse.training.rows import in_order, shuffled
 from stillhouse.workloads.pictures._shared.picture import normalised
 from stillhouse.workloads.pictures._shared.stored import Stored, StoredSettings, stored
 from stillhouse.workloads.pictures.detect.augment import flipped, zoomed
 
 
-class DataSettings(StoredSettings):
-    """Batches differ in size by at most one picture; augmentation is of training pictures alone."""
+class DataSettings(FewLabels, StoredSettings):
+    """Batches differ in size by at most one picture; augmentation is of training pictures alone.
+
+    A label is all boxes of a picture, and a share of the labels one of the pictures.
+    """
 
     batch_size: int = Field(16, gt=0)
     evaluation_batch_size: int = Field(32, gt=0)
@@ -30,8 +34,6 @@ class DataSettings(StoredSettings):
     zoom: float = Field(1.0, ge=1)
     """The most that a picture is enlarged or made smaller, evenly by the logarithm, at a place drawn for it; what comes in has the
     mean colour, and a box whose middle goes out is dropped."""
-    train_limit: int | None = Field(None, gt=0)
-    """Train on so many pictures, spread evenly over the table; None takes all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,8 @@ class Batch:
     """(batch, most), int64; -1 where there is no box."""
     crowd: Tensor
     """(batch, most): whether a box is around many objects, or around one that need not be found."""
+    known: Tensor
+    """(batch,): whether it is to be known what is in a picture; where it is not, there are no boxes."""
     unit: Tensor
     """(2, channel): mean and standard deviation of the training pictures, in [0, 1]."""
     names: tuple[str, ...]
@@ -61,28 +65,33 @@ class Batch:
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         """On a device."""
-        parts = (self.image, self.boxes, self.label, self.crowd, self.unit)
-        image, boxes, label, crowd, unit = (part.to(device, non_blocking=non_blocking) for part in parts)
-        return Batch(image, boxes, label, crowd, unit, self.names)
+        parts = (self.image, self.boxes, self.label, self.crowd, self.known, self.unit)
+        image, boxes, label, crowd, known, unit = (part.to(device, non_blocking=non_blocking) for part in parts)
+        return Batch(image, boxes, label, crowd, known, unit, self.names)
 
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """A split: its pictures, and for all of them boxes (pictures, most, 4), labels and crowds (pictures, most), as in a batch."""
+    """A split: its pictures, and for all of them boxes (pictures, most, 4), labels and crowds (pictures, most) as in a batch, and which
+    of them are known (pictures,).
+    """
 
     pictures: Stored
     boxes: Tensor
     label: Tensor
     crowd: Tensor
+    known: Tensor
     unit: Tensor
     names: tuple[str, ...]
 
     def batch(self, rows: Tensor) -> Batch:
         """As wide as its fullest picture."""
-        label = self.label[rows]
+        known = self.known[rows]
+        label = self.label[rows].where(known[:, None], -1)
         most = max(1, int((label >= 0).sum(1).max()))
-        boxes, crowd = (part[rows, :most] for part in (self.boxes, self.crowd))
-        return Batch(self.pictures.take(rows)["image"], boxes, label[:, :most], crowd, self.unit, self.names)
+        there = label[:, :most] >= 0
+        boxes, crowd = self.boxes[rows, :most].where(there[..., None], 0), self.crowd[rows, :most] & there
+        return Batch(self.pictures.take(rows)["image"], boxes, label[:, :most], crowd, known, self.unit, self.names)
 
 
 def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[Batch]:
@@ -98,7 +107,8 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
         pictures = stored(prepared / f"{split}.parquet", {"image": shape}, settings.most_bytes, shuffled=split == "train")
         found = read_parquet(prepared / f"{split}-boxes.parquet")
         parts = (torch.as_tensor(found[name]) for name in ("picture", "box", "label", "crowd"))
-        return _Table(pictures, *padded(pictures.count, *parts), unit, tuple(facts["names"]))
+        known = torch.ones(pictures.count, dtype=torch.bool)
+        return _Table(pictures, *padded(pictures.count, *parts), known, unit, tuple(facts["names"]))
 
     return Data(
         train=_training(settings, table("train")),
@@ -109,8 +119,10 @@ def load(settings: DataSettings, prepared: Path, *, test: bool = False) -> Data[
 
 
 def _training(settings: DataSettings, table: _Table) -> Batches[Batch]:
-    order = table.pictures.order(settings.batch_size, settings.train_limit)
-    return shuffled(order, lambda rows, drawn: augmented(table.batch(rows), drawn), partial(chance, settings))
+    size, one = settings.batch_size, torch.zeros(table.pictures.count, dtype=torch.long)
+    found, known = order(settings, one, size, partial(table.pictures.order, size))
+    table = replace(table, known=known)
+    return shuffled(found, lambda rows, drawn: augmented(table.batch(rows), drawn), partial(chance, settings))
 
 
 def _fixed(settings: DataSettings, table: _Table) -> Batches[Batch]:
@@ -155,4 +167,4 @@ def augmented(batch: Batch, drawn: Drawn) -> Batch:
         image, boxes, inside = zoomed(image, boxes, *drawn.zoom, batch.unit[0])
         label = torch.where(inside, label, -1)
     there = (label >= 0).unsqueeze(-1)
-    return Batch(image, torch.where(there, boxes, 0), label, batch.crowd & there.squeeze(-1), batch.unit, batch.names)
+    return Batch(image, torch.where(there, boxes, 0), label, batch.crowd & there.squeeze(-1), batch.known, batch.unit, batch.names)

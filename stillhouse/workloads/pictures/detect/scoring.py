@@ -28,9 +28,11 @@ Entry = dict[str, Any]
 
 
 def loss(output: Output, batch: Batch) -> Tensor:
-    """That of the family; boxes around a crowd are left out, as if there were none."""
-    detected = _of_detector(output)
-    return detected.interpretation.loss(detected, batch.boxes, batch.taught())
+    """That of the family, on pictures of which it is known what is in them; boxes around a crowd are left out, as if there were none."""
+    detected, known = _of_detector(output), batch.known
+    if known.all():
+        return detected.interpretation.loss(detected, batch.boxes, batch.taught())
+    return detected.interpretation.loss(detected.of(known), batch.boxes[known], batch.taught()[known])
 
 
 def score(outputs: Iterable[tuple[Output, Batch]]) -> Metrics:

@@ -77,7 +77,8 @@ def _batches(facts: Mapping[str, Any], images: pa.ChunkedArray) -> Iterator[Aske
         image = torch.from_numpy(np.stack(framed))
         given = torch.tensor(sizes, dtype=torch.float64)
         rows = len(image)
-        nothing = (torch.zeros(rows, 1, 4), torch.full((rows, 1), -1), torch.zeros(rows, 1, dtype=torch.bool))
+        none = torch.zeros(rows, dtype=torch.bool)
+        nothing = (torch.zeros(rows, 1, 4), torch.full((rows, 1), -1), none[:, None], none)
         yield Asked(image, *nothing, unit, names, given, torch.from_numpy(np.tile(np.stack(scales), 2)))
 
 

@@ -74,6 +74,28 @@ def test_a_batch_is_as_wide_as_its_fullest_picture(prepared: Path) -> None:
     )
 
 
+def test_a_share_of_the_pictures_keeps_its_boxes_and_others_ride_along_without(prepared: Path) -> None:
+    """Two of five pictures, twice over beside the three others."""
+    boxes = {image.transpose(2, 0, 1).tobytes(): list(map(tuple, found)) for image, found in zip(pictures(10)[:5], BOXES, strict=False)}
+    batches = drawn(load(DataSettings(batch_size=1, train_limit=0.4, unlabelled=2, zoom=1.01), prepared), 0)
+    assert [batch.known.tolist() for batch in batches] == [[True, False, False]] * 2
+    batches = drawn(load(DataSettings(batch_size=1, train_limit=0.4, unlabelled=2), prepared), 0)
+    known, others = [], []
+    for batch in batches:
+        assert (batch.label[1:] == -1).all()
+        assert not batch.boxes[1:].any()
+        (key, found), *rest = [(image.numpy().tobytes(), box[label >= 0].tolist()) for image, box, label in rows(batch)]
+        assert [tuple(box) for box in found] == [box[:4] for box in boxes[key]]
+        known, others = [*known, key], [*others, *(key for key, _ in rest)]
+    assert (len(set(known)), len(set(others)), set(known) & set(others)) == (2, 3, set())
+    alone = drawn(load(DataSettings(batch_size=2, train_limit=0.4), prepared), 0)
+    assert {image.numpy().tobytes() for batch in alone for image, *_ in rows(batch)} == set(known)
+
+
+def rows(batch: Batch) -> list[tuple[Tensor, Tensor, Tensor]]:
+    return list(zip(batch.image, batch.boxes, batch.label, strict=True))
+
+
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6))
 def test_padding_puts_each_row_in_its_picture(counts: list[int]) -> None:
     picture = torch.tensor([number for number, count in enumerate(counts) for _ in range(count)], dtype=torch.int32)
@@ -142,7 +164,8 @@ def test_zoom_by_hand() -> None:
 def batch() -> Batch:
     image = torch.randint(0, 256, (40, 3, 8, 10), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     boxes, label = torch.tensor([[1.0, 2, 7, 6], [0, 0, 0, 0], [7, 5, 10, 8]]).expand(40, -1, -1).clone(), torch.tensor([1, -1, 2])
-    return Batch(image, boxes, label.expand(40, -1).clone(), torch.tensor([False, False, True]).expand(40, -1), UNIT, ("a", "b", "c"))
+    crowd, known = torch.tensor([False, False, True]).expand(40, -1), torch.ones(40, dtype=torch.bool)
+    return Batch(image, boxes, label.expand(40, -1).clone(), crowd, known, UNIT, ("a", "b", "c"))
 
 
 def test_augmentation_is_drawn_for_each_picture_and_only_as_asked() -> None:
@@ -177,5 +200,5 @@ def test_crowds_are_not_taught_and_pixels_have_the_unit_of_training() -> None:
 
 def test_a_batch_moves_as_a_whole() -> None:
     moved = move(batch(), torch.device("meta"))
-    assert {part.device.type for part in (moved.image, moved.boxes, moved.label, moved.crowd, moved.unit)} == {"meta"}
+    assert {part.device.type for part in (moved.image, moved.boxes, moved.label, moved.crowd, moved.known, moved.unit)} == {"meta"}
     assert moved.names == ("a", "b", "c")

@@ -30,7 +30,8 @@ def batch(pictures: list[list[Box]], crowd: list[tuple[int, int]] | None = None)
             boxes[row, place], label[row, place] = torch.tensor(box), kind
     for row, place in crowd or []:
         crowds[row, place] = 1
-    return Batch(torch.zeros(len(pictures), 1, 20, 20, dtype=torch.uint8), boxes, label, crowds.bool(), UNIT, NAMES)
+    known = torch.ones(len(pictures), dtype=torch.bool)
+    return Batch(torch.zeros(len(pictures), 1, 20, 20, dtype=torch.uint8), boxes, label, crowds.bool(), known, UNIT, NAMES)
 
 
 def said(pictures: list[list[Found]]) -> Output:

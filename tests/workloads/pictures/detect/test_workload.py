@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ students:
         - {{loss: pearson, weight: 1.0, settings: {{pairs: [p2, p3]}}}}
         - {{loss: channel, weight: 0.1, settings: {{pairs: [{{student: p3, teacher: p2}}]}}}}
         - {{loss: squared, weight: 0.1, settings: {{pairs: [p4]}}}}
-      data: {{batch_size: 8, train_limit: 40}}
+      data: {{batch_size: 4, train_limit: 0.5, unlabelled: 4}}
       fit: {{epochs: 1, learning_rate: 1.0e-2, clip_norm: 1.0}}
     evaluate: {{evaluations: [{{evaluation: latency, settings: {{rounds: 1, seconds: 0}}}}]}}
 """
@@ -157,6 +158,21 @@ def test_every_family_predicts_and_learns(data: Data[Batch], family: str) -> Non
     assert losses[-1] < 0.8 * losses[0]
     unused = [name for name, value in model.named_parameters() if value.grad is None]
     assert unused == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pictures_of_which_nothing_is_known_are_left_out_of_the_loss(data: Data[Batch], family: str) -> None:
+    """They are no pictures without objects: the loss is that of the others alone."""
+    torch.manual_seed(0)
+    model = builder(tiny(family, SIZES), dict(data.sizes))(None).eval()
+    batch = next(data.train.draw(torch.Generator().manual_seed(0)))
+    known = torch.arange(len(batch.image)) % 2 == 0
+    fewer = replace(batch, image=batch.image[known], boxes=batch.boxes[known], label=batch.label[known])
+    fewer = replace(fewer, crowd=batch.crowd[known], known=known[known])
+    some, alone = (WORKLOAD.loss(WORKLOAD.apply(model, each), each) for each in (replace(batch, known=known), fewer))
+    torch.testing.assert_close(some, alone)
+    nothing = replace(batch, known=torch.zeros_like(known))
+    assert WORKLOAD.loss(WORKLOAD.apply(model, nothing), nothing).item() == 0
 
 
 @pytest.mark.parametrize("family", FAMILIES)
