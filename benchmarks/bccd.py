@@ -58,7 +58,9 @@ def run(data: Path) -> list[Row]:
 def measured(data: Path, cells: list[Cell]) -> list[Row]:
     """Rows for all seeds of some cells."""
     raw = data / "bccd-320" / "bccd-320.parquet"
-    sets = {teacher: _students.Set("bccd-320", raw, settings["prepare"], _teach(model)) for teacher, model in settings["teachers"].items()}
+    sets = {
+        teacher: _students.Set("bccd-320", raw, settings["prepare"], teaching(model)) for teacher, model in settings["teachers"].items()
+    }
     return measure(cells, lambda cell: {cell.set: _metrics(cell, sets[cell.method.partition("->")[0]])})
 
 
@@ -67,12 +69,12 @@ def cells(seed: int, losses: Mapping[str, Sequence[float]]) -> list[Cell]:
 
     Alone, the student is the same for both, and stands with the teacher of its family.
     """
-    methods: dict[str, Block] = {teacher: {} for teacher in settings["teachers"]} | {"retinanet->alone": _student([])}
+    methods: dict[str, Block] = {teacher: {} for teacher in settings["teachers"]} | {"retinanet->alone": student([])}
     for method, weights in losses.items():
         loss = settings["losses"][method.rpartition("+")[2]]
-        methods |= {named(method, weight): _student([loss | {"weight": weight}]) for weight in weights}
+        methods |= {named(method, weight): student([loss | {"weight": weight}]) for weight in weights}
     return [
-        Cell("bccd-320", method, seed, {"prepare": settings["prepare"], "teach": _teach(_model(method)), "student": block})
+        Cell("bccd-320", method, seed, {"prepare": settings["prepare"], "teach": teaching(_model(method)), "student": block})
         for method, block in methods.items()
     ]
 
@@ -82,11 +84,12 @@ def _model(method: str) -> Block:
     return model
 
 
-def _teach(model: Block) -> Block:
+def teaching(model: Block) -> Block:
+    """How a teacher of that shape learns."""
     return {"model": model, "data": settings["data"], "fit": settings["teach"]}
 
 
-def _student(losses: list[Block]) -> Block:
+def student(losses: list[Block]) -> Block:
     """The whole of the small network, from fresh weights: the teachers' own cost more."""
     search = {"method": "uniform", "model": settings["student"], "weights": "scratch", "budget": {"unit": "macs", "share": 1.0}}
     return {"search": search, "distill": {"losses": losses, "start": "fresh", "fit": settings["distill"]}}

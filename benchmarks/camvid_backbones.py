@@ -5,20 +5,17 @@ The student is that of `camvid`. Its rate and the losses' weights are those that
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import _students, camvid
-from benchmarks._cells import WORK, intervals
 from benchmarks._cells import gains as gained
+from benchmarks._cells import intervals
 from benchmarks._choices import recorded
 from benchmarks._few import Block, Method, measured
-from stillhouse.training.given import digest
-from stillhouse.workloads.pictures import classify
+from benchmarks._lent import lent
 from stillhouse.workloads.pictures.segment import WORKLOAD
 
 name = "camvid_backbones"
@@ -28,11 +25,7 @@ settings: dict[str, Any] = {
     "seeds": [51, 52, 53],
     "fresh": [51],
     "width": 24,
-    "pictures": {
-        "model": {"family": "resnet", "blocks": [2, 2, 2, 2], "dilated": 2},
-        "data": {"batch_size": 128, "evaluation_batch_size": 500, "shift": 4, "flip": True},
-        "fit": {"epochs": 12, "learning_rate": 3e-3, "optimizer": "adamw", "weight_decay": 1e-2, "schedule": "cosine"},
-    },
+    "pictures": {"family": "resnet", "blocks": [2, 2, 2, 2], "dilated": 2},
     "macs": 218_739_200,
     "losses": ["student+logits", "student+channel-logits", "student+pearson"],
 }
@@ -46,22 +39,12 @@ def run(data: Path) -> list[_students.Row]:
     """
     entry = camvid.prepared(data / "camvid-240")
     wide = {**entry.teach, "model": {**entry.teach["model"], "width": settings["width"]}}
-    lent = replace(entry, teach=wide | {"given": _lent(data)})
-    cells, rows = measured(lambda seed: {title: Method(lent, block, WORKLOAD) for title, block in _blocks().items()}, settings["seeds"])
+    better = replace(entry, teach=wide | {"given": lent(data, settings["pictures"] | {"width": settings["width"]})})
+    cells, rows = measured(lambda seed: {title: Method(better, block, WORKLOAD) for title, block in _blocks().items()}, settings["seeds"])
     fresh = measured(lambda seed: {"fresh teacher": Method(replace(entry, teach=wide), {}, WORKLOAD)}, settings["fresh"])[1]
     gains = gained(cells, _better(rows), "miou")
     kept = [row for row in rows + fresh if row["metric"] in (*camvid.METRICS, "student_epochs")]
     return [camvid.of_one_picture(row) if row["metric"] == "macs" else row for row in kept] + gains + intervals(gains)
-
-
-def _lent(data: Path) -> Block:
-    """The backbone of a network that tells ten classes of small pictures apart, as a teacher is given it."""
-    teach = settings["pictures"] | {"model": {**settings["pictures"]["model"], "width": settings["width"]}}
-    entry = _students.Set("cifar10-jpeg", data / "cifar10-jpeg/cifar10-jpeg.parquet", {}, teach)
-    (cell,), _ = measured(lambda seed: {"teacher": Method(entry, {}, classify.WORKLOAD)}, [0])
-    file = Path(os.path.relpath(WORK.parent / f"pretrained-{settings['width']}.safetensors"))
-    shutil.copyfile(_students.home(cell) / "teacher" / "model.safetensors", file)
-    return {"path": str(file), "sha256": digest(file), "part": "backbone"}
 
 
 def _blocks() -> Mapping[str, Block]:
