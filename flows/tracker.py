@@ -53,7 +53,7 @@ class Tracker:
         limit = _LONGEST * deadline.seconds() + _GRACE
         if _ended(self._process, limit):
             _ended(self._start("finish", *self._words, "--status", self._status, "--flow-run", self._flow_run), limit)
-        for line in (self._folder / LOG).read_text(errors="replace", encoding="utf-8").splitlines():
+        for line in dict.fromkeys((self._folder / LOG).read_text(errors="replace", encoding="utf-8").splitlines()):  # each once
             print(hide(line), file=sys.stderr if line.startswith("warning") else sys.stdout)
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -19,4 +20,4 @@ def init(
     """Make a project of your own, in which this library is a dependency."""
     for path in create.create(folder, example):
         print(f"written: {folder / path}")
-    print(f"next: cd {folder} && git add . && git commit -m 'A new project' && stillhouse run")
+    print(f"next: cd {shlex.quote(str(folder))} && git add . && git commit -m 'A new project' && stillhouse run")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,8 +63,17 @@ def require(nodes: Sequence[Node]) -> None:
         for path in node.lacking:
             readers.setdefault(path, []).append(node.name)
     if readers:
-        remedy = "put it there, or bring it back with `dvc pull`"
-        raise UserError("\n".join(f"{path} - wanted by {', '.join(names)} - there is none - {remedy}" for path, names in readers.items()))
+        raise UserError(
+            "\n".join(f"{path} - wanted by {', '.join(names)} - there is none - {_remedy(path)}" for path, names in readers.items())
+        )
+
+
+def _remedy(path: str) -> str:
+    """How what is not there comes back."""
+    command = ["git", "ls-files", "--error-unmatch", "--", path]
+    if shutil.which("git") and not subprocess.run(command, capture_output=True, check=False).returncode:
+        return f"`git restore {shlex.quote(path)}` brings it back"
+    return "put it there, or bring it back with `dvc pull`"
 
 
 def retrained(entries: Entries) -> Iterator[str]:

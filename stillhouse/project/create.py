@@ -20,13 +20,15 @@ _COPIED = {
     "parts/README.md": "parts.md",
 }
 """Path in the project -> file of the template."""
+_EXTENDED = (".gitignore", ".dvcignore")
+"""What a folder may have already: a repository that is made on a server often begins with one. Lines that it lacks come behind its own."""
 
 
 def create(folder: Path, name: str) -> list[str]:
     """Makes a project of a folder, with the example of that name; returns the paths of what was written.
 
-    Git and DVC are initialised where they are not. Raises UserError if the folder has one of the files, if there is no such example, or
-    if Git or DVC does not work; then nothing is left of what was begun.
+    Git and DVC are initialised where they are not, and `.gitignore` and `.dvcignore` keep the lines that they have. Raises UserError if the
+    folder has one of the other files, if there is no such example, or if Git or DVC does not work; then all is as it was.
     """
     if not shutil.which("git"):
         raise UserError("git is not installed, and a project is a Git repository: install it first")
@@ -40,7 +42,8 @@ def create(folder: Path, name: str) -> list[str]:
         # What DVC keeps under .dvc/tmp is of this machine and of the draft's place.
         found = [path.relative_to(draft) for path in draft.rglob("*") if path.is_file()]
         written = sorted(str(path) for path in found if path.parts[:2] != (".dvc", "tmp"))
-        _refuse(folder, written)
+        _refuse(folder, [path for path in written if path not in _EXTENDED])
+        _extend(folder, draft)
         _put(draft, folder, written)
     return written
 
@@ -59,9 +62,20 @@ def _refuse(folder: Path, paths: list[str]) -> None:
         raise UserError(f"{folder} has {', '.join(there)} already, and nothing is overwritten: name another folder, or move them away")
 
 
+def _extend(folder: Path, draft: Path) -> None:
+    """Puts what the folder's own lists have before what ours have."""
+    for path in _EXTENDED:
+        if (folder / path).is_file():
+            theirs, ours = ((place / path).read_bytes().splitlines(keepends=True) for place in (folder, draft))
+            if theirs and not theirs[-1].endswith(b"\n"):
+                theirs[-1] += b"\n"
+            (draft / path).write_bytes(b"".join([*theirs, *(line for line in ours if line not in theirs)]))
+
+
 def _put(draft: Path, folder: Path, paths: list[str]) -> None:
     """Copies the files and sees to Git; takes back what it did if that fails."""
     made: list[Path] = []
+    former = {folder / path: (folder / path).read_bytes() for path in paths if (folder / path).is_file()}
     try:
         for path in paths:
             target = folder / path
@@ -76,6 +90,8 @@ def _put(draft: Path, folder: Path, paths: list[str]) -> None:
     except BaseException as error:
         for place in reversed(made):
             _remove(place)
+        for place, content in former.items():
+            place.write_bytes(content)
         if isinstance(error, OSError):
             raise UserError(f"{folder} cannot be written: {error.strerror} ({error.filename})") from error
         raise

@@ -51,7 +51,8 @@ def recorded(folder: Path) -> Recorded | None:
         return Recorded(str(said["version"]), str(said["pipeline"]))
     except (YAMLError, KeyError, TypeError):
         raise UserError(
-            f"{VERSION_FILE} - wanted a version and a pipeline, as `stillhouse init` writes them - got something else"
+            f"{VERSION_FILE} - wanted a version and a pipeline, as `stillhouse init` writes them - got something else: "
+            f"`git restore {VERSION_FILE}` brings it back"
         ) from None
 
 

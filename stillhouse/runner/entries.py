@@ -43,6 +43,9 @@ def load(path: Path) -> Any:
         return values
     except RecursionError:
         raise UserError(f"{path.name}: is not valid YAML - it is nested too deeply") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path.name} - wanted UTF-8 - got {error.object[error.start]:#x} in line {line}: save it as UTF-8") from None
     except UserError:
         raise
     except (YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:  # numbers, dates, bytes and keys that are none

@@ -172,8 +172,12 @@ def _forwarded(root: Path, tried: set[Path]) -> bool:
 
 @contextmanager
 def _writing(root: Path) -> Iterator[Store]:
-    """Opens the tracker for as long as a command may take. Raises UserError where its database is a file that cannot be written to."""
-    file = Path(address(root).removeprefix("sqlite:///"))
+    """Opens the tracker for as long as a command may take. Raises UserError where it is a folder, or a file that cannot be written to."""
+    place = address(root)
+    if place.startswith("file:") or (":" not in place and not place.startswith("databricks")):
+        remedy = f"sqlite:///{Path(place.removeprefix('file:').removeprefix('//')).resolve()}/mlflow.db keeps runs there"
+        raise UserError(f"MLFLOW_TRACKING_URI - wanted a database or a server - got a folder: {remedy}")  # MLflow has given those up
+    file = Path(place.removeprefix("sqlite:///"))
     if locked := [path for path in (file, file.parent) if file.is_file() and not os.access(path, os.W_OK)]:
         raise UserError(f"{locked[0]} - wanted a database that can be written to - got one that is read-only")
     with limited(root, seconds()) as store:

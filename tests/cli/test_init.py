@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from stillhouse.cli import sources
+from stillhouse.cli.init import init
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import graph
 from stillhouse.project import create, example, pipeline, upgrade, version
@@ -69,7 +71,7 @@ def test_own_data_are_added_with_dvc_and_their_pointer_is_for_git(made):
     assert "data/raw/sub/pictures/a.txt" not in shown
 
 
-@pytest.mark.parametrize("path", ["dvc.yaml", "params.yaml", ".gitignore", "parts/README.md", "dvc.lock"])
+@pytest.mark.parametrize("path", ["dvc.yaml", "params.yaml", ".dvc/config", "parts/README.md", "dvc.lock"])
 def test_a_folder_that_has_a_file_is_left_as_it_is(tmp_path, path):
     (tmp_path / path).parent.mkdir(exist_ok=True)
     (tmp_path / path).write_text("mine")
@@ -79,11 +81,29 @@ def test_a_folder_that_has_a_file_is_left_as_it_is(tmp_path, path):
     assert files(tmp_path) == before
 
 
+def test_a_gitignore_keeps_its_lines_and_has_those_of_a_project(tmp_path):
+    """As in the clone of a repository that was made on a server."""
+    own = create.create(tmp_path / "fresh", "queue")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/.gitignore").write_bytes("*.csv\n.work/\n/gr\u00fcn".encode("latin-1"))
+    assert create.create(tmp_path / "mine", "queue") == own
+    lines = (tmp_path / "mine/.gitignore").read_bytes().splitlines()
+    assert lines[:3] == [b"*.csv", b".work/", b"/gr\xfcn"]
+    assert sorted(lines[3:]) == sorted({*(tmp_path / "fresh/.gitignore").read_bytes().splitlines()} - {b".work/"})
+
+
 def test_what_was_begun_is_taken_back(tmp_path):
     (tmp_path / "data").write_text("a file where a folder should be")
+    (tmp_path / ".gitignore").write_text("*.csv")
     with pytest.raises(UserError, match="cannot be written"):
         create.create(tmp_path, "queue")
-    assert files(tmp_path) == [tmp_path / "data"]
+    assert files(tmp_path) == [tmp_path / ".gitignore", tmp_path / "data"]
+    assert (tmp_path / ".gitignore").read_text() == "*.csv"
+
+
+def test_the_next_command_can_be_pasted(tmp_path, capsys):
+    init(tmp_path / "my project", "queue")
+    assert f"next: cd '{tmp_path}/my project' && git add ." in capsys.readouterr().out
 
 
 def test_an_unknown_example_is_told_with_those_that_exist(tmp_path):
@@ -99,6 +119,20 @@ def test_another_version_is_refused_until_the_upgrade(made):
         version.check(made)
     assert upgrade.upgrade(made) == "0.0.1"
     version.check(made)
+
+
+def test_a_version_that_cannot_be_read_is_told(made):
+    (made / "stillhouse.yaml").write_text("version: [")
+    with pytest.raises(UserError, match=r"got something else: `git restore stillhouse.yaml` brings it back"):
+        version.check(made)
+
+
+def test_what_git_knows_comes_back_from_there(made, monkeypatch):
+    monkeypatch.chdir(made)
+    subprocess.run(["git", "add", "."], check=True)
+    (made / "stillhouse.yaml").unlink()
+    with pytest.raises(UserError, match=r"stillhouse.yaml - wanted by .* - there is none - `git restore stillhouse.yaml` brings it back"):
+        sources.require(graph.read(made))
 
 
 def test_a_dvc_yaml_that_was_edited_is_not_replaced_unasked(made):

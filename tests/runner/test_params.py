@@ -252,6 +252,15 @@ def test_a_missing_or_broken_file_is_one_sentence(tmp_path: Path):
     assert not [word for word in ("unicode", "suppress", "https") if word in str(told.value)]
 
 
+def test_a_file_in_another_encoding_is_told_by_its_line(tmp_path: Path):
+    (tmp_path / "params.yaml").write_bytes("seed: 0\n# grün\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"^params.yaml - wanted UTF-8 - got 0xfc in line 2: save it as UTF-8$"):
+        params.check(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("seed: 0\n", encoding="utf-16")
+    with pytest.raises(UserError, match=r"^params.yaml - wanted UTF-8 - got 0xff in line 1"):
+        params.check(tmp_path / "params.yaml")
+
+
 class Gated(Settings):
     kind: Literal["gated"] = "gated"
     gates: int = Field(2, gt=0)

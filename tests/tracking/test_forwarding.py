@@ -137,6 +137,18 @@ def test_a_run_whose_forwarder_is_killed_is_told_at_the_end(unattended: Path, st
     assert parent.info.status == "FINISHED"
 
 
+@pytest.mark.parametrize("form", ["{}", "file:{}", "file://{}"])
+def test_a_folder_is_told_with_the_database_to_name_instead(project: Path, form: str, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", form.format(project / "runs"))
+    tracked.finish(project, "k", "FAILED", [])
+    assert not tracked.sync(project)
+    told = capsys.readouterr().err
+    assert (
+        f"MLFLOW_TRACKING_URI - wanted a database or a server - got a folder: sqlite:///{project}/runs/mlflow.db keeps runs there" in told
+    )
+    assert not (project / "runs").exists()
+
+
 def test_a_database_that_cannot_be_written_to_is_told_in_a_line(project: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     tracked.finish(project, "k", "FAILED", [])
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
