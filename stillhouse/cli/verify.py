@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stillhouse.flows import graph, opening
+from stillhouse.runner.entries import Entries
 
 if TYPE_CHECKING:
     from stillhouse.record.verify import Report, Tell
@@ -24,6 +25,7 @@ def verify(
     """Hash all kept bytes again, in the workspace and in DVC's cache, and mend what has rotted; 1 if something is left to be mended."""
     folder = graph.root(Path.cwd())
     os.chdir(folder)
+    Entries.read()  # without which DVC would say that dvc.yaml is wrong
     wanted = {node.name for node in graph.select(graph.read(folder), names)} if names else None
     from stillhouse.record import verify as record
 

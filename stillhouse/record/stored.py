@@ -24,6 +24,7 @@ from dvc_objects.fs.generic import transfer
 
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.files import replace
+from stillhouse.record.hashes import sentence
 
 _FOLDER = ".dir"
 _NAME = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -135,7 +136,7 @@ def opened(folder: Path) -> Iterator[Store]:
         with Repo(str(folder)) as repo:
             yield Store(repo)
     except DvcException as error:
-        raise UserError(f"{' '.join(str(error).split())}: mend the file, or take it from git again") from error
+        raise UserError(sentence(error)) from error
 
 
 def listing_name(files: Mapping[str, str]) -> str:

@@ -248,6 +248,8 @@ def test_a_damaged_lock_is_a_sentence_and_a_running_project_is_left_alone(done: 
         Path("dvc.lock").write_bytes(damage)
         code, text = verify()
         assert code == 1
-        assert "dvc.lock" in text
+        assert text.startswith("dvc.lock is damaged, or holds the marks of an unfinished merge")
         assert text.count("\n") == 1
         assert "Traceback" not in text
+    Path("params.yaml").unlink()
+    assert verify() == (1, f"there is no params.yaml in {done.folder}\n")
