@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -50,6 +51,9 @@ def _unled(kind: str, blocks: Any) -> Iterator[str]:
         if not (isinstance(value, str) and value):
             got = "none" if value is None else "an empty one" if value == "" else repr(value)
             yield f"params.yaml: {kind}.{name}.{key} - wanted {wanted} - got {got}"
+        elif key == "raw" and Path(os.path.normpath(value)).is_relative_to(Path("data", name)):
+            made = f"got {value}, which is made of it: name a path in data/raw"
+            yield f"params.yaml: {kind}.{name}.raw - wanted what {name} is made of - {made}"
 
 
 def require(nodes: Sequence[Node]) -> None:

@@ -109,6 +109,10 @@ def test_what_all_stages_read_of_the_parameters_is_told_if_it_is_missing(done, s
         ("teachers: {a: 1}\nstudents: {}", "teachers.a.raw - wanted a path under data/raw - got none"),
         ("teachers: {a: {raw: 3}}\nstudents: {}", "teachers.a.raw - wanted a path under data/raw - got 3"),
         (
+            "teachers: {a: {raw: ./data/a/prepared}}\nstudents: {}",
+            "teachers.a.raw - wanted what a is made of - got ./data/a/prepared, which is made of it: name a path in data/raw",
+        ),
+        (
             "teachers: {}\nstudents: {comparison: {teacher: a}}",
             "students.comparison - a name should have no @, and be none of raw, reports, comparison, folders in data",
         ),
