@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from benchmarks import _cells, _choices, bccd, bccd_gains
+from benchmarks import _cells, _choices, _lent, bccd, bccd_backbones, bccd_gains, bccd_labels
 from stillhouse.contracts.files import write_json
 from stillhouse.space.cost import parameters, total
+from stillhouse.training import given
 from stillhouse.workloads.pictures.detect import WORKLOAD
+from tests.workloads.pictures.classify import raws
 from tests.workloads.pictures.detect.raws import BOXES, coded, pictures, table
 
 SIZES = {"channels": 3, "height": 96, "width": 128, "classes": 3}
@@ -77,3 +79,53 @@ def test_gains_are_those_of_the_chosen_weights_on_other_seeds(small):
 
 def test_no_seed_has_a_part_in_both():
     assert not set(bccd_gains.settings["seeds"]) & set(bccd.settings["seeds"])
+
+
+@pytest.fixture
+def lent(small: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the parts that a lent backbone was put in, whose weights are none that fit."""
+    images = [raws.coded(picture) for picture in raws.pixels(12, height=16, width=16)]
+    (small / "cifar10-jpeg").mkdir()
+    raws.table(small / "cifar10-jpeg/cifar10-jpeg.parquet", images, [0, 1] * 6, ["train"] * 6 + ["val"] * 2 + ["test"] * 4)
+    monkeypatch.setattr(_lent, "PICTURES", {"data": {"batch_size": 3}, "fit": {"epochs": 1, "learning_rate": 1e-2}})
+    monkeypatch.setattr(_lent, "WORK", small / "work")
+    shape = {"width": 4, "blocks": [1, 1, 1]}
+    monkeypatch.setattr(bccd_backbones, "settings", {"seeds": [1], "backbone": shape, "losses": ["pearson"]})
+    chosen = {"method": "fcos->retinanet+pearson", "metric": "chosen", "mean": 3.0, "seeds": 3}
+    write_json(small / "bccd.json", {"rows": [chosen]})
+    parts: list[str] = []
+    monkeypatch.setattr(given, "load", lambda model, file, part="": parts.append(part))
+    return parts
+
+
+def test_students_of_both_families_are_held_against_a_control_of_their_own(small: Path, lent: list[str]):
+    found = {(row["method"], row["metric"]): row["mean"] for row in bccd_backbones.run(small)}
+    assert lent == ["backbone"], "of one teacher, and not of the one that begins afresh"
+    for prefix in ("", "fcos "):
+        control = max(("alone", "longer"), key=lambda title: found[f"{prefix}{title}", "map"])
+        gain = found[f"{prefix}pearson", "map"] - found[f"{prefix}{control}", "map"]
+        assert found[f"{prefix}pearson", "map_gain"] == pytest.approx(gain)
+        assert (f"{prefix}{control}", "map_gain") not in found
+    assert found["fcos alone", "parameters"] != found["alone", "parameters"]
+    assert found["fresh teacher", "macs"] == found["teacher", "macs"]
+
+
+def test_few_boxes_are_those_of_a_share_and_the_rate_is_chosen_on_validation(small: Path, lent: list[str], monkeypatch: pytest.MonkeyPatch):
+    own = {"share": 0.4, "alone": {"epochs": 2, "batch_size": 2}, "taught": {"epochs": 1, "batch_size": 1, "unlabelled": 2}}
+    monkeypatch.setattr(bccd_labels, "settings", own | {"seeds": [1], "rates": [1e-5, 1e-2], "losses": ["pearson"]})
+    found = {(row["method"], row["metric"]): row["mean"] for row in bccd_labels.run(small)}
+    titles = {"alone", "longer", "beside", "pearson"}
+    assert {method for method, metric in found if metric == "map"} == {
+        "teacher",
+        "alone@0.4 (1e-05)",
+        "alone@0.4 (0.01)",
+        *(f"{title}@0.4" for title in titles),
+    }
+    assert found["alone@0.4", "valid"] == max(found["alone@0.4 (1e-05)", "valid"], found["alone@0.4 (0.01)", "valid"])
+    assert len({method for method, metric in found if metric == "map_gain"}) == len(titles) - 1
+
+
+def test_students_of_few_boxes_take_about_as_many_steps():
+    share, alone, taught = (bccd_labels.settings[name] for name in ("share", "alone", "taught"))
+    known, passes = round(share * 205), -(-(205 - round(share * 205)) // taught["unlabelled"])
+    assert alone["epochs"] * -(-known // alone["batch_size"]) == pytest.approx(taught["epochs"] * passes, rel=0.02)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import _cells, _choices, camvid, camvid_backbones, camvid_gains
+from benchmarks import _cells, _choices, _lent, camvid, camvid_backbones, camvid_gains, camvid_labels
 from stillhouse.contracts.files import write_json
 from stillhouse.training import given
 from tests.workloads.pictures.classify import raws
@@ -68,10 +68,10 @@ def test_a_lent_backbone_is_that_of_the_pictures(small: Path, monkeypatch: pytes
     images = [raws.coded(picture) for picture in raws.pixels(12, height=16, width=16)]
     raws.table(small / "cifar10-jpeg/cifar10-jpeg.parquet", images, [0, 1] * 6, ["train"] * 6 + ["val"] * 2 + ["test"] * 4)
     shape = {name: SMALL["model"][name] for name in ("stem", "blocks", "dilated")}
-    pictures = {"model": {"family": "resnet", **shape}, "data": {"batch_size": 3}, "fit": {**FIT, "learning_rate": 1e-2}}
-    own = {"seeds": [2], "fresh": [2], "width": 8, "macs": 1e6, "losses": ["student+pearson"], "pictures": pictures}
+    own = {"seeds": [2], "fresh": [2], "width": 8, "macs": 1e6, "losses": ["student+pearson"], "pictures": {"family": "resnet", **shape}}
     monkeypatch.setattr(camvid_backbones, "settings", own)
-    monkeypatch.setattr(camvid_backbones, "WORK", small / "work")
+    monkeypatch.setattr(_lent, "PICTURES", {"data": {"batch_size": 3}, "fit": {**FIT, "learning_rate": 1e-2}})
+    monkeypatch.setattr(_lent, "WORK", small / "work")
     lent: list[str] = []
     monkeypatch.setattr(given, "load", lambda model, file, part="": lent.append(part))
     found = {(row["method"], row["metric"]): row["mean"] for row in camvid_backbones.run(small)}
@@ -79,3 +79,25 @@ def test_a_lent_backbone_is_that_of_the_pictures(small: Path, monkeypatch: pytes
     assert found["teacher", "macs"] == found["fresh teacher", "macs"] > 1e6 > found["alone", "macs"] > 0
     assert ("pearson", "miou_gain") in found
     assert len({found[method, "parameters"] for method in ("alone", "longer", "pearson")}) == 1
+
+
+def test_rate_and_weights_of_few_masks_are_those_that_are_best_on_validation(small: Path, monkeypatch: pytest.MonkeyPatch):
+    own = {"share": 0.5, "alone": {"epochs": 2, "batch_size": 3}, "taught": {"epochs": 1, "batch_size": 3, "unlabelled": 2}}
+    monkeypatch.setattr(
+        camvid_labels, "settings", own | {"seeds": [2, 3], "rates": [1e-4, 1e-2], "weights": {"student+pearson": [0.5, 2.0]}}
+    )
+    rows = camvid_labels.run(small)
+    valid = {row["method"]: row["mean"] for row in rows if row["metric"] == "valid"}
+    assert set(valid) == {"teacher", *(f"{name}@0.5" for name in ("alone", "longer", "beside", "pearson"))} | {
+        *(f"alone@0.5 ({rate})" for rate in ("0.0001", "0.01")),
+        *(f"pearson@0.5 ({weight})" for weight in ("0.5", "2")),
+    }
+    for title in ("alone", "pearson"):
+        assert valid[f"{title}@0.5"] == max(value for name, value in valid.items() if name.startswith(f"{title}@0.5 ("))
+    gains = {row["method"] for row in rows if row["metric"] == "miou_gain"}
+    assert gains == {f"{name}@0.5" for name in ("alone", "longer", "beside", "pearson")} - {_control(rows)}
+
+
+def _control(rows: list[dict[str, Any]]) -> str:
+    means = {row["method"]: row["mean"] for row in rows if row["metric"] == "miou"}
+    return max((f"{name}@0.5" for name in camvid_labels.CONTROLS), key=means.__getitem__)
