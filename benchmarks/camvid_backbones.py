@@ -37,25 +37,31 @@ def run(data: Path) -> list[_students.Row]:
 
     `miou_gain` is, seed by seed, what a student is above the better of `alone` and `longer`, which has twice the passes, on the test.
     """
-    entry = camvid.prepared(data / "camvid-240")
-    wide = {**entry.teach, "model": {**entry.teach["model"], "width": settings["width"]}}
-    better = replace(entry, teach=wide | {"given": lent(data, settings["pictures"] | {"width": settings["width"]})})
+    better = taught_by(data)
+    wide = {name: value for name, value in better.teach.items() if name != "given"}
     cells, rows = measured(lambda seed: {title: Method(better, block, WORKLOAD) for title, block in _blocks().items()}, settings["seeds"])
-    fresh = measured(lambda seed: {"fresh teacher": Method(replace(entry, teach=wide), {}, WORKLOAD)}, settings["fresh"])[1]
+    fresh = measured(lambda seed: {"fresh teacher": Method(replace(better, teach=wide), {}, WORKLOAD)}, settings["fresh"])[1]
     gains = gained(cells, _better(rows), "miou")
     kept = [row for row in rows + fresh if row["metric"] in (*camvid.METRICS, "student_epochs")]
     return [camvid.of_one_picture(row) if row["metric"] == "macs" else row for row in kept] + gains + intervals(gains)
 
 
+def taught_by(data: Path) -> _students.Set:
+    """The pictures, and their teacher with the lent backbone."""
+    entry = camvid.prepared(data / "camvid-240")
+    wide = {**entry.teach, "model": {**entry.teach["model"], "width": settings["width"]}}
+    return replace(entry, teach=wide | {"given": lent(data, settings["pictures"] | {"width": settings["width"]})})
+
+
 def _blocks() -> Mapping[str, Block]:
     chosen = {row["method"]: row["mean"] for row in recorded(camvid.name)}
     rate = chosen["student"]
-    alone = _small(camvid.student("student", rate))
-    taught = {method.removeprefix("student+"): _small(camvid.student(method, rate, chosen[method])) for method in settings["losses"]}
+    alone = small(camvid.student("student", rate))
+    taught = {method.removeprefix("student+"): small(camvid.student(method, rate, chosen[method])) for method in settings["losses"]}
     return {"teacher": {}, "alone": alone, "longer": _longer(alone), **taught}
 
 
-def _small(block: Block) -> Block:
+def small(block: Block) -> Block:
     """Of the network that `camvid` cuts from its teacher, which is not this one."""
     own = {"model": camvid.settings["model"], "budget": {"unit": "macs", "value": settings["macs"]}}
     return block | {"search": block["search"] | own}

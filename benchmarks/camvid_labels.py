@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _students, camvid
+from benchmarks import _students, camvid, camvid_backbones
 from benchmarks._choices import best, named
 from benchmarks._few import Block, Method, ahead, measured
 from stillhouse.workloads.pictures.segment import WORKLOAD
@@ -24,23 +24,26 @@ settings: dict[str, Any] = {
     "taught": {"epochs": 45, "batch_size": 4, "unlabelled": 8},
     "rates": [3e-3, 1e-2, 3e-2],
     "weights": {"student+logits": [1.0, 3.0, 9.0], "student+channel-logits": [1.0, 3.0]},
+    "better": "student+logits",
 }
 """The passes of `alone` over the pictures with a mask, and those of a taught student over all, are as many steps."""
 CONTROLS = ("alone", "longer", "beside")
 
 
 def run(data: Path) -> list[_students.Row]:
-    """`data` is the folder of camvid-240.parquet.
+    """`data` holds camvid-240 and cifar10-jpeg; `better` is taught as `logits` is, by the teacher of `camvid_backbones`.
 
     `miou_gain` is seed by seed what a student is above the control that is the best on the test, and `miou_gain_95` half its interval.
     """
-    entry, share = camvid.prepared(data), settings["share"]
+    entry, share = camvid.prepared(data / "camvid-240"), settings["share"]
     tried = _tried(entry, {f"alone@{share}": {rate: _student(settings["alone"], rate) for rate in settings["rates"]}})
     rate = best(tried, f"alone@{share}", settings["rates"])
     weighted = {_title(loss): {weight: _taught(loss, weight, rate) for weight in found} for loss, found in settings["weights"].items()}
     tried += _tried(entry, weighted)
     weights = {loss: best(tried, _title(loss), found) for loss, found in settings["weights"].items()}
     every = {title: Method(entry, block, WORKLOAD) for title, block in _blocks(rate, weights)}
+    better = camvid_backbones.small(_taught(settings["better"], weights[settings["better"]], rate))
+    every[f"better@{share}"] = Method(camvid_backbones.taught_by(data), better, WORKLOAD)
     cells, rows = measured(lambda seed: every, settings["seeds"])
     kept = [row for row in tried + rows if row["metric"] in (*camvid.METRICS, "student_epochs")]
     return kept + ahead(cells, rows, str(share), CONTROLS, "miou")
