@@ -39,6 +39,12 @@ _CACHE = "-cache"
 _CPU = torch.device("cpu")
 _NEAR = 1e-5
 """The largest difference, as a share of the largest number, of the same layers in another class."""
+_LEFT = (
+    *({"program.json", runtime.file} for runtime in RUNTIMES.values()),
+    {"model.json", "model.safetensors"},
+    {"config.json", "model.safetensors"},
+)
+"""Of each format the files by which a folder of it is known: of a runtime, of safetensors, of transformers."""
 
 
 class Student:
@@ -96,12 +102,28 @@ def _captured(student: Student, kind: Name, folder: Path, tolerance: float | Non
     return gap
 
 
-def _place(wanted: Path) -> Path:
-    """Where to write. Raises UserError at files that no export has written, for all that is there goes."""
+def _place(wanted: Path, project: Path) -> Path:
+    """Where to write. Raises UserError at files that no export has written, for all that is there goes, and in the project's data."""
     found = wanted.resolve()
-    if found.exists() and not ((found / sums.NAME).exists() or (found.is_dir() and not any(found.iterdir()))):
+    if found.is_relative_to((project / "data").resolve()):
+        raise UserError(
+            f"{wanted} - wanted a folder for --out outside of the project's data - got one that stages write: exports/NAME is free"
+        )
+    if found.exists() and not (_is_empty(found) or _is_export(found)):
         raise UserError(f"{wanted} - wanted a new folder for --out, or one of an export before - got something else, which would be lost")
     return found
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether a folder is as an export has left it: with its files alone, and with their bytes."""
+    with suppress(UserError):
+        sums.check(folder)
+        return any(all(sums.told(folder, name) for name in names) for names in _LEFT)
+    return False
 
 
 @contextmanager
@@ -173,7 +195,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise UserError(f"--quantise {given.quantise} - wanted --to onnx, whose runtime has eight bits - got --to {given.to}")
         if given.cache and (given.quantise or given.to not in ("onnx", "pt2")):
             raise UserError(f"--cache - wanted --to onnx or pt2, without --quantise - got --to {given.to}")
-        out = given.out and _place(given.out)
+        out = given.out and _place(given.out, given.project)
         folder = out or given.project / "exports" / given.student / kind
         with own.telling():
             file, gap = export(Student(given.project, given.student), kind, folder, given.tolerance)

@@ -257,6 +257,6 @@ def test_the_command_hands_on_what_it_is_given(project: Path):
         "--out",
         "x",
     ]
-    done = subprocess.run(command, cwd=project / "data", capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=project / "parts", capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "data/half/student/model.json - wanted a trained student with its data - it is not there: stillhouse run half" in done.stderr
