@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.hidden import hide
 from stillhouse.flows import graph
 
 Name = Annotated[str, typer.Argument(metavar="TEACHER", help="A teacher of params.yaml, trained or not.")]
@@ -26,7 +26,8 @@ def inspect(name: Name, as_json: Annotated[bool, typer.Option("--json", help="Pr
     environment = {**os.environ, "PYTHONPATH": paths}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(done.stderr.strip())
+        print(hide(done.stderr.strip()), file=sys.stderr)
+        raise typer.Exit(done.returncode)
     facts = json.loads(done.stdout.splitlines()[-1])
     if as_json:
         print(json.dumps(facts, indent=1))

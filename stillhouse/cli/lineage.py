@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from stillhouse.cli import outputs
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import graph
 from stillhouse.lineage import Tree, picture, words
@@ -25,6 +26,7 @@ def lineage(
     svg: Annotated[Path | None, typer.Option(help="Write a picture to this file.")] = None,
 ) -> None:
     """Show what a model was made of, or what was made of some data, in all branches and past executions."""
+    outputs.check(svg, ".svg")
     folder = graph.root(Path.cwd())
     tree = ahead(folder, what) if forward else back(folder, what)
     direction = "outputs" if forward else "inputs"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stillhouse.cli import results
+from stillhouse.cli import outputs, results
 from stillhouse.contracts.errors import UserError
 from stillhouse.flows import graph
 
@@ -20,6 +20,8 @@ def report(output: Output = None, picture: Picture = None) -> None:
     """Write which students to take, all results, and what changed since the last report to one page that needs nothing but itself."""
     from stillhouse.report import browser, write
 
+    outputs.check(output, ".html")
+    outputs.check(picture, ".png")
     folder = graph.root(Path.cwd())
     if not results.students(folder):
         raise UserError("params.yaml: students - wanted those that are reported on - got none: results that lie in data are of others")
