@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.record import moved
 
 
 def fetch(project: Path, address: str, place: Path) -> Path:
@@ -17,6 +19,7 @@ def fetch(project: Path, address: str, place: Path) -> Path:
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{project.resolve() / 'mlflow.db'}")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", str(sys.stderr.isatty()).lower())  # a log would get a line for each file
+    _follow(project)
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -28,3 +31,11 @@ def fetch(project: Path, address: str, place: Path) -> Path:
     if not (package / "code").exists():
         raise UserError(f"{address} - wanted a model with its bytes - it was registered without; tag `bytes` of the version says why")
     return package
+
+
+def _follow(project: Path) -> None:
+    """The package's place is right in a project that was moved too. Raises UserError if the database cannot be mended."""
+    try:
+        moved.follow(project, os.environ["MLFLOW_TRACKING_URI"])
+    except sqlite3.Error as error:
+        raise UserError(f"{project / 'mlflow.db'} - wanted MLflow's database, to write the folder's new path to - {error}") from None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stillhouse.record import process
+from stillhouse.record import moved, process
 from stillhouse.record.deadline import within
 from stillhouse.record.run_record import Closing, Execution, Item, Planned, RunRecord
 from stillhouse.tracking import entities, summary
@@ -199,6 +199,7 @@ def opened(root: Path) -> Iterator[Store]:
         from mlflow import MlflowClient
 
         with process.waiting_lock(root / _LOCK):
+            moved.follow(root, address(root))
             client = MlflowClient()
             found = client.get_experiment_by_name(EXPERIMENT)
             # A server has its own place for artifacts; a database in a file has them beside it.
