@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import model_validator
+from torch import Tensor, nn
 
 from stillhouse.contracts.data import Log, Metrics
 from stillhouse.contracts.errors import UserError
@@ -95,7 +96,9 @@ def evaluate(
     pair = Pair(workload, large, small, data.test, first_batch(data.valid, device), device, data.train, data.valid)
     found: Metrics = {}
     for item, evaluation in sorted(zip(settings.evaluations, evaluations, strict=True), key=_place):
+        before = _marks(pair)
         found = _joined(found, _numbers(evaluation.run(pair, item.settings, rng), item.evaluation), item.evaluation)
+        _require_untouched(before, _marks(pair), item.evaluation)
     search = checkpoint.read_record(student)["search"]
     if clock and "latency" in search:
         example = sized_batch(workload, settings.data, prepared, search["latency"]["batch"])
@@ -108,6 +111,25 @@ def evaluate(
     write_json(report / "report.json", {**others, **rows, **_description(workload, rows, student), **remarks})
     log(others | rows["student"])
     return found
+
+
+def _marks(pair: Pair[Any]) -> dict[str, object]:
+    """What tells that a network is as it was: the modes of its modules, and of each tensor a sum and a hash in which no order counts."""
+    return {f"{who}.{name}": mark for who, model in pair.models.items() for name, mark in _marks_of(model)}
+
+
+def _marks_of(model: nn.Module) -> Iterator[tuple[str, object]]:
+    yield "training", [module.training for module in model.modules()]
+    for name, tensor in model.state_dict().items():
+        if isinstance(tensor, Tensor) and tensor.numel():
+            yield name, repr((torch.hash_tensor(tensor).item(), tensor.double().sum().item()))
+
+
+def _require_untouched(before: Mapping[str, object], after: Mapping[str, object], name: str) -> None:
+    """The next evaluation would measure another network. Raises UserError if one has changed."""
+    if changed := [place for place in before if before[place] != after.get(place)]:
+        wanted = "wanted models that are left as they are, as others measure them too"
+        raise UserError(f"the evaluation {name!r} - {wanted} - it changes {changed[0]}: let it work on `copy.deepcopy(model)`")
 
 
 def _latencies(clock: MakeClock, pair: Pair[Any], example: Any, measured_on: Mapping[str, Any]) -> Metrics:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import py_compile
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from stillhouse import registry
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.imported import imported
 from stillhouse.contracts.parts import Loss, Search
 
 
@@ -50,6 +53,7 @@ def test_a_broken_part_is_not_taken_for_a_missing_one(tmp_path: Path, monkeypatc
     [
         ("def f(:", r"wrong\.py:1 - wanted a module that can be imported - SyntaxError"),
         ("raise SystemExit(0)", r"wrong\.py:1 - wanted a module that can be imported - SystemExit: 0"),
+        ("class Odd(BaseException): ...\nraise Odd('hm')", r"wrong\.py:2 - wanted a module that can be imported - Odd: hm"),
         ("LOSS = 3", r"wrong\.py - wanted LOSS = Loss\(\.\.\.\) - got 3"),
         (
             "from stillhouse.contracts.parts import Loss\nLOSS = Loss(dict, print)",
@@ -107,3 +111,16 @@ def own(folder: Path, monkeypatch: pytest.MonkeyPatch, path: str, text: str) -> 
     monkeypatch.syspath_prepend(folder)
     for name in [name for name in sys.modules if name.partition(".")[0] == "parts"]:
         monkeypatch.delitem(sys.modules, name)
+
+
+def test_code_with_the_size_and_time_of_what_was_compiled_is_compiled_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As after `cp -p`, or an archive that is unpacked."""
+    own(tmp_path, monkeypatch, "helper.py", "VALUE = 3")
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "parts/helper.py"
+    compiled = Path(py_compile.compile(str(file)))
+    before = file.stat()
+    file.write_text("VALUE = 7")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert imported("parts.helper").VALUE == 7
+    assert not compiled.exists() or compiled.stat().st_mtime > before.st_mtime

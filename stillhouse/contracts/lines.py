@@ -26,6 +26,11 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+def ends(error: BaseException) -> bool:
+    """Whether it is no mistake of a part's: somebody, or this library, ends what is running."""
+    return isinstance(error, KeyboardInterrupt | GeneratorExit) or type(error).__module__.startswith("stillhouse.")
+
+
 def said(error: BaseException) -> str:
     """What an error says; "" where its text cannot be made."""
     try:

@@ -6,13 +6,18 @@ Two uses: the fingerprint of a stage (only code that it can reach can change its
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from stillhouse.contracts.discovery import PARTS
+from stillhouse.contracts.errors import UserError
 from stillhouse.record import text
 from stillhouse.record.text import Import
 
 PACKAGE = "stillhouse"
+LIBRARY = (PACKAGE, "stages")
+"""What lies in the library's own repository, where edits are noticed too."""
 
 
 def reach(roots: Iterable[str]) -> dict[str, Path]:
@@ -67,9 +72,50 @@ def _parents(module: str) -> Iterator[str]:
 
 
 def imports(file: Path, module: str) -> tuple[str, ...]:
-    """The absolute names of all that a module's file imports, wherever in it; a name taken from a module may be a module itself."""
+    """The absolute names of all that a module's file imports, wherever in it; a name taken from a module may be a module itself.
+
+    Where a name is known only when the code runs, those are all modules of the same outermost package, if it is not ours.
+    """
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-    return tuple(_absolute(text.facts(file).imports, package))
+    found, top = text.facts(file).imports, module.partition(".")[0]
+    anything = top != PACKAGE and any(statement.module == text.ANYTHING for statement in found)
+    named = _absolute((statement for statement in found if statement.module != text.ANYTHING), package)
+    return (*named, *(_modules(top) if anything else ()))
+
+
+def _modules(top: str) -> Iterator[str]:
+    for folder in _top(top):
+        for file in sorted(folder.rglob("*.py")):
+            yield ".".join([top, *file.relative_to(folder).with_suffix("").parts]).removesuffix(".__init__")
+
+
+def require_followed(reached: Mapping[str, Path]) -> None:
+    """An edit of a module that lies in the project, but not in its parts, would be seen by nobody.
+
+    Raises UserError where a part imports such a module, unless it is of an installed package.
+    """
+    for module, file in reached.items():
+        for name in {used.partition(".")[0] for used in imports(file, module)} if module.partition(".")[0] == PARTS else ():
+            found = next((place for place in (Path(name, "__init__.py"), Path(f"{name}.py")) if place.exists()), None)
+            if found and name not in (*LIBRARY, PARTS, *packages_distributions()):
+                wanted = f"wanted imports of installed packages, or from {PARTS}/, where edits are noticed"
+                raise UserError(f"{module.replace('.', '/')}.py - {wanted} - got {found}: move it to {PARTS}/, and import {PARTS}.{name}")
+
+
+def data(reached: Iterable[str], top: str) -> dict[str, Path]:
+    """Path in a package -> file of all there that is no code, if modules of it are `reached`: any of them may read it.
+
+    Its own README and what is hidden or compiled does not count.
+    """
+    if not any(name.partition(".")[0] == top for name in reached):
+        return {}
+    files = {file.relative_to(folder): file for folder in _top(top) for file in sorted(folder.rglob("*")) if file.is_file()}
+    return {str(path): file for path, file in sorted(files.items()) if not _passed_over(path)}
+
+
+def _passed_over(path: Path) -> bool:
+    hidden = any(step.startswith(".") or step == "__pycache__" for step in path.parts)
+    return hidden or path.suffix in (".py", ".pyc") or str(path) == "README.md"
 
 
 def _absolute(statements: Iterable[Import], package: str) -> Iterator[str]:

@@ -24,7 +24,9 @@ def telling() -> Iterator[None]:
         yield
     except (UserError, PermissionError):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if lines.ends(error):
+            raise
         place = "" if room.is_full(error) else lines.last(error, _packages())
         if not place:
             raise

@@ -43,6 +43,8 @@ class Facts:
     digest: str
 
 
+ANYTHING = "*"
+"""In place of a module whose name is known only when the code runs."""
 TICK = 100_000_000
 """Nanoseconds within which two edits may carry one time: file systems count in steps of some milliseconds."""
 Stamp = tuple[int, ...]
@@ -117,6 +119,20 @@ def _imports(tree: ast.Module) -> Iterator[Import]:
             yield from (Import(0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield Import(node.level, node.module or "", tuple(alias.name for alias in node.names))
+        elif isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__"):
+            yield _named(node)
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+
+
+def _named(node: ast.Call) -> Import:
+    """The import of a module by a name that stands there as text, or of anything."""
+    name = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+    if not isinstance(name, str):
+        return Import(0, ANYTHING)
+    return Import(len(name) - len(name.lstrip(".")), name.lstrip("."))
 
 
 class _Lean(ast.NodeTransformer):

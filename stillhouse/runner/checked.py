@@ -35,6 +35,8 @@ def check(entries: Entries) -> dict[str, Any]:
     from stillhouse.runner import params
 
     found = key(entries) if _all_known(entries) else ""
+    if found:
+        code.require_followed(code.reach(_roots(entries)))
     stages = {f"{verb}@{name}": block.facts for (verb, name), block in params.check(PARAMS).items()}
     if found:
         write_json(_KEPT, {"key": found, "stages": stages})

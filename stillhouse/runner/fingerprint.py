@@ -46,11 +46,12 @@ def take(verb: str, name: str | None, inputs: Mapping[str, str], settings: Any, 
     """The fingerprint of what a stage would make now.
 
     `inputs` are all dependencies (path -> MD5, as DVC sees them), `settings` the verb's own with all defaults. Raises UserError if a part
-    is not known.
+    is not known, or imports what nobody would see an edit of.
     """
     measured = [item["evaluation"] for item in settings["evaluations"]] if verb == "evaluate" else []
     roots = [*entries.roots(verb, name), *(registry.module("evaluations", item) for item in measured)]
     reached = code.reach(roots)
+    code.require_followed(reached)
     facts: dict[str, Any] = {
         "form": FORM,
         "verb": verb,
@@ -60,6 +61,8 @@ def take(verb: str, name: str | None, inputs: Mapping[str, str], settings: Any, 
         "seed": entries.seed,
         "threads": entries.threads,
     }
+    if files := code.data(reached, PARTS):  # where there are none, nothing is said, as before
+        facts["files"] = {path: _sha256(file) for path, file in files.items()}
     if name and entries.deterministic:  # what was made without the setting keeps its fingerprint
         facts[DETERMINISTIC] = True
     environment = _environment(reached) | ({DETERMINISTIC: "yes"} if DETERMINISTIC in facts else {})
@@ -87,7 +90,12 @@ def _role(path: str, raw: str | None) -> str:
 
 
 def _is_code(path: str) -> bool:
-    return Path(path).parts[0] in ("stillhouse", "stages", PARTS)
+    return Path(path).parts[0] in (*code.LIBRARY, PARTS)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _environment(reached: Mapping[str, Path]) -> dict[str, str]:

@@ -151,6 +151,10 @@ def _code(parts: Iterable[Found]) -> Iterator[list[Path]]:
             target = Path(place, *steps, file.name) if file.name == "__init__.py" else Path(place, *steps[:-1], file.name)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, target)
+        for path, file in code.data(reached, PARTS).items():
+            target = Path(place, PARTS, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
         (Path(place) / code.PACKAGE / "__init__.py").touch()  # the library's own holds names of what is not packed
         yield sorted(Path(place).iterdir())
 

@@ -22,8 +22,8 @@ class FewLabels(Settings):
     """How many training examples keep their label, and how many others ride along."""
 
     train_limit: int | float | None = None
-    """Train on so many examples, spread evenly over the table, or on that share of each class (0.01, or 1.0 for all), drawn by
-    `labels_seed`, of which a smaller share is a part of a larger one; None takes all."""
+    """Train on so many examples (2 at least), spread evenly over the table, or on that share of each class (0.01, or 1.0 for all), drawn
+    by `labels_seed`, of which a smaller share is a part of a larger one; None takes all."""
     labels_seed: int = Field(0, ge=0)
     unlabelled: int = Field(0, ge=0)
     """How many of the other training examples, at most all, each training batch carries beside its `batch_size`, without their labels: the
@@ -36,6 +36,8 @@ class FewLabels(Settings):
         most = {int: math.inf, float: 1, type(None): 0}.get(type(value))
         if most is None or (most and not 0 < value <= most):
             raise ValueError("should be a number of examples, or a share of them above 0 and up to 1.0")
+        if most == math.inf and value == 1:  # DVC would not see a change between the two
+            raise ValueError("should be 1.0 for all examples, or a number of them from 2, which DVC can tell apart: got 1")
         return value
 
     @field_validator("unlabelled", mode="before")
@@ -58,7 +60,7 @@ def order(settings: FewLabels, label: Tensor, size: int, plain: Callable[[int | 
     found = dealt if isinstance(limit, float) or bool((label == HIDDEN).any()) else plain(limit)
     if settings.unlabelled and not len(rest) and limit is None:
         wanted = "wanted training examples without a label to ride along"
-        raise UserError(f"data.unlabelled - {wanted} - all have one: say by train_limit how many keep it, or prepare others with -1")
+        raise UserError(f"data.unlabelled - {wanted} - all have one: say by data.train_limit how many keep it")
     return (beside(found, rest, min(settings.unlabelled, len(rest))) if settings.unlabelled and len(rest) else found), known
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from stillhouse.contracts.data import Data, Log, Metrics
@@ -42,6 +42,12 @@ class TeachingSettings(Settings):
     warmup_epochs: float = Field(0.0, ge=0)
     """Epochs over which the weight of the distillation losses rises linearly from 0."""
     fit: FitSettings
+
+    @model_validator(mode="after")
+    def _taught(self) -> Self:
+        if not self.losses and (self.task_weight, self.warmup_epochs) != (1, 0):
+            raise ValueError("task_weight and warmup_epochs should be left out where there are no losses beside the task's own")
+        return self
 
 
 class Teaching(nn.Module):

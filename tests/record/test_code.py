@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stillhouse.contracts.errors import UserError
 from stillhouse.record import code
 
 
@@ -73,3 +74,44 @@ def test_the_docstring_of_a_function_does_not_count_and_its_default_does(package
         (package / "late.py").write_text(text)
         hashes.append(reached(package)["late"])
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_module_by_its_name_as_text_is_followed_and_by_another_name_all_are(package: Path):
+    (package / "door.py").write_text("import importlib\nlate = importlib.import_module('.late', __package__)\n")
+    assert set(reached(package)) == {"", "door", "late"}
+    (package / "door.py").write_text("from importlib import import_module\nlate = import_module('reached_package.late')\n")
+    assert set(reached(package)) == {"", "door", "late"}
+    (package / "door.py").write_text("import importlib\nlate = importlib.import_module('reached_package.' + 'late')\n")
+    assert set(reached(package)) == {"", "door", "late", "alone", "inner", "inner.detour"}
+
+
+@pytest.fixture
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project's own loss, in the working folder."""
+    (tmp_path / "parts/losses").mkdir(parents=True)
+    (tmp_path / "parts/losses/mine.py").write_text("import json\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "parts"
+
+
+def test_files_beside_own_code_are_data_that_it_may_read(parts: Path):
+    for name in ("losses/weights.json", "README.md", ".hidden", "__pycache__/mine.cpython-311.pyc", "losses/mine.so"):
+        (parts / name).parent.mkdir(exist_ok=True)
+        (parts / name).write_text("1")
+    mine = code.reach(["parts.losses.mine"])
+    assert code.data(mine, "parts") == {name: parts / name for name in ("losses/mine.so", "losses/weights.json")}
+    assert code.data(code.reach(["stillhouse.losses.logits"]), "parts") == {}
+
+
+def test_own_code_outside_of_the_parts_is_refused(parts: Path):
+    (parts / "losses/mine.py").write_text("import torch\nimport beside\nfrom parts import other\n")
+    code.require_followed(code.reach(["parts.losses.mine"]))
+    Path("beside.py").touch()
+    told = r"parts/losses/mine.py - wanted imports of installed packages, or from parts/, .* - got beside.py: move it to parts/"
+    with pytest.raises(UserError, match=told):
+        code.require_followed(code.reach(["parts.losses.mine"]))
+    Path("torch").mkdir()
+    Path("torch/__init__.py").touch()
+    (parts / "losses/mine.py").write_text("import torch\n")
+    code.require_followed(code.reach(["parts.losses.mine"]))

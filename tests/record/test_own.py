@@ -14,6 +14,7 @@ import torch
 from stillhouse.contracts.data import Batches, Jobs
 from stillhouse.contracts.errors import UserError
 from stillhouse.record import own
+from stillhouse.record.process import Stopped
 from stillhouse.training.loader import Loader
 
 SAID = "wanted code that runs to its end"
@@ -60,6 +61,13 @@ def test_the_last_line_of_the_part_is_named_with_the_error_s_own_words(part: Any
     assert told(lambda: part.run(lambda: torch.zeros(2) @ torch.zeros(3))).startswith(f"parts/mine.py:3 - {SAID} - Run")
     assert told(lambda: part.run(raising(SystemExit(0)))).endswith("SystemExit: 0")
     assert told(lambda: part.run(raising(AssertionError()))).endswith("AssertionError")
+    assert told(lambda: part.run(raising(type("Odd", (BaseException,), {})("hm")))).endswith("Odd: hm")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Stopped(15)])
+def test_what_ends_a_stage_is_no_mistake_of_a_part(part: Any, error: BaseException) -> None:
+    with pytest.raises(type(error)), own.telling():
+        part.run(raising(error))
 
 
 def test_an_error_that_cannot_say_itself_is_told_by_its_line(part: Any) -> None:

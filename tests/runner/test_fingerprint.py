@@ -63,3 +63,23 @@ def test_the_environment_counts_where_it_is_asked_for(monkeypatch):
     monkeypatch.setenv("STILLHOUSE_DEVICE", "cuda")
     assert key() == before[None]
     assert key(environment="due") != before["due"]
+
+
+def test_files_that_own_parts_may_read_are_in_the_fingerprint(tmp_path, monkeypatch):
+    (tmp_path / "parts/losses").mkdir(parents=True)
+    (tmp_path / "parts/losses/mine.py").write_text("VALUE = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    student = STUDENT | {"distill": {"losses": [{"loss": "mine"}]}}
+    entries = Entries({"teachers": {"big": TEACHER}, "students": {"small": student}})
+
+    def keys():
+        return [fingerprint.take(verb, "small", INPUTS, SETTINGS, entries).key for verb in ("search", "distill")]
+
+    before = keys()
+    (tmp_path / "parts/weights.json").write_text("1.0")
+    first = keys()
+    (tmp_path / "parts/weights.json").write_text("2.0")
+    assert [one == other for one, other in zip(first, keys(), strict=True)] == [True, False]
+    assert before[0] == first[0], "the search reaches no code of the project"
+    assert before[1] != first[1]

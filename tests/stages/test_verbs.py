@@ -243,6 +243,16 @@ def test_an_evaluation_of_ones_own_stands_in_the_report(shrunk, tmp_path):
     assert "size" not in report["teacher"]
 
 
+@pytest.mark.parametrize("change", [lambda model: next(model.parameters()).data.neg_(), lambda model: model.train()])
+def test_an_evaluation_that_changes_what_others_measure_is_refused(shrunk, tmp_path, change):
+    def run(pair, settings, rng):
+        change(pair.student)
+        return {"own": 1.0}
+
+    with pytest.raises(UserError, match=r"the evaluation 'own' - wanted models that are left as they are, .* it changes student\."):
+        judge(WORKLOAD, tmp_path, shrunk, ("quality",), own=Evaluation(Settings, run))
+
+
 @pytest.mark.parametrize("given", [None, {"x": float("nan")}, {"x": "good"}, {"x": torch.ones(2)}, {1: 1.0}])
 def test_an_evaluation_that_gives_no_numbers_is_told(shrunk, tmp_path, given):
     with pytest.raises(UserError, match=r"the evaluation 'own'.* - wanted (numbers|names|a number|a finite number)"):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from stillhouse.contracts.data import Batches, Data
@@ -26,6 +27,12 @@ class Shift(nn.Module):
 
     def forward(self, student: Output, teacher: Output) -> torch.Tensor:
         return student.prediction.mean()
+
+
+@pytest.mark.parametrize("value", [{"task_weight": 0.0}, {"warmup_epochs": 1}])
+def test_without_losses_nothing_is_weighed_against_the_task(value: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match="should be left out where there are no losses beside the task's own"):
+        TeachingSettings(fit=FIT, **value)
 
 
 SHIFT = Loss(Settings, lambda settings, student, teacher: Shift())

@@ -126,6 +126,13 @@ def test_a_limit_is_a_number_or_a_share(limit: object) -> None:
         DataSettings(train_limit=limit)
 
 
+def test_one_example_is_not_taken_for_all() -> None:
+    """DVC compares values, so between 1 and 1.0 nothing would be due."""
+    with pytest.raises(ValidationError, match=r"1\.0 for all examples, or a number of them from 2, which DVC can tell apart: got 1"):
+        DataSettings(train_limit=1)
+    assert [DataSettings(train_limit=value).train_limit for value in (2, 1.0)] == [2, 1.0]
+
+
 @pytest.mark.parametrize(("value", "told"), [(True, "how many examples each batch carries"), (-1, "greater than or equal to 0")])
 def test_pictures_that_ride_along_are_counted(value: object, told: str) -> None:
     with pytest.raises(ValidationError, match=told):
@@ -133,7 +140,7 @@ def test_pictures_that_ride_along_are_counted(value: object, told: str) -> None:
 
 
 def test_where_all_have_labels_a_limit_is_wanted(prepared: Path) -> None:
-    with pytest.raises(UserError, match=r"data\.unlabelled - wanted training examples without a label .* train_limit"):
+    with pytest.raises(UserError, match=r"data\.unlabelled - wanted training examples without a label .* data.train_limit"):
         load(DataSettings(unlabelled=10), prepared)
 
 

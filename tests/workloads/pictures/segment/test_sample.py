@@ -72,8 +72,8 @@ def test_a_share_of_the_pictures_keeps_its_masks_and_others_ride_along_without(p
 
 def test_one_picture_is_too_few(prepared: Path) -> None:
     with pytest.raises(UserError, match=r"data - wanted two training pictures at least, .* - got one: raise data.train_limit"):
-        load(DataSettings(train_limit=1), prepared)
-    assert load(DataSettings(train_limit=1, unlabelled=2), prepared).train.length == 9
+        load(DataSettings(train_limit=1 / 19), prepared)
+    assert load(DataSettings(train_limit=1 / 19, unlabelled=2), prepared).train.length == 9
 
 
 def test_training_pixels_have_mean_nought_and_deviation_one(prepared: Path) -> None:
