@@ -10,6 +10,8 @@ import atexit
 import gc
 import os
 import sys
+import threading
+import time
 from contextlib import suppress
 from typing import NoReturn
 
@@ -34,12 +36,31 @@ def usual() -> None:
         gc.set_threshold(*USUAL)
 
 
-def leave(status: int) -> NoReturn:
+def leave(status: int, patience: float | None = None) -> NoReturn:
     """Ends a process that was quiet before it loaded anything as `sys.exit` does, but for the last step: what it has loaded is given back
-    as a whole and not piece by piece, which takes a quarter of a second where PyTorch is among it and the memory is shared."""
+    as a whole and not piece by piece, which takes a quarter of a second where PyTorch is among it and the memory is shared.
+
+    With `patience`, threads that are still running are waited for so many seconds, and not for ever.
+    """
     global _status
     _status = status
+    if patience is not None and (left := _running()):
+        threading.Thread(target=_give_up, args=(status, patience, left), daemon=True).start()
     sys.exit(status)
+
+
+def _running() -> list[threading.Thread]:
+    """The threads that Python waits for at its end."""
+    return [each for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
+
+
+def _give_up(status: int, patience: float, left: list[threading.Thread]) -> None:
+    time.sleep(patience)
+    names = ", ".join(each.name for each in left if each.is_alive())
+    print(f"ended without the thread {names}, which was still running {patience:g} s after all was done: `daemon=True` spares the wait")
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
 
 
 def _end() -> None:

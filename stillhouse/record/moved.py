@@ -51,9 +51,10 @@ def _before(connection: sqlite3.Connection, root: Path) -> Path | None:
         return None
     found = connection.execute("select artifact_location from experiments where name = ?", [_EXPERIMENT]).fetchone()
     place = (found and found[0]) or ""
-    if not place.startswith("file:///") or _path(place).name != _ARTIFACTS:
+    artifacts = _path(place).parent if _path(place).name.isdecimal() else _path(place)  # a server adds the experiment's number
+    if not place.startswith("file:///") or artifacts.name != _ARTIFACTS:
         return None  # on a server, or where the reader wants it
-    old = _path(place).parent
+    old = artifacts.parent
     with suppress(OSError):  # it is gone, or hidden from this user
         if os.path.samefile(old, root):
             return None

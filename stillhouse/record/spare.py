@@ -24,6 +24,8 @@ from stillhouse.record import collector
 ADDRESS = "STILLHOUSE_SPARE"
 """The environment variable that tells where the spare process is asked: an abstract socket, which leaves no file behind."""
 _CALLER = "STILLHOUSE_CALLER"
+_PATIENCE = 10.0
+"""Seconds for threads that a stage's code has left running."""
 NUMBER = struct.Struct("!i")
 """How a number is sent: the length of what is asked, the process id of a copy, what `ended` says."""
 _LOADED = ("KMP_", "LD_", "MALLOC_", "MKL_", "NUMEXPR_", "OMP_", "OPENBLAS_", "PYTHON", "PYTORCH_", "TORCH_")
@@ -64,7 +66,7 @@ def stand_in(module: str) -> NoReturn:
     if (status := run(module, sys.argv[1:])) is not None:
         sys.exit(status)
     collector.quiet()
-    collector.leave(importlib.import_module(module).main(sys.argv[1:]))
+    collector.leave(importlib.import_module(module).main(sys.argv[1:]), _PATIENCE)
 
 
 def run(module: str, arguments: Sequence[str], variable: str = ADDRESS) -> int | None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from stillhouse.record import quietly
 
 TELLING = """
@@ -40,3 +42,20 @@ def test_nothing_is_walked_through_at_the_end():
 def test_outside_of_such_a_process_nothing_changes():
     code = "import gc; from stillhouse.record import collector; collector.usual(); print(gc.get_threshold(), gc.get_freeze_count())"
     assert said(sys.executable, "-c", code) == "(700, 10, 10) 0"
+
+
+LEAVING = """
+import threading, time
+from stillhouse.record import collector
+threading.Thread(target=time.sleep, args=({},), name="mine").start()
+collector.quiet()
+collector.leave(3, 0.5)
+"""
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(60, "ended without the thread mine, which was still running 0.5 s after all"), (0.1, "")])
+def test_a_thread_that_never_ends_is_not_waited_for(seconds: float, told: str):
+    done = subprocess.run([sys.executable, "-c", LEAVING.format(seconds)], capture_output=True, text=True, check=False, timeout=40)
+    assert done.returncode == 3
+    assert done.stdout.startswith(told)
+    assert bool(done.stdout) == bool(told)
