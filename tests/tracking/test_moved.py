@@ -91,6 +91,15 @@ def test_the_tracker_alone_mends_it_too(project: Path, there: Path, monkeypatch:
     assert not project.exists()
 
 
+def test_an_experiment_that_a_server_has_made_moves_with_its_number(project: Path, there: Path, monkeypatch: pytest.MonkeyPatch):
+    with closing(sqlite3.connect(project / "mlflow.db")) as connection, connection:
+        connection.execute("update experiments set artifact_location = artifact_location || '/1' where name = 'stillhouse'")
+    move(project, there, monkeypatch)
+    moved.follow(there, f"sqlite:///{there}/mlflow.db")
+    assert f"{there.as_uri()}/mlartifacts/1" in places(there)
+    assert [place for place in places(there) if f"{project}/" in place] == []
+
+
 def test_a_folder_with_two_paths_stays_as_it_is(project: Path, there: Path, monkeypatch: pytest.MonkeyPatch):
     """Neither a link to it, nor one that was left where it had been."""
     before = places(project)
@@ -115,7 +124,7 @@ def test_another_tracker_and_places_of_the_readers_choice_are_left_alone(project
         moved.follow(there, tracker)
     (there / "other.db").replace(there / "mlflow.db")
     assert places(there) == before
-    for chosen in ("s3://bucket/mlartifacts", "file:///big/disk", "mlflow-artifacts:/1"):
+    for chosen in ("s3://bucket/mlartifacts", "file:///big/disk", "file:///big/disk/1", "mlflow-artifacts:/1"):
         with closing(sqlite3.connect(there / "mlflow.db")) as connection, connection:
             connection.execute("update experiments set artifact_location = ? where name = 'stillhouse'", [chosen])
         before = places(there)
