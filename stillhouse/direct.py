@@ -15,12 +15,14 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from stillhouse import registry
-from stillhouse.contracts.data import Batch, Batches, Data, Log, Metrics
+from stillhouse.contracts import looked
+from stillhouse.contracts.data import Batch, Data, Log, Metrics
 from stillhouse.contracts.errors import UserError
 from stillhouse.contracts.output import Output
 from stillhouse.contracts.parts import Loss
 from stillhouse.contracts.shown import Shown
-from stillhouse.space.blueprint import Architecture, Blueprint
+from stillhouse.space import built, given
+from stillhouse.space.blueprint import Architecture
 from stillhouse.training import machine
 from stillhouse.training.budget import Budget, Budgets
 from stillhouse.training.fit import FitSettings
@@ -61,6 +63,20 @@ class Teacher(Generic[Batch]):
     shown: Callable[[Batch], Shown] = Shown
     """What of a batch losses that want more than outputs are shown, such as its labels or edges; by default the batch alone."""
 
+    def __post_init__(self) -> None:
+        """Raises UserError at what is of a wrong kind."""
+        built.ready(self.model, "teacher.model")
+        for name, arguments in _TAKEN.items():
+            given.require_function(getattr(self, name), arguments, f"teacher.{name} - wanted a function {name}")
+        for name in ("train", "valid"):
+            given.require_passes(getattr(self, name), f"teacher.{name}")
+        if not isinstance(self.higher_is_better, bool):
+            raise UserError(f"teacher.higher_is_better - wanted True or False - got {given.got(self.higher_is_better)}")
+
+
+_TAKEN = {"build": ("architecture",), "loss": ("output", "batch"), "score": ("outputs",), "apply": ("model", "batch"), "shown": ("batch",)}
+"""What each function of a teacher is called with."""
+
 
 @dataclass(frozen=True)
 class Student:
@@ -98,12 +114,16 @@ def search(
     student; the process's own random generators stand afterwards as before. `log` takes a dictionary of progress. Raises UserError at a
     setting, network, loader or budget that cannot be, or if a loss refuses the network.
     """
+    given.require_kind(teacher, Teacher, "search: teacher")
+    given.require_call(log, "search: log")
+    only, keep = given.patterns(only, "search: only"), given.patterns(keep, "search: keep")
     part = registry.search(method)
     chosen = _valid(part.settings, {} if settings is None else settings, f"search {method}")
     if (share is None) == (budget is None):
         raise UserError(f"search - wanted either share or budget - got share={share!r} and budget={budget!r}")
     limits = _valid(Budgets, {"unit": unit, "share": share} if budget is None else budget, "search")
-    asked = _asked(losses, task_weight, getattr(chosen, "fit", None), method) if losses else None
+    taught = given.losses(losses, "search: losses")
+    asked = _asked(taught, task_weight, getattr(chosen, "fit", None), method) if taught else None
     with _seeded(seed) as rng:
         data = _data(teacher)
         bench = Bench(registry.clock(), lambda size: first_batch(data.valid, torch.device("cpu"))) if _timed(limits) else None
@@ -134,13 +154,16 @@ def distill(
     asked. `start` is the weights of `found`, or fresh ones; the epoch that is best on the validation split is kept. Seed and `log` as in
     `search`. Raises UserError at a setting that cannot be, or if a loss refuses the two models.
     """
-    parts, weighted = _named(losses, "distill")
+    given.require_kind(teacher, Teacher, "distill: teacher")
+    given.require_kind(found, Student, "distill: found")
+    given.require_call(log, "distill: log")
+    parts, weighted = _named(given.losses(losses, "distill: losses"), "distill")
     values = {"losses": weighted, "task_weight": task_weight, "warmup_epochs": warmup_epochs, "start": start, "fit": fit}
     settings: TeachingSettings = _valid(TeachingSettings, values, "distill")
     with _seeded(seed) as rng:
         model = _built(teacher, found.architecture)
         if start == "inherited":
-            model.load_state_dict(found.model.state_dict())
+            built.filled(model, found.model, "distill: found - wanted a student of this teacher")
         master = _full(teacher).eval().requires_grad_(False) if parts else None
         metrics = train(_Task(teacher), _data(teacher), model, master, settings, parts, rng=rng, log=log or _silent)
     return Student(model.eval(), found.architecture, metrics)
@@ -162,12 +185,25 @@ class _Task:
         return self.teacher.higher_is_better
 
     def apply(self, model: nn.Module, batch: Any) -> Output:
-        output = self.teacher.apply(model, batch)
-        if isinstance(output, Tensor):
-            return Output(output, "classes")
-        if not isinstance(output, Output):
+        output = self._answer(model, batch)
+        if not isinstance(output, Output | Tensor):
             raise UserError(f"teacher.apply - wanted a stillhouse.Output or a tensor of logits - got a {type(output).__name__}")
-        return output
+        found = output.prediction if isinstance(output, Output) else output
+        if not isinstance(found, Tensor) or not found.is_floating_point():
+            raise UserError(f"teacher.apply - wanted a prediction of numbers with a fraction - got {looked.kind(found)}: give logits")
+        return output if isinstance(output, Output) else Output(found, "classes")
+
+    def _answer(self, model: nn.Module, batch: Any) -> Any:
+        """Raises UserError where the model refuses what is no tensor and nobody said how it meets that."""
+        item = batch[0] if isinstance(batch, tuple | list) and batch else batch
+        if self.teacher.apply is not first_element or isinstance(item, Tensor):
+            return self.teacher.apply(model, batch)
+        try:
+            return model(item)
+        except (TypeError, AttributeError, LookupError) as error:
+            wanted, remedy = "wanted a function apply(model, batch)", "give apply=lambda model, batch: model(batch['name'])"
+            got = f"none, and {type(model).__name__} refuses a {type(item).__name__} ({type(error).__name__}: {error!s:.200})"
+            raise UserError(f"teacher.apply - {wanted} - got {got}: {remedy}") from error
 
     def loss(self, output: Output, batch: Any) -> Tensor:
         value = self.teacher.loss(output, batch)
@@ -176,6 +212,9 @@ class _Task:
             raise UserError(f"teacher.loss - wanted a scalar tensor - got {got}")
         if output.prediction.requires_grad and not value.requires_grad:
             raise UserError("teacher.loss - wanted a loss that depends on the network's answer - got one without a gradient")
+        if not output.prediction.numel() and not value.isfinite():  # only of an empty batch is the device waited for
+            got = f"a prediction of shape {tuple(output.prediction.shape)}"
+            raise UserError(f"teacher.loss - wanted a row at least of each batch - got {got}: leave empty batches out")
         return value
 
     def score(self, outputs: Iterable[tuple[Output, Any]]) -> Metrics:
@@ -217,16 +256,17 @@ def _valid(kind: Any, value: Any, where: str) -> Any:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
         mistake = error.errors(include_url=False)[0]
-        place = ".".join(map(str, mistake["loc"])) or "settings"
+        place = ".".join(map(str, mistake["loc"])) or ("budget" if kind is Budgets else "settings")
         raise UserError(f"{where}: {place} - {mistake['msg']} - got {mistake['input']!r}") from None
 
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[torch.Generator]:
-    """Seeded generators for the time of the block; a notebook's own go on afterwards as if nothing had been."""
+    """Seeded generators, and gradients, for the time of the block; a notebook's own go on afterwards as if nothing had been."""
+    seed = given.seed(seed)
     states, device = (random.getstate(), numpy.random.get_state()), machine.device()
     try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.inference_mode(False), torch.enable_grad():
             yield machine.seed(seed)
     finally:
         random.setstate(states[0])
@@ -242,49 +282,12 @@ def _networks(teacher: Teacher[Any], weights: str) -> Networks:
 
 
 def _full(teacher: Teacher[Any]) -> nn.Module:
-    model = _built(teacher, None)
-    try:
-        model.load_state_dict(teacher.model.state_dict())
-    except RuntimeError as error:
-        raise UserError(f"teacher.build(None) - wanted a network that the teacher's weights fit - {' '.join(str(error).split())}") from None
-    return model
+    return built.filled(_built(teacher, None), teacher.model, "teacher.build(None) - wanted a network that the teacher's weights fit")
 
 
 def _built(teacher: Teacher[Any], architecture: Architecture | None) -> nn.Module:
-    model = teacher.build(architecture)
-    blueprint = getattr(model, "blueprint", None)
-    if not isinstance(blueprint, Blueprint):
-        raise UserError(f"teacher.build - wanted a network whose attribute `blueprint` is its Blueprint - got a {type(model).__name__}")
-    if blueprint.architecture != architecture:
-        raise UserError("teacher.build - wanted a network of the architecture that it is given - it is not handed on to Blueprint")
-    return model.to(machine.device())
+    return built.built(teacher.build, architecture, "teacher.build").to(machine.device())
 
 
 def _data(teacher: Teacher[Any]) -> Data[Any]:
-    return Data(_batches(teacher.train, "train"), _batches(teacher.valid, "valid"))
-
-
-def _batches(loader: Iterable[Any], name: str) -> Batches[Any]:
-    if iter(loader) is loader:
-        raise UserError(f"teacher.{name} - wanted a DataLoader or a list, to be gone through many times - got a {type(loader).__name__}")
-    length = _length(loader)
-    if not length:
-        raise UserError(f"teacher.{name} - wanted a batch at least - there is none")
-    return Batches(lambda rng: _pass(loader, rng), length)
-
-
-def _length(loader: Iterable[Any]) -> int:
-    try:
-        return len(loader)  # type: ignore[arg-type]
-    except TypeError:  # a loader of a stream has the method, but not the number
-        return sum(1 for _ in loader)
-
-
-def _pass(loader: Iterable[Any], rng: torch.Generator) -> Iterator[Any]:
-    """A loader decides its order, by the global generator, when it is asked for the first batch."""
-    with torch.random.fork_rng([]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=rng)))
-        batches = iter(loader)
-        first = next(batches)
-    yield first
-    yield from batches
+    return Data(given.batches(teacher.train, "teacher.train"), given.batches(teacher.valid, "teacher.valid"))

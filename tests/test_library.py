@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import stillhouse
 from stillhouse import registry
 from stillhouse.contracts.runtime import Clock
-from stillhouse.direct import _pass
+from stillhouse.space.given import one_pass
 
 FIT = {"epochs": 1, "learning_rate": 0.01}
 LOGITS = [{"loss": "logits", "weight": 2.0, "settings": {"temperature": 2.0}}]
@@ -143,7 +143,7 @@ def test_of_an_error_the_lowest_epoch_is_kept(teacher):
 
 
 def test_the_generator_alone_decides_the_order_of_a_loader(teacher):
-    one, two, other = ([batch[0] for batch in _pass(teacher.train, torch.Generator().manual_seed(seed))] for seed in (3, 3, 4))
+    one, two, other = ([batch[0] for batch in one_pass(teacher.train, torch.Generator().manual_seed(seed), "train")] for seed in (3, 3, 4))
     torch.testing.assert_close(one, two, rtol=0, atol=0)
     assert not torch.equal(torch.cat(one), torch.cat(other))
 
