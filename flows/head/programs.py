@@ -12,7 +12,7 @@ from stillhouse.contracts.files import replace
 from stillhouse.flows import server
 from stillhouse.flows.head import databases
 from stillhouse.flows.head.wishes import Wishes
-from stillhouse.record import servers
+from stillhouse.record import moved, servers
 
 Program = tuple[list[str], dict[str, str]]
 _AUTHENTICATION = """\
@@ -45,8 +45,10 @@ def _store(folder: Path, wishes: Wishes) -> dict[str, str]:
     artifacts = (folder / "mlartifacts").as_uri()
     if wishes.mlflow_database:
         return {"MLFLOW_BACKEND_STORE_URI": databases.for_mlflow(wishes.mlflow_database), "MLFLOW_ARTIFACTS_DESTINATION": artifacts}
+    database = f"sqlite:///{folder / 'mlflow.db'}"
+    moved.follow(folder, database)  # a server says what stands in it
     # A run that finds no server must find the artifacts of these runs, and their place is kept with the experiment.
-    return {"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder / 'mlflow.db'}", "MLFLOW_DEFAULT_ARTIFACT_ROOT": artifacts}
+    return {"MLFLOW_BACKEND_STORE_URI": database, "MLFLOW_DEFAULT_ARTIFACT_ROOT": artifacts}
 
 
 def mlflow(folder: Path, wishes: Wishes, token: str) -> Program:

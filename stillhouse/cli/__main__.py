@@ -117,7 +117,7 @@ def run(
 
         raise typer.Exit(sweep.run(folder, wishes.words(), given, at_once, dry))
     if ended := _run(folder, wishes, dry=dry):
-        _leave(folder, ended)
+        _leave(folder, ended, wishes.names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,9 +155,9 @@ def _run(folder: Path, wishes: _Wishes, *, dry: bool) -> Ended | None:
     return None
 
 
-def _leave(folder: Path, ended: Ended) -> NoReturn:
+def _leave(folder: Path, ended: Ended, names: Sequence[str]) -> NoReturn:
     if ended.code == 0:
-        results.show(folder)
+        results.show(folder, compared=not names or "compare" in names)
     if ended.gone:
         sys.stdout.flush()
         os._exit(ended.code)

@@ -10,12 +10,14 @@ from stillhouse.contracts.hidden import hide
 from stillhouse.runner.entries import PARAMS, Entries
 
 
-def show(folder: Path) -> None:
-    """The comparison, if there is one, and where the rest is; of students who are gone neither."""
+def show(folder: Path, *, compared: bool = True) -> None:
+    """The comparison, if there is one, and where the rest is; of students who are gone neither, and of an older one it is said."""
     comparison, reports = folder / "data" / "comparison" / "table.md", folder / "data" / "reports"
     if students(folder):
         if comparison.exists():
             _print_markdown(comparison.read_text(encoding="utf-8"))
+            if not compared:
+                print("compared before this run: `stillhouse run compare` does it anew")
         if reports.exists():
             print(f"reports: {reports}")
     print(f"MLflow: {hide(os.environ.get('MLFLOW_TRACKING_URI', f'sqlite:///{folder}/mlflow.db'))}")

@@ -11,8 +11,10 @@ import sys
 
 import psutil
 import pytest
+from typer import Exit
 
-from stillhouse.cli.__main__ import app
+from stillhouse.cli.__main__ import _leave, app
+from stillhouse.flows.execution import Ended
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 
@@ -143,6 +145,18 @@ def test_results_of_students_who_are_gone_are_not_shown(done, stillhouse):
     )
 
 
+@pytest.mark.parametrize(("names", "anew"), [([], True), (["rings", "compare"], True), (["rings"], False)])
+def test_a_table_of_before_the_run_is_said_to_be_one(done, names, anew, capsys):
+    table = done.folder / "data/comparison/table.md"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text("| half |\n")
+    with pytest.raises(Exit):
+        _leave(done.folder, Ended(0, gone=False), names)
+    said = capsys.readouterr().out
+    assert "| half |" in said
+    assert ("compared before this run: `stillhouse run compare` does it anew" in said) is not anew
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [(("plan", "whole"), "no teacher, student or stage is named 'whole'"), (("run", "whole"), "there are half, other, rings, third")],
@@ -165,7 +179,8 @@ def test_outside_a_project_it_says_so(tmp_path, stillhouse, monkeypatch):
 def test_when_nothing_is_due_nothing_heavy_is_imported(done, command):
     code = f"""
 import atexit, sys
-from stillhouse.cli.__main__ import app
+from stillhouse.cli.__main__ import _leave, app
+from stillhouse.flows.execution import Ended
 sys.argv = ["stillhouse", *{command.split()}]
 atexit.register(lambda: print(sorted(set({HEAVY!r}) & set(sys.modules))))
 app()

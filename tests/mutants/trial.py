@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_FOLDERS = ("stillhouse", "stages", "flows", "tests", "benchmarks", "data/raw", "parts", "docs/examples")
+_FOLDERS = ("stillhouse", "stages", "flows", "tests", "benchmarks", "data/raw", "parts", "docs")
 _FILES = ("pyproject.toml", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore")
 _RED, _GREEN = 1, 0
 """Exit statuses of pytest; any other one means that it could not run the tests."""

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.flows.head import programs
+from stillhouse.flows.head.wishes import Wishes
 from stillhouse.record import moved
 from stillhouse.serving.fetch import fetch
 from tests.projects import tell
@@ -89,6 +91,12 @@ def test_the_tracker_alone_mends_it_too(project: Path, there: Path, monkeypatch:
     tell(there, record("teach@rings", id="5" * 32, files={"plan.json": "{}"}))
     assert list(there.glob("mlartifacts/*/artifacts/plan.json"))
     assert not project.exists()
+
+
+def test_so_does_what_stays_up_before_it_starts(project: Path, there: Path, monkeypatch: pytest.MonkeyPatch):
+    move(project, there, monkeypatch)
+    programs.mlflow(there, Wishes(authentication=False), "")
+    assert [place for place in places(there) if f"{project}/" in place] == []
 
 
 def test_an_experiment_that_a_server_has_made_moves_with_its_number(project: Path, there: Path, monkeypatch: pytest.MonkeyPatch):
