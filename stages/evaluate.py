@@ -95,10 +95,10 @@ def evaluate(
     large, small = (checkpoint.read_model(workload, path).to(device) for path in (teacher, student))
     pair = Pair(workload, large, small, data.test, first_batch(data.valid, device), device, data.train, data.valid)
     found: Metrics = {}
+    marks = _marks(pair)
     for item, evaluation in sorted(zip(settings.evaluations, evaluations, strict=True), key=_place):
-        before = _marks(pair)
         found = _joined(found, _numbers(evaluation.run(pair, item.settings, rng), item.evaluation), item.evaluation)
-        _require_untouched(before, _marks(pair), item.evaluation)
+        _require_untouched(marks, _marks(pair), item.evaluation)
     search = checkpoint.read_record(student)["search"]
     if clock and "latency" in search:
         example = sized_batch(workload, settings.data, prepared, search["latency"]["batch"])
