@@ -24,7 +24,6 @@ settings: dict[str, Any] = {
     "seeds": [7, 8, 9],
     "backbone": {"width": 48, "blocks": [2, 2, 2]},
     "losses": ["channel", "pearson"],
-    "longer": ["channel"],
 }
 METRICS = ("map", "map_50", "valid", "macs", "parameters", "student_epochs")
 
@@ -56,16 +55,9 @@ def blocks() -> Mapping[str, Block]:
 
 
 def _of_family(prefix: str) -> Mapping[str, Block]:
-    alone = _as(prefix, bccd.student([]))
-    taught = {title: _as(prefix, bccd.student([loss])) for title, loss in weighted().items()}
-    return {"alone": alone, "longer": _longer(alone), **taught} | {
-        f"{title} longer": _longer(taught[title]) for title in settings["longer"]
-    }
-
-
-def _longer(block: Block) -> Block:
-    fit = block["distill"]["fit"]
-    return block | {"distill": block["distill"] | {"fit": fit | {"epochs": 2 * fit["epochs"]}}}
+    alone, fit = _as(prefix, bccd.student([])), bccd.settings["distill"]
+    longer = alone | {"distill": alone["distill"] | {"fit": fit | {"epochs": 2 * fit["epochs"]}}}
+    return {"alone": alone, "longer": longer} | {title: _as(prefix, bccd.student([loss])) for title, loss in weighted().items()}
 
 
 def _as(prefix: str, block: Block) -> Block:
