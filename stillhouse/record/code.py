@@ -16,7 +16,7 @@ from stillhouse.record import text
 from stillhouse.record.text import Import
 
 PACKAGE = "stillhouse"
-LIBRARY = (PACKAGE, "stages")
+WATCHED = (PACKAGE, "stages")
 """What lies in the library's own repository, where edits are noticed too."""
 
 
@@ -97,7 +97,7 @@ def require_followed(reached: Mapping[str, Path]) -> None:
     for module, file in reached.items():
         for name in {used.partition(".")[0] for used in imports(file, module)} if module.partition(".")[0] == PARTS else ():
             found = next((place for place in (Path(name, "__init__.py"), Path(f"{name}.py")) if place.exists()), None)
-            if found and name not in (*LIBRARY, PARTS, *packages_distributions()):
+            if found and name not in (*WATCHED, PARTS, *packages_distributions()):
                 wanted = f"wanted imports of installed packages, or from {PARTS}/, where edits are noticed"
                 raise UserError(f"{module.replace('.', '/')}.py - {wanted} - got {found}: move it to {PARTS}/, and import {PARTS}.{name}")
 

@@ -90,7 +90,7 @@ def _role(path: str, raw: str | None) -> str:
 
 
 def _is_code(path: str) -> bool:
-    return Path(path).parts[0] in (*code.LIBRARY, PARTS)
+    return Path(path).parts[0] in (*code.WATCHED, PARTS)
 
 
 def _sha256(file: Path) -> str:
