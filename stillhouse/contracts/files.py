@@ -69,3 +69,9 @@ def md5_of(file: Path) -> str:
     """The MD5 of a file's bytes, as DVC and the record of a run name it. Raises OSError if it cannot be read."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file's bytes. Raises OSError if it cannot be read."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.files import replace
+from stillhouse.contracts.files import replace, sha256_of
 from stillhouse.contracts.raw import below, content
 
 NAME = "SHA256SUMS"
@@ -21,7 +20,7 @@ _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 def write(folder: Path) -> None:
     """Gives a folder the hashes of all files that lie in it now."""
-    lines = [f"{_sha256(folder / name)}  {name}\n" for name in _files(folder)]
+    lines = [f"{sha256_of(folder / name)}  {name}\n" for name in _files(folder)]
     replace(folder / NAME, lambda path: path.write_text("".join(lines), encoding="utf-8"))
 
 
@@ -37,7 +36,7 @@ def check(folder: Path) -> None:
         state = "is missing" if different[0] in wanted else "was not there when the folder was written"
         raise _rotten(folder / different[0], state)
     for name, sha256 in wanted.items():
-        if _sha256(folder / name) != sha256:
+        if sha256_of(folder / name) != sha256:
             raise _rotten(folder / name, "no longer has the bytes that were written")
 
 
@@ -59,8 +58,3 @@ def _read(path: Path) -> dict[str, str]:
 
 def _files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in below(folder, MOST) if path.is_file() and path.name != NAME)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,6 +22,7 @@ from typing import Any
 from stillhouse import registry
 from stillhouse.contracts import devices
 from stillhouse.contracts.discovery import PARTS
+from stillhouse.contracts.files import sha256_of
 from stillhouse.record import code
 from stillhouse.runner.entries import Entries
 
@@ -62,7 +63,7 @@ def take(verb: str, name: str | None, inputs: Mapping[str, str], settings: Any, 
         "threads": entries.threads,
     }
     if files := code.data(reached, PARTS):  # where there are none, nothing is said, as before
-        facts["files"] = {path: _sha256(file) for path, file in files.items()}
+        facts["files"] = {path: sha256_of(file) for path, file in files.items()}
     if name and entries.deterministic:  # what was made without the setting keeps its fingerprint
         facts[DETERMINISTIC] = True
     environment = _environment(reached) | ({DETERMINISTIC: "yes"} if DETERMINISTIC in facts else {})
@@ -91,11 +92,6 @@ def _role(path: str, raw: str | None) -> str:
 
 def _is_code(path: str) -> bool:
     return Path(path).parts[0] in (*code.WATCHED, PARTS)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _environment(reached: Mapping[str, Path]) -> dict[str, str]:

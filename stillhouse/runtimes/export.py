@@ -8,7 +8,6 @@ The folder holds the file, `program.json` (inputs, outputs, how it was made and 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shutil
 import sys
@@ -23,7 +22,7 @@ from torch import nn
 from stillhouse.contracts import sums
 from stillhouse.contracts.data import Data
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.files import write_json
+from stillhouse.contracts.files import sha256_of, write_json
 from stillhouse.contracts.hidden import hide
 from stillhouse.contracts.parts import Workload
 from stillhouse.record import own
@@ -97,7 +96,7 @@ def _captured(student: Student, kind: Name, folder: Path, tolerance: float | Non
     if not gap <= limit:
         raise UserError(f"{difference.told(kind, gap, limit)}: nothing is written; --tolerance sets another limit")
     made = {"runtime": kind, "threads": torch.get_num_threads(), "difference": gap, "tolerance": limit, "torch": torch.__version__}
-    write_json(folder / "program.json", {**program.description(), **made, "sha256": _sha256(written)})
+    write_json(folder / "program.json", {**program.description(), **made, "sha256": sha256_of(written)})
     sums.write(folder)
     return gap
 
@@ -181,11 +180,6 @@ def _with_cache(student: Student, kind: str, folder: Path, tolerance: float | No
     return found
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Exports one student; returns the exit status: 2 for a mistake that the reader can mend, or answers that differ."""
     given = _parse(arguments)
@@ -202,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(hide(str(error)), file=sys.stderr)
         return 2
-    sha256 = _sha256(file)
+    sha256 = sha256_of(file)
     print(f"{file}: {file.stat().st_size} bytes, sha256 {sha256}, largest difference {gap:.3g}")
     from stillhouse.tracking import exports
 

@@ -13,6 +13,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 from torch import Tensor, nn
 
 from stillhouse.contracts.errors import UserError
+from stillhouse.contracts.files import sha256_of
 from stillhouse.contracts.settings import Settings
 from stillhouse.training import shards, tensors
 
@@ -78,14 +79,9 @@ def digest(file: Path) -> str:
         remedy = f"; it holds {others[0]}: {name_it}let `save_pretrained` write the other form" if others else ""
         raise ValueError(f"should be a file of weights, or a folder with model.safetensors: there is no {file}{remedy}")
     if file.name != shards.INDEX:
-        return _sha256(file)
-    lines = [f"{_sha256(file.with_name(name))}  {name}\n" for name in sorted([file.name, *shards.files(file)])]
+        return sha256_of(file)
+    lines = [f"{sha256_of(file.with_name(name))}  {name}\n" for name in sorted([file.name, *shards.files(file)])]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def load(model: nn.Module, file: Path, part: str = "") -> None:

@@ -6,7 +6,6 @@ has damaged is seen before any of it is used, and the training goes on from the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stillhouse.contracts.errors import UserError
-from stillhouse.contracts.files import replace
+from stillhouse.contracts.files import replace, sha256_of
 from stillhouse.training import ranks
 
 KEPT = 2
@@ -89,7 +88,7 @@ def write(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any])
     partial = folder / "partial"
     values = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     replace(partial, lambda path: save_file(values, path, metadata={"facts": json.dumps(facts), "torch": torch.__version__}))
-    path = folder / f"{_number(before[0]) + 1 if before else 1:06d}-{_sha256(partial)}.safetensors"
+    path = folder / f"{_number(before[0]) + 1 if before else 1:06d}-{sha256_of(partial)}.safetensors"
     os.replace(partial, path)
     for old in before[KEPT - 1 :]:
         old.unlink()
@@ -131,7 +130,7 @@ def _number(path: Path) -> int:
 def _fault(path: Path) -> str | None:
     """Why a checkpoint is not to be used; only what has the bytes that were written is read at all."""
     try:
-        if _sha256(path) not in path.name:
+        if sha256_of(path) not in path.name:
             return "its bytes are not those that were written"
         with safe_open(path, "pt") as file:
             made = file.metadata()["torch"]
@@ -143,8 +142,3 @@ def _fault(path: Path) -> str | None:
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with safe_open(path, "pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["facts"])  # noqa: SIM118
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
